@@ -1,0 +1,21 @@
+# Kokkos >= 5: an installed one, else the pinned release that scripts/kokkos.sh builds into .deps/.
+if(WEFT_CUDA)
+  set(kokkos_backend cuda)
+else()
+  set(kokkos_backend openmp)
+endif()
+set(kokkos_here ${PROJECT_SOURCE_DIR}/.deps/kokkos-${kokkos_backend})
+# separable_compilation: only the targets that ask for it are compiled by nvcc_wrapper, the rest by the host compiler.
+find_package(Kokkos 5.0 QUIET COMPONENTS separable_compilation HINTS ${kokkos_here})
+if(NOT Kokkos_FOUND)
+  message(STATUS "No Kokkos >= 5 installed: building the pinned release into ${kokkos_here}")
+  execute_process(COMMAND ${PROJECT_SOURCE_DIR}/scripts/kokkos.sh ${kokkos_backend} RESULT_VARIABLE failed)
+  if(failed)
+    message(FATAL_ERROR "Kokkos could not be built. Give the release tarball with the environment variable "
+                        "KOKKOS_TARBALL=/path/to/kokkos_5.0.2.orig.tar.gz, or an installed one with -DKokkos_ROOT=...")
+  endif()
+  find_package(Kokkos 5.0 REQUIRED COMPONENTS separable_compilation HINTS ${kokkos_here})
+endif()
+if(WEFT_CUDA AND NOT "CUDA" IN_LIST Kokkos_DEVICES)
+  message(FATAL_ERROR "${Kokkos_DIR} is a Kokkos without CUDA; give one built with CUDA by -DKokkos_ROOT=...")
+endif()

@@ -1,0 +1,143 @@
+#include "io/checkpoint_file.hpp"
+#include "io/atomic_file.hpp"
+#include "io/digest.hpp"
+#include "io/error.hpp"
+#include <algorithm>
+#include <fmt/core.h>
+#include <set>
+
+namespace weft {
+namespace {
+
+constexpr const char* remedy = "resume from an older checkpoint or start afresh (run.fresh=true)";
+
+std::int64_t elements_of(const std::vector<std::int64_t>& shape) {
+  std::int64_t count = 1;
+  for (const std::int64_t extent : shape)
+    count *= extent;
+  return count;
+}
+
+std::string shape_text(const std::vector<std::int64_t>& shape) {
+  std::string text = "(";
+  for (std::size_t i = 0; i < shape.size(); ++i)
+    text += fmt::format("{}{}", i == 0 ? "" : ", ", shape[i]);
+  return text + ")";
+}
+
+void write_arrays(const std::string& path, const Attributes& attributes, const std::vector<ArrayView>& arrays) {
+  hdf5::File file = hdf5::File::create(path);
+  Attributes all = attributes;
+  all["format_version"] = checkpoint_format_version;
+  all["arrays"] = static_cast<std::int64_t>(arrays.size()); // so that a lost one is missed
+  file.set_attributes(all);
+  for (const ArrayView& array : arrays) {
+    hdf5::Dataset dataset = file.create_dataset(array.name, hdf5::Type::f32, array.shape);
+    dataset.write(hdf5::Type::f32, array.data);
+    const auto bytes = static_cast<std::size_t>(elements_of(array.shape)) * sizeof(float);
+    dataset.set_attribute("sha256", sha256(array.data, bytes));
+  }
+  file.close();
+}
+
+/// The header of the file just written says what it was asked to say.
+void check_header(const std::string& path, const Attributes& attributes, const std::vector<ArrayView>& arrays) {
+  const CheckpointFile file(path);
+  for (const auto& [name, value] : attributes) {
+    const auto found = file.attributes().find(name);
+    // A NaN differs from itself; for numbers it is enough that they are there.
+    if (found == file.attributes().end() ||
+        (!std::holds_alternative<double>(value) && name != "format_version" && found->second != value))
+      throw Error(exit_failure, fmt::format("the checkpoint {} came back without its attribute {}", path, name));
+  }
+  for (const ArrayView& array : arrays) {
+    const ArrayInfo* info = file.find(array.name);
+    if (info == nullptr || info->shape != array.shape)
+      throw Error(exit_failure, fmt::format("the checkpoint {} came back without its array {} {}", path, array.name,
+                                            shape_text(array.shape)));
+  }
+}
+
+} // namespace
+
+void write_checkpoint(const std::string& path, const Attributes& attributes, const std::vector<ArrayView>& arrays) {
+  std::set<std::string> names;
+  for (const ArrayView& array : arrays)
+    if (array.name.empty() || array.name.front() == '/' || !names.insert(array.name).second)
+      throw Error(exit_failure, fmt::format("array \"{}\" of checkpoint {}: the name is empty, begins with a slash or "
+                                            "is there twice",
+                                            array.name, path));
+  AtomicFile file(path);
+  write_arrays(file.temporary(), attributes, arrays);
+  check_header(file.temporary(), attributes, arrays);
+  file.commit();
+}
+
+std::int64_t ArrayInfo::elements() const { return elements_of(shape); }
+
+CheckpointFile::CheckpointFile(const std::string& path) : path_(path), file_(hdf5::File::open(path)) {
+  attributes_ = file_.attributes();
+  const std::int64_t version = integer("format_version");
+  if (version != checkpoint_format_version)
+    throw DataError(fmt::format("checkpoint {} has format version {}, this program reads {}", path, version,
+                                checkpoint_format_version));
+  for (const std::string& name : file_.datasets()) {
+    const hdf5::Dataset dataset = file_.dataset(name);
+    const Attributes about = dataset.attributes();
+    const auto digest = about.find("sha256");
+    if (dataset.type() != hdf5::Type::f32 || digest == about.end() ||
+        !std::holds_alternative<std::string>(digest->second))
+      throw DataError(
+          fmt::format("array {} of checkpoint {} is not fp32 with an attribute sha256; {}", name, path, remedy));
+    arrays_.push_back({name, dataset.shape(), std::get<std::string>(digest->second)});
+  }
+  if (attributes_.count("arrays") != 0 && static_cast<std::int64_t>(arrays_.size()) != integer("arrays"))
+    throw DataError(
+        fmt::format("checkpoint {} holds {} arrays, expected {}; {}", path, arrays_.size(), integer("arrays"), remedy));
+}
+
+namespace {
+template <class T>
+T attribute(const CheckpointFile& file, const std::string& name, const char* kind) {
+  const auto found = file.attributes().find(name);
+  if (found == file.attributes().end() || !std::holds_alternative<T>(found->second))
+    throw DataError(
+        fmt::format("checkpoint {} has no {} attribute \"{}\"; is it one of this program's?", file.path(), kind, name));
+  return std::get<T>(found->second);
+}
+} // namespace
+
+std::int64_t CheckpointFile::integer(const std::string& name) const {
+  return attribute<std::int64_t>(*this, name, "integer");
+}
+double CheckpointFile::real(const std::string& name) const { return attribute<double>(*this, name, "real"); }
+std::string CheckpointFile::text(const std::string& name) const { return attribute<std::string>(*this, name, "text"); }
+
+const ArrayInfo* CheckpointFile::find(const std::string& name) const {
+  const auto at = std::lower_bound(arrays_.begin(), arrays_.end(), name,
+                                   [](const ArrayInfo& info, const std::string& wanted) { return info.name < wanted; });
+  return at != arrays_.end() && at->name == name ? &*at : nullptr;
+}
+
+void CheckpointFile::read(const std::string& name, float* to) const {
+  const ArrayInfo* info = find(name);
+  if (info == nullptr)
+    throw DataError(fmt::format("checkpoint {} holds no array {}", path_, name));
+  file_.dataset(name).read(hdf5::Type::f32, to);
+  const std::string got = sha256(to, static_cast<std::size_t>(info->elements()) * sizeof(float));
+  if (got != info->sha256)
+    throw DataError(fmt::format("array {} of checkpoint {} is damaged: SHA-256 {}, expected {}; {}", name, path_, got,
+                                info->sha256, remedy));
+}
+
+void CheckpointFile::verify() const {
+  std::vector<float> values;
+  for (const ArrayInfo& info : arrays_) {
+    values.resize(static_cast<std::size_t>(info.elements()));
+    read(info.name, values.data());
+  }
+}
+
+void verify_checkpoint(const std::string& path) { CheckpointFile(path).verify(); }
+
+} // namespace weft

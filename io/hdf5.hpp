@@ -1,0 +1,106 @@
+// HDF5 through its C interface: handles that close themselves, errors that name file and object. Files are
+// little-endian and in the HDF5 1.10 format, whose structures carry checksums, and sealed where it lacks them
+// (io/seal.hpp), so damage is met as an error. Serial use only: no MPI call is made here, and (as the library demands)
+// one thread at a time.
+#pragma once
+#include <cstdint>
+#include <hdf5.h>
+#include <map>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+namespace weft {
+
+/// What a file says about itself, by name.
+using Attribute = std::variant<std::int64_t, double, std::string>;
+using Attributes = std::map<std::string, Attribute>;
+
+namespace hdf5 {
+
+/// Owns one identifier of any HDF5 class.
+class Handle {
+ public:
+  Handle() = default;
+  explicit Handle(hid_t id) : id_(id) {}
+  Handle(Handle&& other) noexcept : id_(other.id_) { other.id_ = -1; }
+  Handle& operator=(Handle&& other) noexcept;
+  ~Handle();
+  hid_t get() const { return id_; }
+  bool valid() const { return id_ >= 0; }
+  hid_t release() {
+    const hid_t id = id_;
+    id_ = -1;
+    return id;
+  }
+
+ private:
+  hid_t id_ = -1;
+};
+
+/// Element types as stored in files; in memory they are the C++ types of the same width.
+enum class Type { u8, u16, i32, i64, f32, f64, other };
+std::size_t bytes_of(Type type);
+
+/// A data set within a file.
+class Dataset {
+ public:
+  Dataset(Handle handle, std::string file, std::string name);
+  const std::vector<std::int64_t>& shape() const { return shape_; }
+  std::int64_t elements() const;
+  Type type() const { return type_; }
+  /// Reads or writes all of it; `type` is the type in memory.
+  void read(Type type, void* to) const;
+  void write(Type type, const void* from);
+  /// The block of `count` rows (index 0) from `first` on, all of every row.
+  void read_rows(std::int64_t first, std::int64_t count, Type type, void* to) const;
+  void write_rows(std::int64_t first, std::int64_t count, Type type, const void* from);
+  void set_attribute(const std::string& name, const Attribute& value);
+  Attributes attributes() const;
+
+ private:
+  void transfer_rows(std::int64_t first, std::int64_t count, Type type, void* to, const void* from) const;
+  Handle handle_;
+  std::string file_, name_;
+  std::vector<std::int64_t> shape_;
+  Type type_ = Type::other;
+};
+
+/// A file. Reading errors are DataErrors (status 4); errors while writing are Errors with status 1.
+class File {
+ public:
+  /// Creates, or truncates, a file for writing.
+  static File create(const std::string& path);
+  /// Opens a file for reading.
+  static File open(const std::string& path);
+  /// Opens a file to add to it.
+  static File open_to_write(const std::string& path);
+
+  const std::string& path() const { return path_; }
+  /// A new data set; groups named in `name` are made as needed. With `chunk` rows > 0 it is stored in chunks, each
+  /// with a checksum (fletcher32) that every later read verifies; else contiguously.
+  Dataset create_dataset(const std::string& name, Type type, const std::vector<std::int64_t>& shape,
+                         std::int64_t chunk = 0);
+  Dataset dataset(const std::string& name) const;
+  bool has(const std::string& name) const;
+  void create_group(const std::string& name);
+  /// Full names ("parameters/x/w") of all data sets, in alphabetical order.
+  std::vector<std::string> datasets() const;
+  void set_attribute(const std::string& name, const Attribute& value);
+  Attributes attributes() const;
+  void set_attributes(const Attributes& attributes);
+  /// Flushes and closes, open data sets too, and seals a file that was written (io/seal.hpp). The destructor closes
+  /// as well, but it seals nothing and cannot report an error.
+  void close();
+
+ private:
+  File(Handle handle, std::string path, bool writing)
+      : handle_(std::move(handle)), path_(std::move(path)), writing_(writing) {}
+  Handle handle_;
+  std::string path_;
+  bool writing_ = false;
+};
+
+} // namespace hdf5
+} // namespace weft

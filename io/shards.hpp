@@ -1,0 +1,133 @@
+// Data sets: folders of HDF5 shards `<split>-00000-of-00004.h5` (docs/files.md). A reader opens the files, checks that
+// all of them are there and belong together, and then reads only the parts it is asked for.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace weft {
+
+constexpr std::int64_t data_format_version = 1;
+constexpr int most_shards = 256; ///< of one split; a reader keeps all of them open
+
+enum class DataKind { stream, examples };
+
+/// Whether `folder` holds at least one shard of `split` ("train", "valid", "test").
+bool has_split(const std::string& folder, const std::string& split);
+/// A stream (1-D tokens) or examples (2-D tokens). DataError where there is no such split or it cannot be read.
+DataKind dataset_kind(const std::string& folder, const std::string& split);
+
+/// `<folder>/<split>-<shard>-of-<shards>.h5`
+std::string shard_path(const std::string& folder, const std::string& split, int shard, int shards);
+
+/// What the shards of one split say about themselves.
+struct SplitInfo {
+  std::string task;
+  std::int64_t vocabulary = 0;
+  std::string source_sha256; ///< of the raw bytes the data set was made from
+  std::string split_sha256;  ///< of the content of this split, however many shards hold it; may be empty
+  std::int64_t size = 0;     ///< tokens of a stream, or examples
+  int shards = 0;
+};
+
+namespace detail {
+struct Shards;
+}
+
+/// A split that is one long sequence of bytes. Not to be read by two threads at once.
+class TokenStream {
+ public:
+  /// Opens every shard and checks format version, count of shards, attributes and sizes.
+  /// Throws DataError naming the file that is missing, short, damaged or of another data set.
+  TokenStream(const std::string& folder, const std::string& split);
+  ~TokenStream();
+  TokenStream(TokenStream&&) noexcept;
+
+  std::int64_t size() const { return info_.size; } ///< tokens
+  int vocabulary() const { return static_cast<int>(info_.vocabulary); }
+  /// SHA-256 of all tokens, the same for every shard count. Stored in the shards; computed by reading everything where
+  /// another program wrote them without it.
+  std::string digest() const;
+  const SplitInfo& info() const { return info_; }
+  /// tokens[first, first + count) into `to`. Chunks of 64 KiB are read and verified; DataError on damage.
+  void read(std::int64_t first, std::int64_t count, std::uint8_t* to) const;
+  /// Reads everything and compares with digest(); DataError where they differ.
+  void verify() const;
+
+ private:
+  std::string computed_digest() const;
+  mutable SplitInfo info_;
+  std::unique_ptr<detail::Shards> shards_;
+};
+
+/// A split of examples: rows of `length` tokens with the true length and a label; `pairs` have a second row each.
+class Examples {
+ public:
+  Examples(const std::string& folder, const std::string& split);
+  ~Examples();
+  Examples(Examples&&) noexcept;
+
+  std::int64_t size() const { return info_.size; } ///< examples
+  std::int64_t length() const { return length_; }  ///< tokens per row, padding included
+  int vocabulary() const { return static_cast<int>(info_.vocabulary); }
+  bool pairs() const { return pairs_; }
+  std::string digest() const; ///< as for streams, of tokens, lengths and labels
+  const SplitInfo& info() const { return info_; }
+  /// Rows [row, row + count): tokens (count x length()), true lengths and labels (count each); a null pointer skips
+  /// one.
+  void read(std::int64_t row, std::int64_t count, std::uint16_t* tokens, std::int32_t* lengths,
+            std::int32_t* labels) const;
+  /// The second sequences of pairs, in the same way.
+  void read_second(std::int64_t row, std::int64_t count, std::uint16_t* tokens, std::int32_t* lengths) const;
+  /// One row.
+  void read(std::int64_t row, std::uint16_t* tokens, std::int32_t* length, std::int32_t* label) const {
+    read(row, 1, tokens, length, label);
+  }
+  void verify() const;
+
+ private:
+  std::string computed_digest() const;
+  mutable SplitInfo info_;
+  std::int64_t length_ = 0;
+  bool pairs_ = false;
+  std::unique_ptr<detail::Shards> shards_;
+};
+
+/// What a writer must know about the data set.
+struct DataSetAttributes {
+  std::string task;
+  std::int64_t vocabulary = 256;
+  std::string source_sha256;
+};
+
+/// Gives tokens [first, first + count); called in ascending order, each token once.
+using TokenProvider = std::function<void(std::int64_t first, std::int64_t count, std::uint8_t* to)>;
+
+/// Writes the shards of one split into `folder`, which exists; shard k of K holds tokens [size k / K, size (k+1) / K).
+/// Write the whole set into an AtomicFolder, then publish_data_set(). InputError where K < 1, K > most_shards or
+/// K > size.
+SplitInfo write_stream_split(const std::string& folder, const std::string& split, std::int64_t size,
+                             const TokenProvider& provider, int shards, const DataSetAttributes& attributes);
+
+/// A block of rows a provider fills; vectors come sized, second ones only for pairs.
+struct ExampleRows {
+  std::vector<std::uint16_t> tokens, tokens2;
+  std::vector<std::int32_t> length, length2, label;
+};
+using ExampleProvider = std::function<void(std::int64_t first, std::int64_t count, ExampleRows& rows)>;
+
+/// The same for examples: `size` rows of `length` tokens, stored as uint8 where the vocabulary is at most 256.
+SplitInfo write_examples_split(const std::string& folder, const std::string& split, std::int64_t size,
+                               std::int64_t length, bool pairs, const ExampleProvider& provider, int shards,
+                               const DataSetAttributes& attributes);
+
+class AtomicFolder;
+/// InputError, before any work is done, where `target` exists and is neither empty nor a data set.
+void check_target(const std::string& target);
+/// Renames the finished folder to `target` and returns true. Where `target` already holds the very same data in as many
+/// shards (checked by reading it), drops the new one and returns false; where it holds anything else: InputError.
+bool publish_data_set(AtomicFolder& built, const std::string& target);
+
+} // namespace weft

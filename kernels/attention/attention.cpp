@@ -1,0 +1,258 @@
+#include "kernels/attention/attention.hpp"
+#include "kernels/attention/attention_tables.hpp"
+#include "kernels/attention/backward_host.hpp"
+#include "kernels/attention/forward_host.hpp"
+#include "kernels/attention/team.hpp"
+#include <algorithm>
+#include <cmath>
+#include <stdexcept>
+#include <string>
+#include <type_traits>
+
+namespace weft {
+namespace {
+
+using detail::BackwardCall;
+using detail::ForwardCall;
+using detail::PartTables;
+using detail::team::Member;
+using detail::team::TeamPolicy;
+
+constexpr bool on_host = std::is_same_v<Space::memory_space, Kokkos::HostSpace>;
+
+void check(const AttentionPlan& plan, const AttentionShape& shape) {
+  const auto require = [](bool good, const std::string& text) {
+    if (!good)
+      throw std::invalid_argument("attention: " + text);
+  };
+  require(shape.length == plan.length() && shape.heads == plan.heads(),
+          "shape has length " + std::to_string(shape.length) + " and " + std::to_string(shape.heads) +
+              " heads, the plan " + std::to_string(plan.length()) + " and " + std::to_string(plan.heads()));
+  require(shape.key_width >= 1 && shape.key_width <= attention_width_limit && shape.value_width >= 1 &&
+              shape.value_width <= attention_width_limit,
+          "head widths " + std::to_string(shape.key_width) + " and " + std::to_string(shape.value_width) +
+              "; expected 1 to " + std::to_string(attention_width_limit));
+}
+
+/// One team per index in [0, n): teams of threads on a device; one thread on a host, or two where the portable version is
+/// tested and there are two.
+TeamPolicy teams(std::int64_t n, bool portable, int scratch_floats) {
+  const int threads = Space().concurrency();
+  const int size = !on_host ? 128 : (portable && threads % 2 == 0 ? 2 : 1);
+  TeamPolicy policy(n, size);
+  policy.set_chunk_size(1);
+  if (scratch_floats > 0)
+    policy.set_scratch_size(0, Kokkos::PerTeam(static_cast<int>(sizeof(float)) * scratch_floats + 64));
+  return policy;
+}
+
+/// Work on a host is shared among this many tasks at least (a constant: the order of sums must not follow the threads).
+constexpr std::int64_t host_tasks = 16;
+
+int task_groups(const AttentionPlan& plan, const AttentionShape& shape) {
+  const std::int64_t heads = shape.batch * shape.heads, tiles = (plan.length() + query_tile - 1) / query_tile;
+  return static_cast<int>(std::clamp<std::int64_t>((host_tasks + heads - 1) / heads, 1, tiles));
+}
+
+/// Floats of the fp32 sums that a bf16 tensor of this shape needs.
+std::int64_t elements(const AttentionShape& shape, std::int64_t width) {
+  return shape.batch * shape.length * shape.heads * width;
+}
+
+template <class T>
+void clear(T* rows, std::int64_t stride, std::int64_t count, std::int64_t width) {
+  for_each("weft::attention::clear", count, KOKKOS_LAMBDA(std::int64_t i) {
+    for (std::int64_t e = 0; e < width; ++e)
+      rows[i * stride + e] = store<T>(0.0f);
+  });
+}
+
+template <class T>
+void round_rows(T* rows, std::int64_t stride, const float* from, std::int64_t count, std::int64_t width) {
+  for_each("weft::attention::round", count, KOKKOS_LAMBDA(std::int64_t i) {
+    for (std::int64_t e = 0; e < width; ++e)
+      rows[i * stride + e] = store<T>(from[i * width + e]);
+  });
+}
+
+/// delta[b,h,i] = dout_i . out_i
+template <class T>
+void slopes_of_rows(const AttentionShape& shape, float* delta, const T* dout, const T* out) {
+  for_each("weft::attention::delta", shape.batch * shape.length, KOKKOS_LAMBDA(std::int64_t row) {
+    const std::int64_t b = row / shape.length, i = row % shape.length;
+    for (std::int64_t h = 0; h < shape.heads; ++h) {
+      const T* left = dout + row * shape.row_stride_out + h * shape.value_width;
+      const T* right = out + row * shape.row_stride_out + h * shape.value_width;
+      float sums[8] = {};
+      for (std::int64_t e = 0; e < shape.value_width; ++e)
+        sums[e % 8] += load(left[e]) * load(right[e]);
+      delta[(b * shape.heads + h) * shape.length + i] =
+          ((sums[0] + sums[4]) + (sums[2] + sums[6])) + ((sums[1] + sums[5]) + (sums[3] + sums[7]));
+    }
+  });
+}
+
+/// Host: key tiles and query tiles are cut into `groups` ranges each. In phase d the task of key range g takes query
+/// range (g + d) mod groups, so no two tasks of a phase add to the same rows of dq, dk or dv.
+template <class T>
+void host_backward_part(const BackwardCall<T>& call, int groups) {
+  const std::int64_t heads = call.shape.heads, tasks = call.shape.batch * heads * groups;
+  for (int phase = 0; phase < groups; ++phase)
+    Kokkos::parallel_for("weft::attention::backward", teams(tasks, false, 0), KOKKOS_LAMBDA(const Member& member) {
+      KOKKOS_IF_ON_HOST((
+          const int n = static_cast<int>(member.league_rank()), g = n % groups, other = (g + phase) % groups;
+          const int h = static_cast<int>(n / groups % heads), group = h % call.groups;
+          if (call.part >= call.pass_begin[group * (call.passes + 1) + call.passes]) return;
+          const PartTables& part = call.parts[group * call.parts_per_group + call.part];
+          const auto cut = [groups](std::int64_t tiles, int at) { return static_cast<int>(tiles * at / groups); };
+          for (int kt = cut(part.key_tiles, g); kt < cut(part.key_tiles, g + 1); ++kt)
+            detail::host::backward_tile(call, part, n / groups / heads, h, kt, cut(call.query_tiles, other),
+                                        cut(call.query_tiles, other + 1));))
+      KOKKOS_IF_ON_DEVICE(((void)member;))
+    });
+}
+
+template <class T>
+void team_backward_part(const BackwardCall<T>& call, int key_tiles) {
+  const std::int64_t heads = call.shape.heads, all = call.shape.batch * heads;
+  const auto run = [&](const char* name, int tiles, bool queries) {
+    Kokkos::parallel_for(
+        name, teams(all * tiles, true, detail::team::scratch_floats(0)), KOKKOS_LAMBDA(const Member& member) {
+          const std::int64_t n = member.league_rank(), b = n / tiles / heads;
+          const int t = static_cast<int>(n % tiles), h = static_cast<int>(n / tiles % heads), group = h % call.groups;
+          if (call.part >= call.pass_begin[group * (call.passes + 1) + call.passes])
+            return;
+          const PartTables& part = call.parts[group * call.parts_per_group + call.part];
+          if (queries)
+            detail::team::query_gradient_tile(member, call, part, b, h, t);
+          else if (t < part.key_tiles)
+            detail::team::key_gradient_tile(member, call, part, b, h, t);
+        });
+  };
+  run("weft::attention::backward_queries", call.query_tiles, true);
+  if (key_tiles > 0)
+    run("weft::attention::backward_keys", key_tiles, false);
+}
+
+template <class T>
+void forward_pass(const ForwardCall<T>& call, bool portable) {
+  const std::int64_t heads = call.shape.heads, tiles = call.query_tiles, n = call.shape.batch * heads * tiles;
+  const bool team = portable || !on_host;
+  const int scratch = team ? detail::team::scratch_floats(static_cast<int>(call.shape.value_width)) : 0;
+  Kokkos::parallel_for("weft::attention::forward", teams(n, portable, scratch), KOKKOS_LAMBDA(const Member& member) {
+    const std::int64_t task = member.league_rank(), b = task / tiles / heads;
+    const int h = static_cast<int>(task / tiles % heads);
+    const int t = static_cast<int>(tiles - 1 - task % tiles); // late queries have most keys: they start first
+    KOKKOS_IF_ON_HOST((if (!team) {
+      detail::host::forward_tile(call, b, h, t);
+      return;
+    }))
+    detail::team::forward_tile(member, call, b, h, t);
+  });
+}
+
+} // namespace
+
+std::size_t attention_workspace_bytes(const AttentionPlan& plan, const AttentionShape& shape, bool backward) {
+  const std::int64_t statistics = shape.batch * shape.heads * shape.length;
+  std::int64_t floats = 0;
+  if (backward)
+    floats = statistics + 2 * elements(shape, shape.key_width) + elements(shape, shape.value_width);
+  else if (plan.passes() > 1)
+    floats = statistics + elements(shape, shape.value_width);
+  return static_cast<std::size_t>(floats) * sizeof(float);
+}
+
+template <class T>
+void attention_forward(const AttentionPlan& plan, const AttentionShape& shape, T* out, float* lse, const T* q,
+                       const T* k, const T* v, float* workspace, AttentionPath path) {
+  check(plan, shape);
+  ForwardCall<T> call{};
+  call.parts = plan.part_tables();
+  call.pass_begin = plan.pass_begin();
+  call.groups = plan.groups();
+  call.passes = plan.passes();
+  call.parts_per_group = plan.parts();
+  call.query_tiles = (plan.length() + query_tile - 1) / query_tile;
+  call.shape = shape;
+  call.scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(shape.key_width)));
+  call.out = out;
+  call.lse = lse;
+  call.sum = workspace;
+  if constexpr (std::is_same_v<T, float>) {
+    call.open = out;
+    call.open_stride = shape.row_stride_out;
+  } else {
+    call.open = workspace + shape.batch * shape.heads * shape.length;
+    call.open_stride = shape.heads * shape.value_width;
+  }
+  call.q = q;
+  call.k = k;
+  call.v = v;
+  for (call.pass = 0; call.pass < call.passes; ++call.pass)
+    forward_pass(call, path == AttentionPath::portable);
+}
+
+template <class T>
+void attention_backward(const AttentionPlan& plan, const AttentionShape& shape, T* dq, T* dk, T* dv, const T* dout,
+                        const T* q, const T* k, const T* v, const T* out, const float* lse, float* workspace,
+                        AttentionPath path) {
+  check(plan, shape);
+  const std::int64_t rows = shape.batch * shape.length;
+  const std::int64_t key_row = shape.heads * shape.key_width, value_row = shape.heads * shape.value_width;
+  float* delta = workspace;
+  slopes_of_rows(shape, delta, dout, out);
+  BackwardCall<T> call{};
+  call.parts = plan.part_tables();
+  call.pass_begin = plan.pass_begin();
+  call.groups = plan.groups();
+  call.passes = plan.passes();
+  call.parts_per_group = plan.parts();
+  call.query_tiles = (plan.length() + query_tile - 1) / query_tile;
+  call.shape = shape;
+  call.scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(shape.key_width)));
+  if constexpr (std::is_same_v<T, float>) {
+    call.dq = dq;
+    call.dk = dk;
+    call.dv = dv;
+    call.dq_stride = call.dk_stride = call.dv_stride = shape.row_stride_qkv;
+  } else {
+    call.dq = delta + shape.batch * shape.heads * shape.length;
+    call.dk = call.dq + elements(shape, shape.key_width);
+    call.dv = call.dk + elements(shape, shape.key_width);
+    call.dq_stride = call.dk_stride = key_row;
+    call.dv_stride = value_row;
+  }
+  clear(call.dq, call.dq_stride, rows, key_row);
+  clear(call.dk, call.dk_stride, rows, key_row);
+  clear(call.dv, call.dv_stride, rows, value_row);
+  call.dout = dout;
+  call.q = q;
+  call.k = k;
+  call.v = v;
+  call.lse = lse;
+  call.delta = delta;
+  for (call.part = 0; call.part < call.parts_per_group; ++call.part)
+    if (on_host && path == AttentionPath::best)
+      host_backward_part(call, task_groups(plan, shape));
+    else
+      team_backward_part(call, plan.key_tiles(call.part));
+  if constexpr (!std::is_same_v<T, float>) {
+    round_rows(dq, shape.row_stride_qkv, call.dq, rows, key_row);
+    round_rows(dk, shape.row_stride_qkv, call.dk, rows, key_row);
+    round_rows(dv, shape.row_stride_qkv, call.dv, rows, value_row);
+  }
+}
+
+template void attention_forward(const AttentionPlan&, const AttentionShape&, float*, float*, const float*, const float*,
+                                const float*, float*, AttentionPath);
+template void attention_forward(const AttentionPlan&, const AttentionShape&, bf16*, float*, const bf16*, const bf16*,
+                                const bf16*, float*, AttentionPath);
+template void attention_backward(const AttentionPlan&, const AttentionShape&, float*, float*, float*, const float*,
+                                 const float*, const float*, const float*, const float*, const float*, float*,
+                                 AttentionPath);
+template void attention_backward(const AttentionPlan&, const AttentionShape&, bf16*, bf16*, bf16*, const bf16*,
+                                 const bf16*, const bf16*, const bf16*, const bf16*, const float*, float*,
+                                 AttentionPath);
+
+} // namespace weft

@@ -1,0 +1,85 @@
+// Attention over a pattern (pattern.hpp): for every sequence b, head h and query i with key set S_i of the head
+//   s_ij = q_i . k_j / sqrt(E),   p_ij = exp(s_ij - lse_i),   lse_i = log sum_{j in S_i} exp(s_ij),
+//   out_i = sum_{j in S_i} p_ij v_j
+// by one fused pass over the listed tiles with an online softmax in fp32 (Milakov and Gimelshein 2018,
+// arXiv:1805.02867), and its gradient from the stored lse (Dao et al. 2022, arXiv:2205.14135):
+//   delta_i = dout_i . out_i,   ds_ij = p_ij (dout_i . v_j - delta_i) / sqrt(E),
+//   dv_j = sum_i p_ij dout_i,   dk_j = sum_i ds_ij q_i,   dq_i = sum_j ds_ij k_j
+// Nothing of size N x N exists; tiles that the pattern does not list are never computed.
+//
+// A query with no key: out_i = 0, lse_i = -infinity, and it gives and gets no gradient.
+// A pair outside S_i has no influence: if k_j, v_j are NaN or infinite, out_i keeps its bits. In the backward pass this
+// holds for finite values only (there, a NaN reaches all rows of its tile).
+// Every sum has one order, fixed by pattern and shape: the bits do not depend on the number of threads.
+#pragma once
+#include "kernels/attention/pattern.hpp"
+#include "kernels/common/memory.hpp"
+#include "kernels/common/types.hpp"
+#include <cstddef>
+#include <vector>
+
+namespace weft {
+
+/// q[b,i,h,e] lies at q[(b N + i) row_stride_qkv + h E + e]; k, dq, dk alike; v, dv alike with Ev for E: all six have the
+/// same row stride, so that they can be slices of one fused row. out and dout: [(b N + i) row_stride_out + h Ev + e].
+struct AttentionShape {
+  std::int64_t batch;       ///< B
+  std::int64_t length;      ///< N, that of the plan
+  std::int64_t heads;       ///< H, that of the plan
+  std::int64_t key_width;   ///< E of q and k, 1 .. attention_width_limit
+  std::int64_t value_width; ///< Ev of v and out, 1 .. attention_width_limit
+  std::int64_t row_stride_qkv;
+  std::int64_t row_stride_out;
+};
+
+constexpr int attention_width_limit = 256;
+
+namespace detail {
+struct PartTables; // tables of one part where the kernels run: attention_tables.hpp
+}
+
+/// The tile lists of all heads, where the kernels run. Head h uses pattern h mod (number of patterns).
+class AttentionPlan {
+public:
+  /// Throws std::invalid_argument without patterns or with patterns of different length.
+  AttentionPlan(const std::vector<Pattern>& per_group, int heads);
+  int length() const { return length_; }
+  int heads() const { return heads_; }
+  std::int64_t keys() const { return keys_; }   ///< pairs (i, j) over all heads of one sequence
+  std::int64_t tiles() const { return tiles_; } ///< tiles executed over all heads of one sequence
+  std::size_t host_bytes() const { return table_.bytes() + parts_.bytes(); } ///< memory of the tables
+
+  // For the kernels:
+  int groups() const { return groups_; }
+  int passes() const { return passes_; }       ///< of the pattern that has most
+  int parts() const { return parts_per_group_; } ///< likewise
+  int key_tiles(int part) const { return key_tiles_[part]; } ///< of that part, the largest over the groups
+  const detail::PartTables* part_tables() const;             ///< [groups][parts]
+  const int* pass_begin() const { return table_.data(); }    ///< [groups][passes + 1], numbers of parts
+
+private:
+  int length_ = 0, heads_ = 0, groups_ = 0, passes_ = 0, parts_per_group_ = 0;
+  std::int64_t keys_ = 0, tiles_ = 0;
+  std::vector<int> key_tiles_;
+  Buffer<int> table_;
+  Buffer<unsigned char> parts_;
+};
+
+/// Which code runs. `portable`: the team version, written for the GPU, on any device (slow on a host; for tests).
+enum class AttentionPath { best, portable };
+
+/// Bytes of workspace that forward (backward = false) or backward needs, for the larger of fp32 and bf16; linear in N.
+std::size_t attention_workspace_bytes(const AttentionPlan& plan, const AttentionShape& shape, bool backward);
+
+/// Overwrites out[B,N,H,Ev] and lse[B,H,N]. Throws std::invalid_argument if shape and plan disagree. T: float, bf16.
+template <class T>
+void attention_forward(const AttentionPlan& plan, const AttentionShape& shape, T* out, float* lse, const T* q,
+                       const T* k, const T* v, float* workspace, AttentionPath path = AttentionPath::best);
+
+/// Overwrites dq, dk [B,N,H,E] and dv [B,N,H,Ev]; out and lse as forward left them. Gaps between rows stay as they are.
+template <class T>
+void attention_backward(const AttentionPlan& plan, const AttentionShape& shape, T* dq, T* dk, T* dv, const T* dout,
+                        const T* q, const T* k, const T* v, const T* out, const float* lse, float* workspace,
+                        AttentionPath path = AttentionPath::best);
+
+} // namespace weft

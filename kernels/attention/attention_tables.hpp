@@ -1,0 +1,55 @@
+// What the kernels see of a plan and of one call. Included by kernels/attention/*.cpp only.
+#pragma once
+#include "kernels/attention/attention.hpp"
+
+namespace weft::detail {
+
+/// One part; all pointers lead to where the kernels run.
+struct PartTables {
+  const int* query_position;           ///< [32 * query tiles], -1 past the last
+  const int* key_position;             ///< [32 * key tiles], -1 past the last
+  const int* key_tiles_begin;          ///< [query tiles + 1]
+  const TileEntry* key_tiles_entries;  ///< key tiles of every query tile
+  const int* query_tiles_begin;        ///< [key tiles + 1]
+  const TileEntry* query_tiles_entries; ///< query tiles of every key tile
+  const TileMask* masks;
+  int key_tiles;
+};
+
+/// One call, by value into the kernels. Accumulators are fp32: the result itself for T = float, the workspace else.
+template <class T>
+struct ForwardCall {
+  const PartTables* parts;
+  const int* pass_begin;
+  int groups, passes, parts_per_group, query_tiles, pass;
+  AttentionShape shape;
+  float scale;
+  T* out;
+  float* lse;  ///< the running maximum between passes
+  float* sum;  ///< [B,H,N], the running sum between passes
+  float* open; ///< [B,N,H,Ev] at open_stride, the output times the running sum, between passes
+  std::int64_t open_stride;
+  const T *q, *k, *v;
+};
+
+template <class T>
+struct BackwardCall {
+  const PartTables* parts;
+  const int* pass_begin;
+  int groups, passes, parts_per_group, query_tiles, part;
+  AttentionShape shape;
+  float scale;
+  float *dq, *dk, *dv; ///< fp32 accumulators
+  std::int64_t dq_stride, dk_stride, dv_stride;
+  const T *dout, *q, *k, *v;
+  const float *lse, *delta; ///< [B,H,N]
+};
+
+WEFT_FUNCTION int row_count(const int* positions) {
+  int count = 0;
+  while (count < query_tile && positions[count] >= 0)
+    ++count;
+  return count;
+}
+
+} // namespace weft::detail

@@ -1,0 +1,156 @@
+// The forward pass of one query tile on a host core. Columns of all tiles are the 32 queries, so the softmax needs no
+// sums across a vector: s[key, query], p[key, query], o[e, query].
+#pragma once
+#include "kernels/attention/tile_host.hpp"
+#include <cmath>
+#include <limits>
+
+namespace weft::detail::host {
+
+constexpr float minus_infinity = -std::numeric_limits<float>::infinity();
+
+/// The running softmax of 32 queries. o holds the output times `sum`.
+struct alignas(64) SoftmaxState {
+  float maximum[tile], sum[tile], factor[tile];
+};
+
+/// s -> p in place; moves the running maximum and sum and leaves in `factor` what earlier sums must be multiplied by.
+/// words (bit r of word j: query r sees key j) null: all pairs. Where no pair is seen p is exactly 0.
+inline void softmax_step(float* s, SoftmaxState& state, const std::uint32_t* words) {
+  float maximum[tile], shift[tile], sum[tile];
+  for (int r = 0; r < tile; ++r)
+    maximum[r] = state.maximum[r];
+  for (int j = 0; j < tile; ++j) {
+    float* row = s + j * tile;
+    if (words) {
+      const std::uint32_t bits = words[j];
+      for (int r = 0; r < tile; ++r)
+        row[r] = (bits >> r & 1u) ? row[r] : minus_infinity;
+    }
+    for (int r = 0; r < tile; ++r)
+      maximum[r] = row[r] > maximum[r] ? row[r] : maximum[r];
+  }
+  for (int r = 0; r < tile; ++r) {
+    shift[r] = maximum[r] == minus_infinity ? 0.0f : maximum[r]; // nothing seen yet: every exp below gives 0
+    state.factor[r] = softmax_exp(state.maximum[r] - shift[r]);
+    state.maximum[r] = maximum[r];
+    sum[r] = 0;
+  }
+  for (int j = 0; j < tile; ++j) {
+    float* row = s + j * tile;
+    for (int r = 0; r < tile; ++r) {
+      row[r] = softmax_exp(row[r] - shift[r]);
+      sum[r] += row[r];
+    }
+  }
+  for (int r = 0; r < tile; ++r)
+    state.sum[r] = state.sum[r] * state.factor[r] + sum[r];
+}
+
+/// Takes NaN and infinity out of a packed value tile (a product with p = 0 would spread them to queries that do not see
+/// the key) and gives them to the queries that do.
+inline void spread_non_finite(float* v, int ldv, float* o, int width, const std::uint32_t* words) {
+  for (int j = 0; j < tile; ++j)
+    for (int e = 0; e < width; ++e) {
+      float& x = v[j * ldv + e];
+      if (std::isfinite(x))
+        continue;
+      for (int r = 0; r < tile; ++r)
+        if (words[j] >> r & 1u)
+          o[e * tile + r] += x;
+      x = 0;
+    }
+}
+
+template <class T>
+void forward_tile(const ForwardCall<T>& call, std::int64_t b, int h, int t) {
+  const AttentionShape& shape = call.shape;
+  const int group = h % call.groups, width = static_cast<int>(shape.key_width);
+  const int value_width = static_cast<int>(shape.value_width), ldk = padded(width), ldv = padded(value_width);
+  const int* begin = call.pass_begin + group * (call.passes + 1);
+  const int first_part = begin[call.pass], end_part = begin[call.pass + 1];
+  if (call.pass > 0 && first_part == end_part)
+    return; // this head's pattern has fewer passes
+  const bool last = end_part == begin[call.passes];
+  const PartTables* parts = call.parts + group * call.parts_per_group;
+
+  int positions[tile]; // without a part no order is known, and any will do
+  for (int r = 0; r < tile; ++r)
+    positions[r] = t * tile + r < shape.length ? t * tile + r : -1;
+  if (first_part < end_part)
+    std::copy_n(parts[first_part].query_position + t * tile, tile, positions);
+
+  alignas(64) float packed[max_width * tile], queries[max_width * tile], values[max_width * tile];
+  alignas(64) float o[max_width * tile], s[tile * tile];
+  SoftmaxState state;
+  const std::int64_t row = b * shape.length, statistics = (b * shape.heads + h) * shape.length;
+  const Rows<T> query_rows = rows_at(call.q + row * shape.row_stride_qkv + h * width, shape.row_stride_qkv, positions);
+  pack(packed, ldk, query_rows, width);
+  transpose_to_columns(queries, packed, ldk, call.scale);
+
+  float* open = call.open + row * call.open_stride + h * value_width;
+  for (int r = 0; r < tile; ++r) {
+    state.maximum[r] = minus_infinity;
+    state.sum[r] = 0;
+  }
+  if (call.pass == 0) {
+    std::fill_n(o, ldv * tile, 0.0f);
+  } else {
+    const Rows<float> open_rows = rows_at<float>(open, call.open_stride, positions);
+    pack(packed, ldv, open_rows, value_width);
+    transpose_to_columns(o, packed, ldv, 1.0f);
+    for (int r = 0; r < query_rows.count; ++r) {
+      state.maximum[r] = call.lse[statistics + positions[r]];
+      state.sum[r] = call.sum[statistics + positions[r]];
+    }
+  }
+
+  const T* k = call.k + row * shape.row_stride_qkv + h * width;
+  const T* v = call.v + row * shape.row_stride_qkv + h * value_width;
+  for (int p = first_part; p < end_part; ++p) {
+    const PartTables& part = parts[p];
+    for (int n = part.key_tiles_begin[t]; n < part.key_tiles_begin[t + 1]; ++n) {
+      const TileEntry entry = part.key_tiles_entries[n];
+      const std::uint32_t* words = entry.mask == full_tile ? nullptr : part.masks[entry.mask].of_key;
+      const int* key_positions = part.key_position + entry.tile * tile;
+      if (n + 1 < part.key_tiles_begin[t + 1]) {
+        const int* next_positions = part.key_position + part.key_tiles_entries[n + 1].tile * tile;
+        prefetch(k, shape.row_stride_qkv, next_positions, width);
+        prefetch(v, shape.row_stride_qkv, next_positions, value_width);
+      }
+      pack(packed, ldk, rows_at(k, shape.row_stride_qkv, key_positions), width);
+      pair_products(s, packed, ldk, queries, width, words);
+      softmax_step(s, state, words);
+      pack(values, ldv, rows_at(v, shape.row_stride_qkv, key_positions), value_width);
+      if (words && has_non_finite(values, tile * ldv))
+        spread_non_finite(values, ldv, o, value_width, words);
+      sum_over_pairs<Start::scale>(o, ldv, values, ldv, s, words, state.factor);
+    }
+  }
+
+  if (last)
+    for (int r = 0; r < tile; ++r) {
+      state.maximum[r] = state.sum[r] == 0 ? minus_infinity : state.maximum[r] + std::log(state.sum[r]);
+      state.factor[r] = state.sum[r] == 0 ? 0.0f : 1.0f / state.sum[r];
+    }
+  for (int r = 0; r < query_rows.count; ++r) {
+    call.lse[statistics + positions[r]] = state.maximum[r];
+    if (!last)
+      call.sum[statistics + positions[r]] = state.sum[r];
+  }
+  transpose_to_rows(packed, ldv, o);
+  for (int r = 0; r < query_rows.count; ++r) {
+    const float* from = packed + r * ldv;
+    if (last) {
+      T* to = call.out + (row + positions[r]) * shape.row_stride_out + h * value_width;
+      for (int e = 0; e < value_width; ++e)
+        to[e] = store<T>(from[e] * state.factor[r]);
+    } else {
+      float* to = open + positions[r] * call.open_stride;
+      for (int e = 0; e < value_width; ++e)
+        to[e] = from[e];
+    }
+  }
+}
+
+} // namespace weft::detail::host

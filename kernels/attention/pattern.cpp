@@ -1,0 +1,222 @@
+#include "kernels/attention/pattern.hpp"
+#include <algorithm>
+#include <bit>
+#include <cstring>
+#include <numeric>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+
+namespace weft {
+namespace {
+
+int tiles_of(int slots) { return (slots + query_tile - 1) / query_tile; }
+int position(const std::vector<int>& order, int slot) { return order.empty() ? slot : order[slot]; }
+
+/// What a tile's positions have in common, so that most tiles are seen to be full without looking at the pairs.
+struct Span {
+  int count, low, high;
+  int residue, block; ///< mod l and div l if equal for all positions of the tile, else -1
+};
+
+std::vector<Span> spans(const std::vector<int>& order, int slots, int l) {
+  std::vector<Span> result(tiles_of(slots));
+  for (int s = 0; s < slots; ++s) {
+    const int p = position(order, s);
+    Span& span = result[s / query_tile];
+    if (s % query_tile == 0)
+      span = {0, p, p, p % l, p / l};
+    span = {span.count + 1, std::min(span.low, p), std::max(span.high, p), span.residue == p % l ? p % l : -1,
+            span.block == p / l ? p / l : -1};
+  }
+  return result;
+}
+
+/// True only if every pair is allowed (sufficient; a false is settled by looking).
+bool surely_full(const Rule& rule, const Span& q, const Span& k) {
+  const bool same_residue = q.residue >= 0 && q.residue == k.residue;
+  switch (rule.kind) {
+  case Rule::causal:
+    return k.high <= q.low;
+  case Rule::window:
+    return k.high <= q.low && q.high - k.low < rule.l;
+  case Rule::residue:
+    return same_residue && k.high <= q.low;
+  case Rule::residue_older:
+    return same_residue && k.high < q.low;
+  case Rule::block:
+    return q.block >= 0 && q.block == k.block && k.high <= q.low;
+  case Rule::earlier_block:
+    return k.high / rule.l < q.low / rule.l;
+  }
+  return false;
+}
+
+/// Keeps each different mask once.
+class MaskTable {
+public:
+  explicit MaskTable(std::vector<TileMask>& masks) : masks_(masks) {
+    for (std::size_t m = 0; m < masks.size(); ++m)
+      known_[text(masks[m])].push_back(static_cast<int>(m));
+  }
+  int number(const TileMask& mask) {
+    std::vector<int>& same_hash = known_[text(mask)];
+    for (const int m : same_hash)
+      if (std::memcmp(&masks_[m], &mask, sizeof mask) == 0)
+        return m;
+    masks_.push_back(mask);
+    same_hash.push_back(static_cast<int>(masks_.size()) - 1);
+    return same_hash.back();
+  }
+
+private:
+  static std::size_t text(const TileMask& mask) {
+    return std::hash<std::string_view>()({reinterpret_cast<const char*>(&mask), sizeof mask});
+  }
+  std::vector<TileMask>& masks_;
+  std::unordered_map<std::size_t, std::vector<int>> known_;
+};
+
+/// The mask of a tile; returns the number of allowed pairs.
+int fill_mask(TileMask& mask, const Rule& rule, const int* queries, int query_count, const int* keys, int key_count) {
+  mask = {};
+  int pairs = 0;
+  for (int r = 0; r < query_count; ++r)
+    for (int s = 0; s < key_count; ++s)
+      if (allowed(rule, queries[r], keys[s])) {
+        mask.of_query[r] |= 1u << s;
+        mask.of_key[s] |= 1u << r;
+        ++pairs;
+      }
+  return pairs;
+}
+
+TileLists transpose(const TileLists& rows, int columns) {
+  TileLists result;
+  result.begin.assign(columns + 1, 0);
+  result.entries.resize(rows.entries.size());
+  for (const TileEntry& e : rows.entries)
+    ++result.begin[e.tile + 1];
+  std::partial_sum(result.begin.begin(), result.begin.end(), result.begin.begin());
+  std::vector<std::int64_t> next(result.begin.begin(), result.begin.end() - 1);
+  for (std::size_t row = 0; row + 1 < rows.begin.size(); ++row)
+    for (std::int64_t e = rows.begin[row]; e < rows.begin[row + 1]; ++e)
+      result.entries[next[rows.entries[e].tile]++] = {static_cast<int>(row), rows.entries[e].mask};
+  return result;
+}
+
+void build(Pattern& pattern, Part part, bool gathered, const Candidates& candidates) {
+  Pass& pass = pattern.passes.back();
+  const int queries = pattern.length, keys = gathered ? static_cast<int>(part.key_order.size()) : pattern.length;
+  const std::vector<Span> q = spans(pass.query_order, queries, part.rule.l);
+  const std::vector<Span> k = spans(part.key_order, keys, part.rule.l);
+  MaskTable masks(pattern.masks);
+  std::vector<int> tiles;
+  int query_positions[query_tile], key_positions[key_tile];
+  part.key_tiles.begin.push_back(0);
+  for (int t = 0; t < tiles_of(queries); ++t) {
+    for (int s = 0; s < q[t].count; ++s)
+      query_positions[s] = position(pass.query_order, t * query_tile + s);
+    tiles.clear();
+    candidates(t, tiles);
+    int last = -1;
+    for (const int tile : tiles) {
+      if (tile <= last || tile >= static_cast<int>(k.size()))
+        throw std::logic_error("the candidate key tiles of a pattern must ascend and exist");
+      last = tile;
+      const bool whole = q[t].count == query_tile && k[tile].count == key_tile;
+      if (whole && surely_full(part.rule, q[t], k[tile])) {
+        part.key_tiles.entries.push_back({tile, full_tile});
+        continue;
+      }
+      for (int s = 0; s < k[tile].count; ++s)
+        key_positions[s] = position(part.key_order, tile * key_tile + s);
+      TileMask mask;
+      const int pairs = fill_mask(mask, part.rule, query_positions, q[t].count, key_positions, k[tile].count);
+      if (pairs > 0)
+        part.key_tiles.entries.push_back({tile, pairs == query_tile * key_tile ? full_tile : masks.number(mask)});
+    }
+    part.key_tiles.begin.push_back(static_cast<std::int64_t>(part.key_tiles.entries.size()));
+  }
+  part.query_tiles = transpose(part.key_tiles, static_cast<int>(k.size()));
+  pass.parts.push_back(std::move(part));
+}
+
+} // namespace
+
+Pass& add_pass(Pattern& pattern, std::vector<int> query_order) {
+  Pass pass;
+  if (!query_order.empty()) {
+    pass.query_slot.assign(pattern.length, -1);
+    detail::require(static_cast<int>(query_order.size()) == pattern.length, "a query order of N positions");
+    for (int s = 0; s < pattern.length; ++s) {
+      const int p = query_order[s];
+      detail::require(p >= 0 && p < pattern.length && pass.query_slot[p] < 0, "a query order that is a permutation");
+      pass.query_slot[p] = s;
+    }
+    pass.query_order = std::move(query_order);
+  }
+  pattern.passes.push_back(std::move(pass));
+  return pattern.passes.back();
+}
+
+void add_part(Pattern& pattern, Rule rule, const Candidates& candidates) {
+  build(pattern, Part{{}, rule, {}, {}}, false, candidates);
+}
+
+void add_part(Pattern& pattern, Rule rule, std::vector<int> key_order, const Candidates& candidates) {
+  if (key_order.empty()) // an empty list stands for all positions inside a Part, and here it is no key at all
+    return;
+  for (const int p : key_order)
+    detail::require(p >= 0 && p < pattern.length, "a key order of positions in [0, N)");
+  build(pattern, Part{std::move(key_order), rule, {}, {}}, true, candidates);
+}
+
+void drop_empty_passes(Pattern& pattern) {
+  for (Pass& pass : pattern.passes)
+    std::erase_if(pass.parts, [](const Part& part) { return part.key_tiles.entries.empty(); });
+  bool first = true;
+  std::erase_if(pattern.passes, [&first](const Pass& pass) {
+    return !std::exchange(first, false) && pass.parts.empty();
+  });
+}
+
+std::vector<int> keys_of(const Pattern& pattern, int i) {
+  if (i < 0 || i >= pattern.length)
+    throw std::out_of_range("query " + std::to_string(i) + " of a pattern of length " + std::to_string(pattern.length));
+  std::vector<int> keys;
+  for (const Pass& pass : pattern.passes) {
+    const int slot = position(pass.query_slot, i);
+    for (const Part& part : pass.parts)
+      for (std::int64_t e = part.key_tiles.begin[slot / query_tile]; e < part.key_tiles.begin[slot / query_tile + 1];
+           ++e) {
+        const TileEntry entry = part.key_tiles.entries[e];
+        const std::uint32_t seen =
+            entry.mask == full_tile ? ~0u : pattern.masks[entry.mask].of_query[slot % query_tile];
+        for (int s = 0; s < key_tile; ++s)
+          if (seen >> s & 1u)
+            keys.push_back(position(part.key_order, entry.tile * key_tile + s));
+      }
+  }
+  std::sort(keys.begin(), keys.end());
+  return keys;
+}
+
+PatternWork pattern_work(const Pattern& pattern) {
+  std::vector<int> pairs(pattern.masks.size(), 0);
+  for (std::size_t m = 0; m < pairs.size(); ++m)
+    for (const std::uint32_t bits : pattern.masks[m].of_query)
+      pairs[m] += std::popcount(bits);
+  PatternWork work;
+  for (const Pass& pass : pattern.passes)
+    for (const Part& part : pass.parts)
+      for (const TileEntry& e : part.key_tiles.entries) {
+        work.keys += e.mask == full_tile ? query_tile * key_tile : pairs[e.mask];
+        ++work.tiles;
+      }
+  return work;
+}
+
+} // namespace weft

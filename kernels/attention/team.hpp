@@ -1,0 +1,245 @@
+// The team version of the three kernels, written for a GPU block and correct on any Kokkos device: one team per tile,
+// 32 x 32 scores in scratch memory, rows staged in chunks of 32 widths. Included by attention.cpp only.
+#pragma once
+#include "kernels/attention/attention_tables.hpp"
+#include "kernels/common/kokkos.hpp"
+
+namespace weft::detail::team {
+
+constexpr int tile = query_tile;
+constexpr int ld = tile + 1; ///< one more than a power of two: columns fall into different banks
+constexpr int chunk = 32;
+
+using TeamPolicy = Kokkos::TeamPolicy<Space, Kokkos::Schedule<Kokkos::Dynamic>, Kokkos::IndexType<std::int64_t>>;
+using Member = TeamPolicy::member_type;
+
+/// Floats of scratch: two score tiles, two staged chunks, five rows of statistics, one output tile.
+constexpr int scratch_floats(int value_width) { return 4 * tile * ld + 5 * tile + tile * value_width; }
+
+struct Scratch {
+  float *s, *ds, *left, *right, *maximum, *sum, *factor, *lse, *delta, *o;
+  KOKKOS_INLINE_FUNCTION explicit Scratch(float* at)
+      : s(at), ds(s + tile * ld), left(ds + tile * ld), right(left + tile * ld), maximum(right + tile * ld),
+        sum(maximum + tile), factor(sum + tile), lse(factor + tile), delta(lse + tile), o(delta + tile) {}
+};
+
+/// body(i) for i in [0, n), then a barrier.
+template <class Body>
+KOKKOS_INLINE_FUNCTION void each(const Member& member, int n, const Body& body) {
+  Kokkos::parallel_for(Kokkos::TeamThreadRange(member, n), body);
+  member.team_barrier();
+}
+
+/// s[i, j] = sum over e < width of a_i[e] b_j[e]; rows that do not exist (position -1) count as 0.
+template <class A, class B>
+KOKKOS_INLINE_FUNCTION void pair_products(const Member& member, const Scratch& scratch, float* s, const A* a,
+                                          std::int64_t stride_a, const int* position_a, const B* b,
+                                          std::int64_t stride_b, const int* position_b, int width) {
+  each(member, tile * tile, [&](int n) { s[n / tile * ld + n % tile] = 0; });
+  for (int e0 = 0; e0 < width; e0 += chunk) {
+    const int depth = width - e0 < chunk ? width - e0 : chunk;
+    each(member, tile * chunk, [&](int n) {
+      const int r = n / chunk, e = n % chunk;
+      const bool in = e < depth;
+      scratch.left[r * ld + e] = in && position_a[r] >= 0 ? load(a[position_a[r] * stride_a + e0 + e]) : 0.0f;
+      scratch.right[r * ld + e] = in && position_b[r] >= 0 ? load(b[position_b[r] * stride_b + e0 + e]) : 0.0f;
+    });
+    each(member, tile * tile, [&](int n) {
+      const int i = n / tile, j = n % tile;
+      float sum = s[i * ld + j];
+      for (int e = 0; e < depth; ++e)
+        sum += scratch.left[i * ld + e] * scratch.right[j * ld + e];
+      s[i * ld + j] = sum;
+    });
+  }
+}
+
+/// Bit j of the result: query slot i sees key slot j.
+KOKKOS_INLINE_FUNCTION std::uint32_t seen(const PartTables& part, TileEntry entry, int i) {
+  return entry.mask == full_tile ? ~0u : part.masks[entry.mask].of_query[i];
+}
+
+/// Forward: one query tile.
+template <class T>
+KOKKOS_INLINE_FUNCTION void forward_tile(const Member& member, const ForwardCall<T>& call, std::int64_t b, int h, int t) {
+  const AttentionShape& shape = call.shape;
+  const int group = h % call.groups, width = static_cast<int>(shape.key_width);
+  const int value_width = static_cast<int>(shape.value_width);
+  const int* begin = call.pass_begin + group * (call.passes + 1);
+  const int first_part = begin[call.pass], end_part = begin[call.pass + 1];
+  if (call.pass > 0 && first_part == end_part)
+    return;
+  const bool last = end_part == begin[call.passes];
+  const PartTables* parts = call.parts + group * call.parts_per_group;
+  const auto position = [&](int r) {
+    const std::int64_t slot = t * tile + r;
+    return first_part < end_part ? parts[first_part].query_position[slot]
+                                 : (slot < shape.length ? static_cast<int>(slot) : -1);
+  };
+  const Scratch scratch(static_cast<float*>(member.team_scratch(0).get_shmem(
+      static_cast<int>(sizeof(float)) * scratch_floats(value_width))));
+  const float infinity = Kokkos::Experimental::infinity_v<float>;
+  const std::int64_t row = b * shape.length, statistics = (b * shape.heads + h) * shape.length;
+  float* open = call.open + row * call.open_stride + h * value_width;
+
+  each(member, tile, [&](int r) {
+    const bool go_on = call.pass > 0 && position(r) >= 0;
+    scratch.maximum[r] = go_on ? call.lse[statistics + position(r)] : -infinity;
+    scratch.sum[r] = go_on ? call.sum[statistics + position(r)] : 0.0f;
+  });
+  each(member, tile * value_width, [&](int n) {
+    const int r = n / value_width, e = n % value_width;
+    scratch.o[n] = call.pass > 0 && position(r) >= 0 ? open[position(r) * call.open_stride + e] : 0.0f;
+  });
+
+  const T* q = call.q + row * shape.row_stride_qkv + h * width;
+  const T* k = call.k + row * shape.row_stride_qkv + h * width;
+  const T* v = call.v + row * shape.row_stride_qkv + h * value_width;
+  for (int p = first_part; p < end_part; ++p) {
+    const PartTables& part = parts[p];
+    for (int n = part.key_tiles_begin[t]; n < part.key_tiles_begin[t + 1]; ++n) {
+      const TileEntry entry = part.key_tiles_entries[n];
+      const int* key_position = part.key_position + entry.tile * tile;
+      pair_products(member, scratch, scratch.s, q, shape.row_stride_qkv, part.query_position + t * tile, k,
+                    shape.row_stride_qkv, key_position, width);
+      each(member, tile, [&](int i) {
+        const std::uint32_t bits = seen(part, entry, i);
+        float* s = scratch.s + i * ld;
+        float maximum = scratch.maximum[i], sum = 0;
+        for (int j = 0; j < tile; ++j) {
+          s[j] = bits >> j & 1u ? s[j] * call.scale : -infinity;
+          maximum = s[j] > maximum ? s[j] : maximum;
+        }
+        const float shift = maximum == -infinity ? 0.0f : maximum;
+        for (int j = 0; j < tile; ++j) {
+          s[j] = bits >> j & 1u ? Kokkos::exp(s[j] - shift) : 0.0f;
+          sum += s[j];
+        }
+        scratch.factor[i] = Kokkos::exp(scratch.maximum[i] - shift);
+        scratch.maximum[i] = maximum;
+        scratch.sum[i] = scratch.sum[i] * scratch.factor[i] + sum;
+      });
+      each(member, tile * value_width, [&](int m) {
+        const int i = m / value_width, e = m % value_width;
+        const float* weight = scratch.s + i * ld;
+        float sum = scratch.o[m] * scratch.factor[i];
+        for (int j = 0; j < tile; ++j)
+          if (weight[j] != 0) // a value that is not seen may be NaN
+            sum += weight[j] * load(v[key_position[j] * shape.row_stride_qkv + e]);
+        scratch.o[m] = sum;
+      });
+    }
+  }
+
+  each(member, tile, [&](int r) {
+    if (position(r) < 0)
+      return;
+    const float sum = scratch.sum[r];
+    scratch.factor[r] = !last ? 1.0f : sum == 0 ? 0.0f : 1.0f / sum;
+    call.lse[statistics + position(r)] =
+        !last ? scratch.maximum[r] : (sum == 0 ? -infinity : scratch.maximum[r] + Kokkos::log(sum));
+    if (!last)
+      call.sum[statistics + position(r)] = sum;
+  });
+  each(member, tile * value_width, [&](int n) {
+    const int r = n / value_width, e = n % value_width;
+    if (position(r) < 0)
+      return;
+    if (last)
+      call.out[(row + position(r)) * shape.row_stride_out + h * value_width + e] =
+          store<T>(scratch.o[n] * scratch.factor[r]);
+    else
+      open[position(r) * call.open_stride + e] = scratch.o[n];
+  });
+}
+
+/// s -> p and ds for one pair of tiles, both 0 where no pair is seen.
+template <class T>
+KOKKOS_INLINE_FUNCTION void probabilities_and_slopes(const Member& member, const BackwardCall<T>& call,
+                                                     const PartTables& part, const Scratch& scratch, TileEntry entry,
+                                                     std::int64_t b, int h, int query_tile_number, int key_tile_number) {
+  const AttentionShape& shape = call.shape;
+  const int width = static_cast<int>(shape.key_width), value_width = static_cast<int>(shape.value_width);
+  const std::int64_t row = b * shape.length, statistics = (b * shape.heads + h) * shape.length;
+  const int* query_position = part.query_position + query_tile_number * tile;
+  const int* key_position = part.key_position + key_tile_number * tile;
+  pair_products(member, scratch, scratch.s, call.q + row * shape.row_stride_qkv + h * width, shape.row_stride_qkv,
+                query_position, call.k + row * shape.row_stride_qkv + h * width, shape.row_stride_qkv, key_position,
+                width);
+  pair_products(member, scratch, scratch.ds, call.dout + row * shape.row_stride_out + h * value_width,
+                shape.row_stride_out, query_position, call.v + row * shape.row_stride_qkv + h * value_width,
+                shape.row_stride_qkv, key_position, value_width);
+  each(member, tile * tile, [&](int n) {
+    const int i = n / tile, j = n % tile;
+    float p = 0, ds = 0;
+    if (seen(part, entry, i) >> j & 1u) {
+      p = Kokkos::exp(scratch.s[i * ld + j] * call.scale - call.lse[statistics + query_position[i]]);
+      ds = p * (scratch.ds[i * ld + j] - call.delta[statistics + query_position[i]]) * call.scale;
+    }
+    scratch.s[i * ld + j] = p;
+    scratch.ds[i * ld + j] = ds;
+  });
+}
+
+/// dq of one query tile over the key tiles of part call.part.
+template <class T>
+KOKKOS_INLINE_FUNCTION void query_gradient_tile(const Member& member, const BackwardCall<T>& call,
+                                                const PartTables& part, std::int64_t b, int h, int t) {
+  const AttentionShape& shape = call.shape;
+  const int width = static_cast<int>(shape.key_width);
+  const std::int64_t row = b * shape.length;
+  const Scratch scratch(static_cast<float*>(
+      member.team_scratch(0).get_shmem(static_cast<int>(sizeof(float)) * scratch_floats(0))));
+  const int* query_position = part.query_position + t * tile;
+  for (int n = part.key_tiles_begin[t]; n < part.key_tiles_begin[t + 1]; ++n) {
+    const TileEntry entry = part.key_tiles_entries[n];
+    const int* key_position = part.key_position + entry.tile * tile;
+    probabilities_and_slopes(member, call, part, scratch, entry, b, h, t, entry.tile);
+    each(member, tile * width, [&](int m) {
+      const int i = m / width, e = m % width;
+      if (query_position[i] < 0)
+        return;
+      float sum = 0;
+      for (int j = 0; j < tile; ++j)
+        if (key_position[j] >= 0)
+          sum += scratch.ds[i * ld + j] *
+                 load(call.k[(row + key_position[j]) * shape.row_stride_qkv + h * width + e]);
+      call.dq[(row + query_position[i]) * call.dq_stride + h * width + e] += sum;
+    });
+  }
+}
+
+/// dk and dv of one key tile over the query tiles of part call.part.
+template <class T>
+KOKKOS_INLINE_FUNCTION void key_gradient_tile(const Member& member, const BackwardCall<T>& call, const PartTables& part,
+                                              std::int64_t b, int h, int kt) {
+  const AttentionShape& shape = call.shape;
+  const int width = static_cast<int>(shape.key_width), value_width = static_cast<int>(shape.value_width);
+  const std::int64_t row = b * shape.length;
+  const Scratch scratch(static_cast<float*>(
+      member.team_scratch(0).get_shmem(static_cast<int>(sizeof(float)) * scratch_floats(0))));
+  const int* key_position = part.key_position + kt * tile;
+  for (int n = part.query_tiles_begin[kt]; n < part.query_tiles_begin[kt + 1]; ++n) {
+    const TileEntry entry = part.query_tiles_entries[n];
+    const int* query_position = part.query_position + entry.tile * tile;
+    probabilities_and_slopes(member, call, part, scratch, entry, b, h, entry.tile, kt);
+    each(member, tile * (width + value_width), [&](int m) {
+      const int j = m / (width + value_width), e = m % (width + value_width);
+      if (key_position[j] < 0)
+        return;
+      const bool value = e >= width;
+      const float* weight = (value ? scratch.s : scratch.ds) + j;
+      float sum = 0;
+      for (int i = 0; i < tile; ++i)
+        if (query_position[i] >= 0)
+          sum += weight[i * ld] *
+                 (value ? load(call.dout[(row + query_position[i]) * shape.row_stride_out + h * value_width + e - width])
+                        : load(call.q[(row + query_position[i]) * shape.row_stride_qkv + h * width + e]));
+      float* to = value ? call.dv + (row + key_position[j]) * call.dv_stride + h * value_width + e - width
+                        : call.dk + (row + key_position[j]) * call.dk_stride + h * width + e;
+      *to += sum;
+    });
+  }
+}
+
+} // namespace weft::detail::team

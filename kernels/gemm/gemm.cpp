@@ -1,0 +1,148 @@
+// Host: oneDNN matmul. Primitives are made once per shape and kept.
+#ifndef WEFT_CUDA
+#include "kernels/gemm/gemm.hpp"
+#include "kernels/common/memory.hpp"
+#include "kernels/sum/sum.hpp"
+#include <map>
+#include <oneapi/dnnl/dnnl.hpp>
+#include <stdexcept>
+#include <tuple>
+#include <type_traits>
+
+namespace weft {
+namespace {
+
+using Type = dnnl::memory::data_type;
+template <class T>
+constexpr Type type_of = std::is_same_v<T, float> ? Type::f32 : Type::bf16;
+
+/// C[m,n] = A[m,k] B[k,n] (+ bias[n]), A or B possibly stored transposed.
+struct Product {
+  std::int64_t m, n, k;
+  bool a_transposed, b_transposed, bias;
+  Type in, out;
+  auto key() const { return std::tuple(m, n, k, a_transposed, b_transposed, bias, in, out); }
+};
+
+struct Prepared {
+  dnnl::matmul primitive;
+  dnnl::memory a, b, c, bias;
+};
+
+const dnnl::engine& engine() {
+  static const dnnl::engine it(dnnl::engine::kind::cpu, 0);
+  return it;
+}
+
+dnnl::memory::desc matrix(std::int64_t rows, std::int64_t columns, bool transposed, Type type) {
+  return {{rows, columns}, type, transposed ? dnnl::memory::dims{1, rows} : dnnl::memory::dims{columns, 1}};
+}
+
+Prepared prepare(const Product& p) {
+  const auto a = matrix(p.m, p.k, p.a_transposed, p.in), b = matrix(p.k, p.n, p.b_transposed, p.in),
+             c = matrix(p.m, p.n, false, p.out), bias = matrix(1, p.n, false, Type::f32);
+  const auto op = p.bias ? dnnl::matmul::desc(a, b, bias, c) : dnnl::matmul::desc(a, b, c);
+  Prepared it{dnnl::matmul({op, engine()}),
+              {a, engine(), nullptr},
+              {b, engine(), nullptr},
+              {c, engine(), nullptr},
+              {bias, engine(), nullptr}};
+  return it;
+}
+
+void multiply(const Product& p, const void* a, const void* b, const float* bias, void* c) {
+  static std::map<decltype(p.key()), Prepared> known;
+  static dnnl::stream stream(engine());
+  auto found = known.find(p.key());
+  if (found == known.end())
+    found = known.emplace(p.key(), prepare(p)).first;
+  Prepared& it = found->second;
+  it.a.set_data_handle(const_cast<void*>(a));
+  it.b.set_data_handle(const_cast<void*>(b));
+  it.c.set_data_handle(c);
+  std::unordered_map<int, dnnl::memory> arguments{{DNNL_ARG_SRC, it.a}, {DNNL_ARG_WEIGHTS, it.b}, {DNNL_ARG_DST, it.c}};
+  if (p.bias) {
+    it.bias.set_data_handle(const_cast<float*>(bias));
+    arguments.emplace(DNNL_ARG_BIAS, it.bias);
+  }
+  it.primitive.execute(stream, arguments);
+  stream.wait();
+}
+
+Buffer<float>& scratch() {
+  static Buffer<float> it;
+  return it;
+}
+
+/// oneDNN multiplies bfloat16 everywhere, but in plain loops where the processor cannot: there we convert to fp32.
+bool native_bf16() {
+  static const bool yes = __builtin_cpu_supports("avx512bf16");
+  return yes;
+}
+
+template <class T, class Out>
+void multiply_as(const Product& wanted, const T* a, const T* b, const float* bias, Out* c) {
+  if constexpr (std::is_same_v<T, float>) {
+    multiply(wanted, a, b, bias, c);
+  } else {
+    if (native_bf16())
+      return multiply(wanted, a, b, bias, c);
+    const std::int64_t na = wanted.m * wanted.k, nb = wanted.k * wanted.n, nc = wanted.m * wanted.n;
+    if (scratch().size() < na + nb + nc)
+      throw std::logic_error("linear_reserve was not called with the workspace that this product needs");
+    float *wide_a = scratch().data(), *wide_b = wide_a + na, *wide_c = wide_b + nb;
+    convert(wide_a, a, na);
+    convert(wide_b, b, nb);
+    Product wide = wanted;
+    wide.in = wide.out = Type::f32;
+    if constexpr (std::is_same_v<Out, float>) {
+      multiply(wide, wide_a, wide_b, bias, c);
+    } else {
+      multiply(wide, wide_a, wide_b, bias, wide_c);
+      convert(c, wide_c, nc);
+    }
+  }
+}
+
+} // namespace
+
+template <class T, class Out>
+void linear_forward(const LinearShape& s, Out* y, const T* x, const T* w, const float* b) {
+  multiply_as<T>({s.rows, s.outputs, s.inputs, false, false, b != nullptr, type_of<T>, type_of<Out>}, x, w, b, y);
+}
+
+template <class T>
+void linear_backward_input(const LinearShape& s, T* dx, const T* dy, const T* w) {
+  multiply_as<T>({s.rows, s.inputs, s.outputs, false, true, false, type_of<T>, type_of<T>}, dy, w, nullptr, dx);
+}
+
+template <class T>
+void linear_backward_weight(const LinearShape& s, float* dw, const T* x, const T* dy) {
+  multiply_as<T>({s.inputs, s.outputs, s.rows, true, false, false, type_of<T>, Type::f32}, x, dy, nullptr, dw);
+}
+
+template <class T>
+std::size_t linear_workspace_bytes(const LinearShape& s) {
+  if (std::is_same_v<T, float> || native_bf16())
+    return 0;
+  return sizeof(float) *
+         static_cast<std::size_t>(s.rows * s.inputs + s.inputs * s.outputs + s.rows * s.outputs);
+}
+
+void linear_reserve(std::size_t bytes) {
+  if (bytes > scratch().bytes())
+    scratch() = Buffer<float>(static_cast<std::int64_t>(bytes / sizeof(float)), "gemm scratch");
+}
+
+template void linear_forward(const LinearShape&, float*, const float*, const float*, const float*);
+template void linear_forward(const LinearShape&, bf16*, const bf16*, const bf16*, const float*);
+template void linear_forward(const LinearShape&, float*, const bf16*, const bf16*, const float*);
+template void linear_backward_input(const LinearShape&, float*, const float*, const float*);
+template void linear_backward_input(const LinearShape&, bf16*, const bf16*, const bf16*);
+template void linear_backward_weight(const LinearShape&, float*, const float*, const float*);
+template void linear_backward_weight(const LinearShape&, float*, const bf16*, const bf16*);
+template std::size_t linear_workspace_bytes<float>(const LinearShape&);
+template std::size_t linear_workspace_bytes<bf16>(const LinearShape&);
+
+} // namespace weft
+#endif

@@ -1,0 +1,148 @@
+// Device: cuBLASLt. It counts matrices column by column, so a row-major (M, K) is its (K, M): every product below is the
+// transpose of the one in gemm.hpp.
+#include "kernels/common/kokkos.hpp"
+#include "kernels/common/memory.hpp"
+#include "kernels/gemm/gemm.hpp"
+#include <cublasLt.h>
+#include <map>
+#include <stdexcept>
+#include <string>
+#include <tuple>
+#include <type_traits>
+
+namespace weft {
+namespace {
+
+void require(cublasStatus_t status, const char* what) {
+  if (status != CUBLAS_STATUS_SUCCESS)
+    throw std::runtime_error(std::string("cuBLASLt: ") + what + ": " + cublasLtGetStatusString(status));
+}
+
+template <class T>
+constexpr cudaDataType_t type_of = std::is_same_v<T, float> ? CUDA_R_32F : CUDA_R_16BF;
+
+/// C[m,n] = op(A) op(B), column-major; op transposes where told.
+struct Product {
+  std::int64_t m, n, k;
+  bool a_transposed, b_transposed, bias;
+  cudaDataType_t in, out;
+  auto key() const { return std::tuple(m, n, k, a_transposed, b_transposed, bias, in, out); }
+};
+
+struct Prepared {
+  cublasLtMatmulDesc_t operation = nullptr;
+  cublasLtMatrixLayout_t a = nullptr, b = nullptr, c = nullptr;
+  cublasLtMatmulAlgo_t algorithm{};
+};
+
+cublasLtHandle_t handle() {
+  static const cublasLtHandle_t it = [] {
+    cublasLtHandle_t h = nullptr;
+    require(cublasLtCreate(&h), "create");
+    return h;
+  }();
+  return it;
+}
+
+constexpr std::size_t workspace_bytes = std::size_t{32} << 20;
+
+void* workspace() {
+  static void* const it = device_allocate(workspace_bytes, "cuBLASLt workspace");
+  return it;
+}
+
+Prepared prepare(const Product& p) {
+  Prepared it;
+  require(cublasLtMatmulDescCreate(&it.operation, CUBLAS_COMPUTE_32F, CUDA_R_32F), "operation");
+  const cublasOperation_t yes = CUBLAS_OP_T, no = CUBLAS_OP_N;
+  const auto set = [&](cublasLtMatmulDescAttributes_t attribute, const auto& value) {
+    require(cublasLtMatmulDescSetAttribute(it.operation, attribute, &value, sizeof value), "attribute");
+  };
+  set(CUBLASLT_MATMUL_DESC_TRANSA, p.a_transposed ? yes : no);
+  set(CUBLASLT_MATMUL_DESC_TRANSB, p.b_transposed ? yes : no);
+  if (p.bias)
+    set(CUBLASLT_MATMUL_DESC_EPILOGUE, CUBLASLT_EPILOGUE_BIAS);
+  const auto layout = [&](cublasLtMatrixLayout_t& to, cudaDataType_t type, std::int64_t rows, std::int64_t columns) {
+    require(cublasLtMatrixLayoutCreate(&to, type, static_cast<std::uint64_t>(rows),
+                                       static_cast<std::uint64_t>(columns), rows),
+            "layout");
+  };
+  layout(it.a, p.in, p.a_transposed ? p.k : p.m, p.a_transposed ? p.m : p.k);
+  layout(it.b, p.in, p.b_transposed ? p.n : p.k, p.b_transposed ? p.k : p.n);
+  layout(it.c, p.out, p.m, p.n);
+  cublasLtMatmulPreference_t preference = nullptr;
+  require(cublasLtMatmulPreferenceCreate(&preference), "preference");
+  require(cublasLtMatmulPreferenceSetAttribute(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &workspace_bytes,
+                                               sizeof workspace_bytes),
+          "workspace");
+  cublasLtMatmulHeuristicResult_t found{};
+  int count = 0;
+  require(cublasLtMatmulAlgoGetHeuristic(handle(), it.operation, it.a, it.b, it.c, it.c, preference, 1, &found, &count),
+          "algorithm");
+  cublasLtMatmulPreferenceDestroy(preference);
+  if (count == 0)
+    throw std::runtime_error("cuBLASLt has no algorithm for a product of " + std::to_string(p.m) + " x " +
+                             std::to_string(p.k) + " x " + std::to_string(p.n));
+  it.algorithm = found.algo;
+  return it;
+}
+
+void multiply(const Product& p, const void* a, const void* b, const float* bias, void* c) {
+  static std::map<decltype(p.key()), Prepared> known;
+  auto found = known.find(p.key());
+  if (found == known.end())
+    found = known.emplace(p.key(), prepare(p)).first;
+  const Prepared& it = found->second;
+  if (p.bias)
+    require(cublasLtMatmulDescSetAttribute(it.operation, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &bias, sizeof bias), "bias");
+  const float one = 1, zero = 0;
+  require(cublasLtMatmul(handle(), it.operation, &one, a, it.a, b, it.b, &zero, c, it.c, c, it.c, &it.algorithm,
+                         workspace(), workspace_bytes, Space().cuda_stream()),
+          "product");
+}
+
+template <class Out>
+void add_bias(Out* y, const float* b, std::int64_t rows, std::int64_t columns) {
+  for_each("weft::add_bias", rows * columns,
+           KOKKOS_LAMBDA(std::int64_t i) { y[i] = store<Out>(load(y[i]) + b[i % columns]); });
+}
+
+} // namespace
+
+template <class T, class Out>
+void linear_forward(const LinearShape& s, Out* y, const T* x, const T* w, const float* b) {
+  // The library adds an fp32 bias only to an fp32 result.
+  const bool fused = b && std::is_same_v<T, float>;
+  multiply({s.outputs, s.rows, s.inputs, false, false, fused, type_of<T>, type_of<Out>}, w, x, b, y);
+  if (b && !fused)
+    add_bias(y, b, s.rows, s.outputs);
+}
+
+template <class T>
+void linear_backward_input(const LinearShape& s, T* dx, const T* dy, const T* w) {
+  multiply({s.inputs, s.rows, s.outputs, true, false, false, type_of<T>, type_of<T>}, w, dy, nullptr, dx);
+}
+
+template <class T>
+void linear_backward_weight(const LinearShape& s, float* dw, const T* x, const T* dy) {
+  multiply({s.outputs, s.inputs, s.rows, false, true, false, type_of<T>, CUDA_R_32F}, dy, x, nullptr, dw);
+}
+
+template <class T>
+std::size_t linear_workspace_bytes(const LinearShape&) {
+  return workspace_bytes;
+}
+
+void linear_reserve(std::size_t) { workspace(); }
+
+template void linear_forward(const LinearShape&, float*, const float*, const float*, const float*);
+template void linear_forward(const LinearShape&, float*, const bf16*, const bf16*, const float*);
+template void linear_forward(const LinearShape&, bf16*, const bf16*, const bf16*, const float*);
+template void linear_backward_input(const LinearShape&, float*, const float*, const float*);
+template void linear_backward_input(const LinearShape&, bf16*, const bf16*, const bf16*);
+template void linear_backward_weight(const LinearShape&, float*, const float*, const float*);
+template void linear_backward_weight(const LinearShape&, float*, const bf16*, const bf16*);
+template std::size_t linear_workspace_bytes<float>(const LinearShape&);
+template std::size_t linear_workspace_bytes<bf16>(const LinearShape&);
+
+} // namespace weft

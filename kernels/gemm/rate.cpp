@@ -1,0 +1,30 @@
+#include "kernels/gemm/rate.hpp"
+#include "kernels/common/memory.hpp"
+#include <algorithm>
+#include <chrono>
+
+namespace weft {
+
+template <class T>
+double matrix_rate(const LinearShape& s, double seconds) {
+  linear_reserve(linear_workspace_bytes<T>(s));
+  Buffer<T> x(s.rows * s.inputs, "rate x"), w(s.inputs * s.outputs, "rate w"), y(s.rows * s.outputs, "rate y");
+  device_zero(x.data(), x.bytes());
+  device_zero(w.data(), w.bytes());
+  linear_forward(s, y.data(), x.data(), w.data(), nullptr);
+  fence();
+  const auto clock = [] { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); };
+  double best = 1e30;
+  for (const double end = clock() + seconds; clock() < end;) {
+    const double begin = clock();
+    linear_forward(s, y.data(), x.data(), w.data(), nullptr);
+    fence();
+    best = std::min(best, clock() - begin);
+  }
+  return 2.0 * static_cast<double>(s.rows) * static_cast<double>(s.inputs) * static_cast<double>(s.outputs) / best;
+}
+
+template double matrix_rate<float>(const LinearShape&, double);
+template double matrix_rate<bf16>(const LinearShape&, double);
+
+} // namespace weft

@@ -1,0 +1,121 @@
+#!/usr/bin/env bash
+# Sets up and runs every test that this machine can run; the last line counts them. Exit status 0: all passed.
+#   scripts/test.sh [--slow] [--only format|cpu|asan|cuda]
+#     --slow   also the tests labelled slow (minutes each)
+#     --only   one stage; the others are left out
+set -uo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
+exec < /dev/null
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 CLICOLOR=0 NINJA_STATUS='[%f/%t] '
+PATH=$PATH:/usr/local/cuda/bin
+
+slow=(-LE slow) only=
+while [ $# -gt 0 ]; do
+  case $1 in
+    --slow) slow=() ;;
+    --only) only=${2:-}; shift ;;
+    *) echo "test.sh: got '$1', expected --slow or --only STAGE" >&2; exit 2 ;;
+  esac
+  shift || true
+done
+case $only in '' | format | cpu | asan | cuda) ;; *) echo "test.sh: got --only $only, expected format, cpu, asan or cuda" >&2; exit 2 ;; esac
+
+passed=0 failed=0 skipped=0 failures=()
+title() { printf '\n== %s ==\n' "$*"; }
+check() { # NAME COMMAND...: one check that is not a CTest test
+  local name=$1
+  shift
+  if "$@"; then
+    passed=$((passed + 1)) && echo "passed: $name"
+  else
+    failed=$((failed + 1)) failures+=("$name") && echo "FAILED: $name"
+  fi
+}
+skip() { skipped=$((skipped + 1)) && echo "SKIPPED: $*"; }
+wanted() { [ -z "$only" ] || [ "$only" = "$1" ]; }
+
+# Runs CTest in build/PRESET and adds up what it reports.
+tests() { # PRESET [ctest options]
+  local preset=$1 report=build/$1/tests.xml
+  shift
+  rm -f "$report"
+  ctest --test-dir "build/$preset" --output-on-failure --no-tests=error --output-junit "$PWD/$report" "$@" 2>&1
+  local counts
+  counts=$(/usr/bin/python3 - "$report" 2> /dev/null << 'EOF'
+import sys, xml.etree.ElementTree as tree
+cases = tree.parse(sys.argv[1]).getroot().findall("testcase")
+skipped = sum(c.find("skipped") is not None or c.get("status") in ("notrun", "disabled") for c in cases)
+bad = [c.get("name") for c in cases if c.get("status") == "fail"]
+print(len(cases) - skipped - len(bad), len(bad), skipped, *bad)
+EOF
+  )
+  local good bad not names
+  if ! read -r good bad not names <<< "$counts" || [ -z "$good" ]; then
+    failed=$((failed + 1)) failures+=("$preset: CTest gave no report")
+    return
+  fi
+  passed=$((passed + good)) failed=$((failed + bad)) skipped=$((skipped + not))
+  local name
+  for name in $names; do failures+=("$preset: $name"); done
+}
+built() { cmake --preset "$1" -DWEFT_WERROR=ON > "build/$1.log" 2>&1 || { tail -n 30 "build/$1.log"; return 1; }
+  cmake --build --preset "$1" "${@:2}" > "build/$1.log" 2>&1 || { grep -A12 -m5 -E 'FAILED|error' "build/$1.log"; return 1; }; }
+mkdir -p build
+
+title "set-up"
+scripts/setup.sh --peers || { echo "0 passed, 1 failed (set-up), 0 skipped"; exit 1; }
+
+if wanted format; then
+  title "format"
+  formatted() { find src kernels io tests \( -name '*.cpp' -o -name '*.hpp' -o -name '*.cu' \) -print0 | xargs -0 clang-format-14 --dry-run -Werror; }
+  check "clang-format 14" formatted
+  scripts_parse() { local f; for f in scripts/*.sh slurm/*.sh .ci/run; do bash -n "$f" || return 1; done; }
+  check "shell scripts parse" scripts_parse
+fi
+
+if wanted cpu; then
+  title "preset cpu, warnings as errors"
+  check "cpu builds" built cpu
+  tests cpu "${slow[@]}"
+fi
+
+if wanted asan; then
+  title "preset asan: files, input files and kernels under AddressSanitizer and UndefinedBehaviorSanitizer"
+  targets=()
+  for source in tests/{io,config,kernels}/*_test.cpp; do
+    [ -f "$source" ] && targets+=("$(basename "$(dirname "$source")")_$(basename "$source" .cpp)")
+  done
+  check "asan builds" built asan --target "${targets[@]}"
+  # Leaks: the MPI library keeps what it allocates until the process ends.
+  ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 tests asan -R '^(io|config|kernels)\.'
+fi
+
+driver() { [ -e /dev/nvidiactl ] || [ -e /dev/dxg ]; }
+one_line_without_driver() {
+  local status=0
+  build/cuda/weft bench > build/cuda/bench.out 2>&1 || status=$?
+  [ $status = 1 ] && [ "$(wc -l < build/cuda/bench.out)" = 1 ] && return
+  echo "got status $status and $(wc -l < build/cuda/bench.out) lines, expected status 1 and one line:" && head -n 5 build/cuda/bench.out
+  return 1
+}
+if wanted cuda; then
+  title "preset cuda (sm_80 and sm_90), warnings as errors"
+  if ! command -v nvcc > /dev/null; then
+    skip "preset cuda: no CUDA toolkit (nvcc)"
+  elif ! scripts/setup.sh --cuda; then
+    failed=$((failed + 1)) failures+=("Kokkos for CUDA")
+  else
+    check "cuda builds" built cuda
+    if driver; then
+      check "gpu_check.sh" scripts/gpu_check.sh
+    else
+      check "cuda: without a driver one line and status 1" one_line_without_driver
+      skip "tests on a GPU: there is none"
+    fi
+  fi
+fi
+
+title "result"
+for failure in "${failures[@]}"; do echo "FAILED: $failure"; done
+echo "$passed passed, $failed failed, $skipped skipped"
+[ $failed = 0 ]

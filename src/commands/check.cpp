@@ -1,0 +1,58 @@
+#include "commands/check.hpp"
+#include "config/parse.hpp"
+#include "config/resolved.hpp"
+#include "io/shards.hpp"
+#include "kernels/common/memory.hpp"
+#include "training/resources.hpp"
+#include "training/trainer.hpp"
+#include <CLI/CLI.hpp>
+#include <fmt/core.h>
+
+namespace weft {
+
+namespace {
+int check(const std::string& input, const std::vector<std::string>& overrides, int ranks, bool resolved) {
+  const LoadedConfig loaded = load_config(input, overrides, DataCheck::skipped);
+  const Config& config = loaded.config;
+  Console console;
+  if (resolved) {
+    console.line(to_toml(config));
+    return exit_done;
+  }
+  const Runtime runtime;
+  const std::unique_ptr<Model> model = make_model(config);
+  const double rate = measure_matrix_rate(config);
+  const MemoryPlan memory = plan_memory(config, *model, ranks);
+  print_resources(console, config, *model, memory, ranks, rate);
+  if (has_split(config.data.path, "train")) {
+    const Sequences train(config.data.path, "train", config.model.context);
+    const RunLength length = run_length(config, train);
+    console.line(fmt::format("data {}: {} training tokens, {} steps per epoch, {} steps in all", config.data.path,
+                             exact_count(train.tokens()), length.steps_per_epoch, length.steps));
+  } else {
+    console.line("data " + config.data.path + ": not there yet (weft prepare makes it)");
+  }
+  console.line(input + ": the input is right");
+  return exit_done;
+}
+} // namespace
+
+void add_check(CLI::App& app, std::function<int()>& action) {
+  struct Options {
+    std::string input;
+    std::vector<std::string> overrides;
+    int ranks = 1;
+    bool resolved = false;
+  };
+  auto options = std::make_shared<Options>();
+  CLI::App* command = app.add_subcommand("check", "check an input file: parameters, memory, work, time; no run");
+  command->add_option("input", options->input, "the input file (TOML)")->required();
+  command->add_option("overrides", options->overrides, "section.key=value, after the file; the later one wins");
+  command->add_option("--ranks", options->ranks, "ranks to plan for")->check(CLI::PositiveNumber);
+  command->add_flag("--resolved", options->resolved, "print every key with its value and stop");
+  command->callback([options, &action] {
+    action = [options] { return check(options->input, options->overrides, options->ranks, options->resolved); };
+  });
+}
+
+} // namespace weft

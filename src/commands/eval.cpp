@@ -1,0 +1,119 @@
+#include "commands/eval.hpp"
+#include "commands/job.hpp"
+#include "config/parse.hpp"
+#include "io/atomic_file.hpp"
+#include "io/checkpoint_file.hpp"
+#include "io/console.hpp"
+#include "kernels/common/memory.hpp"
+#include "training/evaluation.hpp"
+#include "training/run_folder.hpp"
+#include "training/state.hpp"
+#include <CLI/CLI.hpp>
+#include <filesystem>
+#include <fmt/core.h>
+
+namespace weft {
+
+namespace {
+
+struct Options {
+  std::string what, split = "test", json, logits;
+  std::vector<std::string> overrides;
+  bool best = false;
+};
+
+/// The checkpoint meant by a file, a run folder, or a run folder with --best.
+std::string find_checkpoint(const Options& options) {
+  namespace fs = std::filesystem;
+  if (fs::is_regular_file(options.what))
+    return options.what;
+  if (!fs::is_directory(options.what))
+    throw InputError(options.what + " is neither a run folder nor a checkpoint file");
+  const RunFolder folder(options.what);
+  if (options.best) {
+    if (!fs::exists(folder.best()))
+      throw DataError(folder.best() + " is not there: the run has not been evaluated yet; leave out --best");
+    return folder.best();
+  }
+  const NewestGood newest = newest_good(folder.checkpoints());
+  if (newest.path.empty())
+    throw DataError("no good checkpoint in " + folder.checkpoints() +
+                    (newest.notes.empty() ? ": it holds none" : ": " + newest.notes.front()));
+  return newest.path;
+}
+
+/// For a peer program: the logits of the first micro-batch of the split, as datasets "tokens" (B,N) and "logits" (B,N,V).
+void dump_logits(const std::string& path, Model& model, const Sequences& sequences, const Config& config) {
+  const std::int64_t B = config.training.micro_batch, N = config.model.context, V = config.model.vocabulary;
+  std::vector<std::uint16_t> tokens(static_cast<std::size_t>(B * N));
+  for (std::int64_t b = 0; b < B; ++b)
+    sequences.window(std::min(b, sequences.windows() - 1), tokens.data() + b * N);
+  MicroBatch batch;
+  batch.tokens = tokens.data();
+  Scores scores;
+  model.forward(batch, scores);
+  std::vector<float> logits(static_cast<std::size_t>(B * N * V)), as_float(tokens.begin(), tokens.end());
+  model.copy_logits(logits.data());
+  write_checkpoint(path, {}, {{"tokens", {B, N}, as_float.data()}, {"logits", {B, N, V}, logits.data()}});
+}
+
+int eval(const Options& options, const Ranks& ranks) {
+  Console console(ranks.root());
+  std::string path;
+  LoadedConfig loaded;
+  std::int64_t step = 0;
+  agree(ranks, [&] {
+    path = find_checkpoint(options);
+    const CheckpointFile file(path);
+    step = file.integer("step");
+    loaded = load_config_text(file.text("config"), path, options.overrides, DataCheck::skipped);
+    if (!has_split(loaded.config.data.path, options.split))
+      throw DataError("no split \"" + options.split + "\" in " + loaded.config.data.path +
+                      "; give --split train, valid or test, or another folder with data.path=DIR");
+  });
+  const Config& config = loaded.config;
+  std::unique_ptr<Runtime> runtime;
+  std::unique_ptr<Model> model;
+  Buffer<float> weights;
+  std::unique_ptr<Sequences> sequences;
+  agree(ranks, [&] {
+    runtime = std::make_unique<Runtime>(ranks.node_rank());
+    model = make_model(config);
+    weights = Buffer<float>(model->parameters().extent(), "weights");
+    load_weights(path, weights, model->parameters(), config);
+    sequences = std::make_unique<Sequences>(config.data.path, options.split, config.model.context);
+    model->allocate();
+    model->use_weights(weights.data());
+  });
+  if (!options.logits.empty() && ranks.root())
+    dump_logits(options.logits, *model, *sequences, config);
+  const Evaluation result = evaluate(*model, *sequences, config.model.context, config.training.micro_batch,
+                                     config.evaluation.max_windows, ranks);
+  console.line(fmt::format("{} (step {}), {} split of {}: {:.4f} bits per token, {:.4f} nats, accuracy {:.2f} %, {} tokens",
+                           path, step, options.split, config.data.path, result.bits(), result.loss,
+                           100 * result.accuracy, exact_count(result.tokens)));
+  if (!options.json.empty() && ranks.root())
+    replace_file(options.json,
+                 fmt::format("{{\"checkpoint\": \"{}\", \"step\": {}, \"split\": \"{}\", \"loss\": {}, \"bits\": {}, "
+                             "\"accuracy\": {}, \"tokens\": {}}}\n",
+                             path, step, options.split, result.loss, result.bits(), result.accuracy, result.tokens));
+  return exit_done;
+}
+
+} // namespace
+
+void add_eval(CLI::App& app, std::function<int()>& action) {
+  auto options = std::make_shared<Options>();
+  CLI::App* command = app.add_subcommand("eval", "loss and bits per token of a run or a checkpoint on a split");
+  command->add_option("run", options->what, "a run folder or a checkpoint file")->required();
+  command->add_option("overrides", options->overrides, "section.key=value, over the stored input");
+  command->add_option("--split", options->split, "train, valid or test")->check(CLI::IsMember({"train", "valid", "test"}));
+  command->add_flag("--best", options->best, "the checkpoint that was best on validation, not the newest");
+  command->add_option("--json", options->json, "write the result to this file too");
+  command->add_option("--logits", options->logits, "write tokens and logits of the first micro-batch to this HDF5 file");
+  command->callback([options, &action] {
+    action = [options] { return run_job([&](const Ranks& ranks) { return eval(*options, ranks); }); };
+  });
+}
+
+} // namespace weft

@@ -1,0 +1,66 @@
+#include "commands/job.hpp"
+
+namespace weft {
+
+namespace {
+/// An error that all ranks have agreed on.
+struct CommonError : Error {
+  using Error::Error;
+};
+
+[[noreturn]] void end_alone(const Ranks& ranks, int status, const char* text) {
+  if (ranks.size() == 1)
+    throw Error(static_cast<ExitStatus>(status), text);
+  std::fprintf(stderr, "weft: error on rank %d (%s): %s\n", ranks.rank(), Ranks::host().c_str(), text);
+  std::fflush(nullptr);
+  Ranks::abort(status);
+}
+} // namespace
+
+void agree(const Ranks& ranks, const std::function<void()>& part) {
+  int status = 0;
+  std::string text;
+  try {
+    part();
+  } catch (const Error& error) {
+    status = error.status;
+    text = error.what();
+  } catch (const std::exception& error) {
+    status = exit_failure;
+    text = error.what();
+  }
+  const std::vector<double> all = ranks.gather(std::vector<double>{static_cast<double>(status)});
+  int failed = 0;
+  for (double s : all)
+    failed += s != 0;
+  if (failed == 0)
+    return;
+  if (failed < ranks.size()) {
+    if (status != 0)
+      end_alone(ranks, status, text.c_str());
+    ranks.barrier(); // until the failing rank ends the job
+  }
+  ranks.broadcast(text);
+  throw CommonError(static_cast<ExitStatus>(static_cast<int>(all[0])), text);
+}
+
+int run_job(const std::function<int(const Ranks&)>& body) {
+  Ranks ranks(nullptr, nullptr);
+  try {
+    return body(ranks);
+  } catch (const CommonError& error) {
+    if (ranks.root())
+      std::fprintf(stderr, "weft: error: %s\n", error.what());
+    return error.status;
+  } catch (const NumbersError& error) { // every rank has the same sums
+    if (ranks.root())
+      std::fprintf(stderr, "weft: error: %s\n", error.what());
+    return error.status;
+  } catch (const Error& error) {
+    end_alone(ranks, error.status, error.what());
+  } catch (const std::exception& error) {
+    end_alone(ranks, exit_failure, error.what());
+  }
+}
+
+} // namespace weft

@@ -1,0 +1,15 @@
+// Prints and draws attention patterns.
+#pragma once
+#include <functional>
+
+namespace CLI {
+class App;
+}
+
+namespace weft {
+
+/// `weft pattern INPUT.toml [key=value...] [--layer L --head H] [--csv F] [--png F]`: the keys each query really sees,
+/// from the data that the attention engine is given. Adds the subcommand; its callback sets `action`.
+void add_pattern(CLI::App& app, std::function<int()>& action);
+
+} // namespace weft

@@ -1,0 +1,77 @@
+#include "commands/prepare.hpp"
+#include "io/error.hpp"
+#include "io/raw/enwik8.hpp"
+#include "io/raw/text.hpp"
+#include <CLI/CLI.hpp>
+#include <fmt/core.h>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace weft {
+namespace {
+
+struct Options {
+  std::vector<std::string> from;
+  std::string to;
+  int shards = 1;
+  bool allow_partial = false;
+};
+
+int report(const Prepared& prepared, const std::string& folder) {
+  fmt::print("{}\n", prepared.note);
+  if (!prepared.written)
+    fmt::print("{} holds the very same data already; nothing was written\n", folder);
+  else
+    fmt::print("wrote {}, source SHA-256 {}\n", folder, prepared.splits.front().source_sha256);
+  const char* const names[] = {"train", "valid", "test"};
+  for (std::size_t i = 0; i < prepared.splits.size(); ++i) {
+    const SplitInfo& split = prepared.splits[i];
+    fmt::print("  {:<5} {:>13} bytes in {} shard{}  SHA-256 {}\n", names[i], split.size, split.shards,
+               split.shards == 1 ? "" : "s", split.split_sha256);
+  }
+  return exit_done;
+}
+
+CLI::App* add_task(CLI::App& prepare, const std::string& name, const std::string& help, Options& options) {
+  CLI::App* task = prepare.add_subcommand(name, help);
+  task->add_option("--from,raw", options.from, "raw files as downloaded, plain or compressed")->required();
+  task->add_option("--to", options.to, "folder of the data set; must not exist, or hold the very same data")
+      ->required();
+  task->add_option("--shards", options.shards, "files per split")
+      ->check(CLI::Range(1, most_shards))
+      ->capture_default_str();
+  return task;
+}
+
+} // namespace
+
+void add_prepare(CLI::App& app, std::function<int()>& action) {
+  CLI::App* prepare = app.add_subcommand("prepare", "official raw files to HDF5 shards");
+  prepare->require_subcommand(1);
+  const auto options = std::make_shared<Options>();
+
+  CLI::App* enwik8 = add_task(*prepare, "enwik8",
+                              "the first 10^8 bytes of Wikipedia: the official enwik8.zip, a .gz or the plain file; "
+                              "size and MD5 are verified; splits of 90, 5 and 5 %",
+                              *options);
+  enwik8->add_flag("--allow-partial", options->allow_partial, "take a shorter file, which cannot be verified");
+  enwik8->callback([options, &action] {
+    action = [options] {
+      if (options->from.size() != 1)
+        throw InputError(fmt::format("prepare enwik8 takes one raw file, got {}", options->from.size()));
+      return report(prepare_enwik8(options->from.front(), options->to, options->shards, options->allow_partial),
+                    options->to);
+    };
+  });
+
+  CLI::App* text = add_task(*prepare, "text",
+                            "any files, in the order given, as one stream of bytes; splits of 90, 5 "
+                            "and 5 %",
+                            *options);
+  text->callback([options, &action] {
+    action = [options] { return report(prepare_text(options->from, options->to, options->shards), options->to); };
+  });
+}
+
+} // namespace weft

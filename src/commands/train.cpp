@@ -1,0 +1,173 @@
+#include "commands/train.hpp"
+#include "commands/job.hpp"
+#include "commands/provenance.hpp"
+#include "config/parse.hpp"
+#include "config/resolved.hpp"
+#include "io/atomic_file.hpp"
+#include "io/checkpoint_file.hpp"
+#include "io/digest.hpp"
+#include "kernels/common/memory.hpp"
+#include "training/resources.hpp"
+#include "training/signals.hpp"
+#include "training/trainer.hpp"
+#include <CLI/CLI.hpp>
+#include <filesystem>
+#include <fmt/core.h>
+#include <fstream>
+#include <sstream>
+
+namespace weft {
+
+namespace {
+
+struct Options {
+  std::string input;
+  std::vector<std::string> overrides;
+  Dumps dumps;
+};
+
+void print_settings(Console& console, const LoadedConfig& loaded, const Ranks& ranks) {
+  Table table("settings (those not at their default; all of them are in config.toml)");
+  std::istringstream resolved(to_toml(loaded.config)), defaults(to_toml(Config{}));
+  std::string line, other, section;
+  while (std::getline(resolved, line)) {
+    std::getline(defaults, other);
+    if (!line.empty() && line.front() == '[')
+      section = line;
+    const std::size_t equals = line.find(" = ");
+    if (line == other || equals == std::string::npos || line.front() == '#')
+      continue;
+    if (!section.empty())
+      table.heading(std::exchange(section, ""));
+    table.row(line.substr(0, equals), line.substr(equals + 3, line.find(" #", equals) - equals - 3));
+  }
+  table.heading("machine");
+  table.row("ranks", std::to_string(ranks.size()));
+  table.row("kernels", Runtime::description());
+  console.table(table);
+}
+
+/// Where the new input differs from the one the run was started with.
+void note_changes(Console& console, const RunFolder& folder, const std::string& resolved) {
+  if (!std::filesystem::exists(folder.config()))
+    return;
+  std::istringstream was(read_file(folder.config())), is(resolved);
+  std::string old_line, new_line;
+  while (std::getline(was, old_line) && std::getline(is, new_line))
+    if (old_line != new_line)
+      console.line("note: changed since the last start: " + old_line + "  ->  " + new_line);
+}
+
+int train(const Options& options, const Ranks& ranks) {
+  const std::string started = utc_now();
+  Console console(ranks.root());
+  LoadedConfig loaded;
+  agree(ranks, [&] { loaded = load_config(options.input, options.overrides); });
+  const Config& config = loaded.config;
+  const std::int64_t slots = config.training.batch / config.training.micro_batch;
+  agree(ranks, [&] {
+    if (slots < ranks.size())
+      throw InputError(fmt::format("{} ranks, but training.batch = {} makes only {} micro-batches of {}; start at most "
+                                   "{} ranks, or raise training.batch",
+                                   ranks.size(), config.training.batch, slots, config.training.micro_batch, slots));
+    if (!device_is_host && ranks.size() > 1)
+      throw InputError("this CUDA build trains on one rank; for several ranks use the cpu build");
+  });
+  std::unique_ptr<Runtime> runtime;
+  agree(ranks, [&] { runtime = std::make_unique<Runtime>(ranks.node_rank()); });
+  std::unique_ptr<Model> model;
+  std::unique_ptr<Trainer> trainer;
+  const RunFolder folder(config);
+  StartingPoint start;
+  double rate = 0;
+  MemoryPlan memory{};
+  agree(ranks, [&] {
+    model = make_model(config);
+    rate = measure_matrix_rate(config);
+    memory = plan_memory(config, *model, ranks.size());
+    const Sequences train(config.data.path, "train", config.model.context);
+    run_length(config, train);
+    if (train.vocabulary() > config.model.vocabulary)
+      throw InputError(fmt::format("{} has a vocabulary of {} and model.vocabulary is {}; set model.vocabulary = {}",
+                                   config.data.path, train.vocabulary(), config.model.vocabulary, train.vocabulary()));
+  });
+  // Only now is anything written: the input is right and the data is there.
+  std::string failure;
+  int failure_status = 0;
+  if (ranks.root()) {
+    try {
+      start = find_start(config);
+      std::filesystem::create_directories(folder.path);
+    } catch (const Error& error) {
+      failure = error.what();
+      failure_status = error.status;
+    } catch (const std::exception& error) {
+      failure = error.what();
+      failure_status = exit_failure;
+    }
+  }
+  failure_status = ranks.maximum(failure_status);
+  ranks.broadcast(failure);
+  ranks.broadcast(start.checkpoint);
+  agree(ranks, [&] {
+    if (failure_status != 0)
+      throw Error(static_cast<ExitStatus>(failure_status), failure);
+    model->allocate();
+    trainer = std::make_unique<Trainer>(config, ranks, console, *model, rate);
+  });
+  if (ranks.root())
+    console.log_to(folder.log());
+  const std::string resolved = to_toml(config);
+  const std::vector<std::string> hosts = ranks.gather(Ranks::host());
+  agree(ranks, [&] { trainer->start_from(start.checkpoint); });
+  if (ranks.root()) {
+    print_settings(console, loaded, ranks);
+    print_resources(console, config, *model, memory, ranks.size(), rate);
+    for (const std::string& note : start.notes)
+      console.line("note: " + note);
+    if (!start.checkpoint.empty()) {
+      note_changes(console, folder, resolved);
+      console.line(fmt::format("continuing from {} (step {})", start.checkpoint, trainer->state().step));
+    }
+    console.line(fmt::format("{} steps, {} per epoch; run folder {}", trainer->length().steps,
+                             trainer->length().steps_per_epoch, folder.path));
+    replace_file(folder.config(), resolved);
+    Start record;
+    record.started = started;
+    record.command = {"weft", "train", options.input};
+    record.command.insert(record.command.end(), options.overrides.begin(), options.overrides.end());
+    record.hosts = hosts;
+    record.ranks = ranks.size();
+    record.threads = Runtime::threads();
+    record.device = Runtime::description();
+    record.seed = config.run.seed;
+    record.config_sha256 = sha256(resolved.data(), resolved.size());
+    record.data_path = config.data.path;
+    record.data_sha256 = trainer->train_sequences().source_digest();
+    record.resumed_from_step = start.checkpoint.empty() ? -1 : trainer->state().step;
+    record.checkpoint = start.checkpoint;
+    append_provenance(folder.provenance(), record);
+  }
+  catch_stop_signals();
+  const ExitStatus status = trainer->run(options.dumps);
+  const double peak = ranks.maximum(static_cast<double>(peak_bytes()));
+  console.line(fmt::format("peak memory {} per rank, predicted {}", human_bytes(peak),
+                           human_bytes(static_cast<double>(memory.total()))));
+  return status;
+}
+
+} // namespace
+
+void add_train(CLI::App& app, std::function<int()>& action) {
+  auto options = std::make_shared<Options>();
+  CLI::App* command = app.add_subcommand("train", "train the model of an input file; continues a stopped run");
+  command->add_option("input", options->input, "the input file (TOML)")->required();
+  command->add_option("overrides", options->overrides, "section.key=value, after the file; the later one wins");
+  command->add_option("--dump-batches", options->dumps.batches, "write the tokens of every step to this HDF5 file (one rank)");
+  command->add_option("--dump-gradients", options->dumps.gradients, "write the first step's gradients to this HDF5 file");
+  command->callback([options, &action] {
+    action = [options] { return run_job([&](const Ranks& ranks) { return train(*options, ranks); }); };
+  });
+}
+
+} // namespace weft

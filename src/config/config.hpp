@@ -1,0 +1,90 @@
+// Everything an input file can say, with its default. config/keys.cpp is the one table that gives each member its
+// key, range, unit and help; nothing else names a key.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace weft {
+
+struct Config {
+  struct {
+    std::string name = "run";
+    std::string directory = "runs";
+    std::int64_t seed = 0;
+    std::string precision = "fp32"; // fp32 | bf16
+    bool fresh = false;
+  } run;
+  struct {
+    std::string path = "data/enwik8";
+  } data;
+  struct {
+    std::string family = "sparse_transformer";
+    std::int64_t layers = 6;                  // L
+    std::int64_t width = 256;                 // D
+    std::int64_t heads = 8;                   // H
+    std::int64_t context = 1024;              // N
+    std::int64_t vocabulary = 256;            // V
+    double dropout = 0.0;                     // on the two residual additions
+    bool half_size = false;                   // query/key width D/2, feed-forward 2D
+    std::string recompute = "none";           // none | attention | block
+    std::vector<std::int64_t> position_shape; // row-major coordinates; empty: (ceil(N/l), l)
+    double embedding_scale = 0.125;           // token and start vector: std = scale/sqrt(D)
+    double position_scale = 0.125;            // position tables: std = scale/sqrt(D * tables)
+    double weight_scale = 0.125;              // weights: variance = scale/inputs
+  } model;
+  struct {
+    std::string pattern = "fixed"; // dense | local | strided | fixed
+    std::int64_t stride = 128;     // l
+    std::int64_t summary = 32;     // c
+    bool shared_summary = false;   // every head the last sub-block instead of one of its own
+    std::vector<std::string> combination = {
+        "merged"}; // merged | interleaved | heads, or a list, one entry per layer, repeating
+  } attention;
+  struct {
+    std::string kind = "adamw"; // adam | adamw
+    double learning_rate = 3.5e-4;
+    double weight_decay = 0.01;
+    double beta1 = 0.9;
+    double beta2 = 0.999;
+    double epsilon = 1e-8;
+    double clip = 1.0; // global norm; 0: no clipping
+  } optimizer;
+  struct {
+    std::string kind = "cosine"; // constant | linear | cosine | step | one_cycle
+    std::int64_t warmup_steps = 0;
+    double final_factor = 0.0;                 // learning rate at the last step, as a factor of learning_rate
+    std::vector<std::int64_t> step_milestones; // steps at which kind = "step" multiplies by step_factor
+    double step_factor = 0.1;
+    double peak_at = 0.3; // one_cycle: the share of all steps spent rising
+  } schedule;
+  struct {
+    std::int64_t steps = 0; // exactly one of steps and epochs is given
+    double epochs = 0;
+    std::int64_t batch = 16;      // sequences per step, all ranks together
+    std::int64_t micro_batch = 1; // sequences per forward and backward
+    std::int64_t patience = 0;    // early stopping: evaluations without a better validation loss; 0: off
+  } training;
+  struct {
+    std::int64_t every_steps = 1000;
+    double every_seconds = 0; // 0: off
+    std::int64_t keep = 2;
+    bool initial = false; // also write the checkpoint of step 0
+  } checkpoint;
+  struct {
+    std::int64_t every_steps = 1000; // 0: only at epoch ends and at the end
+    std::int64_t max_windows = 0;    // 0: all of the split
+    bool test_at_end = true;
+    std::string split = "test";       // what `weft eval` scores: train | valid | test
+    std::int64_t minimum_context = 0; // m: bytes every scored byte sees at least; 0: windows side by side
+  } evaluation;
+  struct {
+    double bucket_mib = 4; // size of a gradient bucket
+  } parallel;
+  struct {
+    std::int64_t every_steps = 10;
+    bool tensorboard = true;
+  } log;
+};
+
+} // namespace weft

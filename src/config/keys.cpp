@@ -1,0 +1,121 @@
+#include "config/keys.hpp"
+
+namespace weft {
+namespace {
+
+constexpr double most_positions = 1 << 30; // patterns number positions with 32 bits
+const Limits any;
+Limits at_least(double low) { return {.low = low, .words = {}}; }
+Limits above(double low) { return {.low = low, .low_open = true, .words = {}}; }
+Limits between(double low, double high) { return {.low = low, .high = high, .words = {}}; }
+Limits from_to_below(double low, double high) { return {.low = low, .high = high, .high_open = true, .words = {}}; }
+Limits one_of(std::vector<std::string> words) { return {.words = std::move(words)}; }
+
+} // namespace
+
+// name, member, limits, unit, help; the default is the member's initial value.
+std::vector<Key> keys_of(Config& c) {
+  return {
+      {"run.name", &c.run.name, any, "", "name of the run; its folder is run.directory/run.name"},
+      {"run.directory", &c.run.directory, any, "", "folder that holds the runs"},
+      {"run.seed", &c.run.seed, at_least(0), "", "seed of weights, dropout and the order of samples"},
+      {"run.precision", &c.run.precision, one_of({"fp32", "bf16"}), "",
+       "storage of activations; weights, moments, softmax statistics, norms and losses are always fp32"},
+      {"run.fresh", &c.run.fresh, any, "", "start over instead of resuming; an old run is moved aside, never deleted"},
+
+      {"data.path", &c.data.path, any, "", "folder of the data set's shards, as weft prepare writes them"},
+
+      {"model.family", &c.model.family, one_of({"sparse_transformer"}), "", "kind of model"},
+      {"model.layers", &c.model.layers, at_least(1), "", "residual blocks, L"},
+      {"model.width", &c.model.width, at_least(1), "", "width of the residual stream, D"},
+      {"model.heads", &c.model.heads, at_least(1), "", "attention heads, H; divides the width"},
+      {"model.context", &c.model.context, between(1, most_positions), "tokens", "sequence length, N"},
+      {"model.vocabulary", &c.model.vocabulary, between(2, 256), "", "distinct tokens, V"},
+      {"model.dropout", &c.model.dropout, from_to_below(0, 1), "",
+       "share of elements dropped at the two residual additions of a block"},
+      {"model.half_size", &c.model.half_size, any, "",
+       "query and key width D/2 and feed-forward width 2D, instead of D and 4D"},
+      {"model.recompute", &c.model.recompute, one_of({"none", "attention", "block"}), "",
+       "what the backward pass computes again instead of keeping it; changes memory and time, not one bit of the "
+       "result"},
+      {"model.position_shape", &c.model.position_shape, at_least(1), "",
+       "sizes of the learned position tables, row-major coordinates; empty: (ceil(N/l), l) with l = attention.stride"},
+      {"model.embedding_scale", &c.model.embedding_scale, at_least(0), "",
+       "token embedding and start vector begin with standard deviation scale/sqrt(D)"},
+      {"model.position_scale", &c.model.position_scale, at_least(0), "",
+       "position tables begin with standard deviation scale/sqrt(D * tables)"},
+      {"model.weight_scale", &c.model.weight_scale, at_least(0), "",
+       "weights begin with variance scale/inputs; those that end a residual branch are divided by sqrt(2L)"},
+
+      {"attention.pattern", &c.attention.pattern, one_of({"dense", "local", "strided", "fixed"}), "",
+       "which keys a query sees, always causal"},
+      {"attention.stride", &c.attention.stride, between(1, most_positions), "tokens",
+       "l: window of local, window and stride of strided, block length of fixed"},
+      {"attention.summary", &c.attention.summary, between(1, most_positions), "tokens",
+       "c: summary columns per block and head (fixed)"},
+      {"attention.shared_summary", &c.attention.shared_summary, any, "",
+       "every head uses the last summary sub-block of a block instead of one of its own (fixed)"},
+      {"attention.combination", &c.attention.combination, any, "",
+       "how the pattern's sets are shared out: merged, interleaved (by layer), heads (by head), or a list with one "
+       "entry "
+       "per layer, repeating, of merged, dense and the sets: local, strided (strided); block, summary (fixed)"},
+
+      {"optimizer.kind", &c.optimizer.kind, one_of({"adam", "adamw"}), "",
+       "adamw: weight decay apart from the gradient; adam: added to the gradient"},
+      {"optimizer.learning_rate", &c.optimizer.learning_rate, above(0), "", "highest learning rate of the schedule"},
+      {"optimizer.weight_decay", &c.optimizer.weight_decay, at_least(0), "", "weight decay, on matrices only"},
+      {"optimizer.beta1", &c.optimizer.beta1, from_to_below(0, 1), "", "decay of the first moment"},
+      {"optimizer.beta2", &c.optimizer.beta2, from_to_below(0, 1), "", "decay of the second moment"},
+      {"optimizer.epsilon", &c.optimizer.epsilon, above(0), "", "added to the root of the second moment"},
+      {"optimizer.clip", &c.optimizer.clip, at_least(0), "", "largest global norm of the gradient; 0: no clipping"},
+
+      {"schedule.kind", &c.schedule.kind, one_of({"constant", "linear", "cosine", "step", "one_cycle"}), "",
+       "course of the learning rate after the warm-up"},
+      {"schedule.warmup_steps", &c.schedule.warmup_steps, at_least(0), "steps", "linear rise from zero"},
+      {"schedule.final_factor", &c.schedule.final_factor, between(0, 1), "",
+       "learning rate at the last step, as a factor of optimizer.learning_rate (linear, cosine, one_cycle)"},
+      {"schedule.step_milestones", &c.schedule.step_milestones, at_least(1), "steps",
+       "steps at which kind = \"step\" multiplies the learning rate by step_factor; rising"},
+      {"schedule.step_factor", &c.schedule.step_factor, above(0), "", "factor at each of step_milestones"},
+      {"schedule.peak_at",
+       &c.schedule.peak_at,
+       {0, 1, true, true, {}},
+       "",
+       "share of all steps that kind = \"one_cycle\" spends rising"},
+
+      {"training.steps", &c.training.steps, at_least(0), "steps",
+       "optimiser steps; exactly one of steps and epochs is given"},
+      {"training.epochs", &c.training.epochs, at_least(0), "epochs",
+       "passes over the training split; exactly one of steps and epochs is given"},
+      {"training.batch", &c.training.batch, at_least(1), "sequences", "sequences per step, all ranks together"},
+      {"training.micro_batch", &c.training.micro_batch, at_least(1), "sequences",
+       "sequences per forward and backward pass; divides the batch"},
+      {"training.patience", &c.training.patience, at_least(0), "evaluations",
+       "evaluations without a better validation loss after which training ends; 0: never"},
+
+      {"checkpoint.every_steps", &c.checkpoint.every_steps, at_least(0), "steps",
+       "steps between checkpoints; 0: only on request and at the end"},
+      {"checkpoint.every_seconds", &c.checkpoint.every_seconds, at_least(0), "seconds",
+       "time between checkpoints; 0: off"},
+      {"checkpoint.keep", &c.checkpoint.keep, at_least(1), "", "newest checkpoints that are kept, beside the best"},
+      {"checkpoint.initial", &c.checkpoint.initial, any, "",
+       "also write the checkpoint of step 0, the initial weights"},
+
+      {"evaluation.every_steps", &c.evaluation.every_steps, at_least(0), "steps",
+       "steps between evaluations on the validation split; 0: only at epoch ends and at the end"},
+      {"evaluation.max_windows", &c.evaluation.max_windows, at_least(0), "sequences",
+       "sequences of the split an evaluation uses; 0: all"},
+      {"evaluation.test_at_end", &c.evaluation.test_at_end, any, "", "score the test split when training is done"},
+      {"evaluation.split", &c.evaluation.split, one_of({"train", "valid", "test"}), "", "split that weft eval scores"},
+      {"evaluation.minimum_context", &c.evaluation.minimum_context, at_least(0), "tokens",
+       "m: every scored token follows at least m tokens of its window, which slides by N - m; 0: windows side by side"},
+
+      {"parallel.bucket_mib", &c.parallel.bucket_mib, above(0), "MiB",
+       "gradients gathered before they are summed over ranks; changes time, not one bit of the result"},
+
+      {"log.every_steps", &c.log.every_steps, at_least(1), "steps", "steps between step lines"},
+      {"log.tensorboard", &c.log.tensorboard, any, "", "write TensorBoard events to the run folder's tb/"},
+  };
+}
+
+} // namespace weft

@@ -1,0 +1,48 @@
+#include "config/problems.hpp"
+#include "config/keys.hpp"
+#include <algorithm>
+#include <fmt/format.h>
+#include <limits>
+
+namespace weft {
+namespace {
+
+std::string line_of(const Origin& where, const std::string& key, const std::string& text) {
+  return where.text() + ": " + (key.empty() ? "" : key + ": ") + text;
+}
+
+} // namespace
+
+void Problems::add(const Origin& where, const std::string& key, const std::string& text) {
+  list_.push_back({where, line_of(where, key, text), false});
+  keys_.insert(key);
+}
+
+void Problems::add_missing_data(const Origin& where, const std::string& key, const std::string& text) {
+  list_.push_back({where, line_of(where, key, text), true});
+  keys_.insert(key);
+}
+
+std::vector<std::string> Problems::lines() const {
+  std::vector<Problem> sorted = list_;
+  // Line 0 is the command line, or the file as a whole for a default: behind the lines of the file.
+  const auto rank = [](const Problem& p) { return p.where.line > 0 ? p.where.line : std::numeric_limits<int>::max(); };
+  std::stable_sort(sorted.begin(), sorted.end(), [&](const Problem& a, const Problem& b) { return rank(a) < rank(b); });
+  std::vector<std::string> out;
+  for (const Problem& problem : sorted)
+    out.push_back(problem.line);
+  return out;
+}
+
+void Problems::throw_if_any() const {
+  if (list_.empty())
+    return;
+  const std::string text = list_.size() == 1 ? lines().front()
+                                             : fmt::format("{} problems in the input; nothing was started\n  {}",
+                                                           list_.size(), joined(lines(), "\n  "));
+  if (std::all_of(list_.begin(), list_.end(), [](const Problem& p) { return p.data; }))
+    throw MissingDataError(text);
+  throw InputError(text);
+}
+
+} // namespace weft

@@ -1,0 +1,21 @@
+// Rules that tie several keys together.
+#pragma once
+#include "config/parse.hpp"
+#include "config/problems.hpp"
+#include <string>
+#include <vector>
+
+namespace weft {
+
+/// Adds every broken rule to `problems`. A rule is left out if one of its keys is already named there, so that one
+/// mistake makes one message. load_config calls it; call it again only after changing a Config by hand.
+void validate(const LoadedConfig& loaded, DataCheck data, Problems& problems);
+
+/// The same, throwing what was found (InputError or MissingDataError).
+void validate(const LoadedConfig& loaded, DataCheck data = DataCheck::required);
+
+/// Key sets a layer of attention.pattern can be given in attention.combination, beside "merged" and "dense":
+/// local -> {local}, strided -> {local, strided}, fixed -> {block, summary}, dense -> {}.
+std::vector<std::string> pattern_sets(const std::string& pattern);
+
+} // namespace weft

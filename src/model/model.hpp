@@ -1,0 +1,79 @@
+// What training, evaluation and sampling need of a model. There is no automatic differentiation: a model is a forward
+// program and a backward program, written beside each other.
+#pragma once
+#include "kernels/residual/residual.hpp"
+#include "model/parameters.hpp"
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace weft {
+
+struct Config;
+
+/// One forward (and backward) pass: B sequences of N tokens.
+struct MicroBatch {
+  const std::uint16_t* tokens = nullptr; ///< (B, N), host memory
+  float loss_factor = 0;                 ///< 1 / predictions in the global batch: gradients are those of the mean loss
+  std::uint64_t seed = 0;                ///< dropout: seed, step and the number of the first sequence in the batch
+  std::uint32_t step = 0;
+  std::uint32_t first_sample = 0;
+};
+
+/// Loss and hits of a micro-batch, per predicted token (B, N), in host memory.
+struct Scores {
+  std::vector<float> losses; ///< nats
+  std::vector<float> hits;   ///< 1 where the most probable token was the right one
+};
+
+/// Called during the backward pass: every gradient at a flat offset >= first is final now.
+using GradientsReady = std::function<void(std::int64_t first)>;
+
+/// What a run will cost, known before anything is allocated.
+struct ModelCosts {
+  std::size_t activation_bytes = 0;        ///< the arena
+  std::size_t low_precision_bytes = 0;     ///< copies of the weights in the storage type
+  std::size_t scratch_bytes = 0;           ///< of the matrix products
+  std::size_t pattern_bytes = 0;           ///< tile lists
+  double matrix_flops_per_token = 0;       ///< forward, matrix products of the layers and the output
+  double attention_flops_per_token = 0;    ///< forward, keys that the patterns see
+  double executed_attention_flops_per_token = 0; ///< forward, tiles that the engine multiplies
+  double backward_factor = 2;              ///< backward work over forward work, recomputation included
+};
+
+class Model {
+public:
+  virtual ~Model() = default;
+  const ParameterList& parameters() const { return parameters_; }
+  virtual ModelCosts costs() const = 0;
+
+  /// Takes the memory that costs() announced. To be called once, before any of the calls below.
+  virtual void allocate() = 0;
+
+  /// Weights to use from now on: fp32, parameters().extent() elements where the kernels run. Must be called again
+  /// after every change of the weights: the model may keep copies in its storage type.
+  virtual void use_weights(const float* weights) = 0;
+
+  /// Loss of every token and the gradient of sum(loss) * loss_factor; `gradients` is overwritten.
+  virtual void forward_backward(const MicroBatch& batch, float* gradients, Scores& scores,
+                                const GradientsReady& ready) = 0;
+
+  /// Loss of every token, without dropout.
+  virtual void forward(const MicroBatch& batch, Scores& scores) = 0;
+
+  /// The logits (B, N, V) of the last forward(), to host memory.
+  virtual void copy_logits(float* logits) = 0;
+
+  /// The first activation of the last pass, in the order of the forward pass, that is NaN or infinite; "" if none is.
+  virtual std::string first_nonfinite_activation() = 0;
+
+protected:
+  ParameterList parameters_;
+};
+
+/// The model that the input file describes. Throws InputError.
+std::unique_ptr<Model> make_model(const Config& config);
+
+} // namespace weft

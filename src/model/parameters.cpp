@@ -1,0 +1,30 @@
+#include "model/parameters.hpp"
+#include "kernels/random/normal.hpp"
+#include <algorithm>
+
+namespace weft {
+
+int ParameterList::add(std::string name, std::vector<std::int64_t> shape, Initialiser initialiser, double std) {
+  constexpr std::int64_t line = 16; // floats in 64 bytes
+  Parameter it{std::move(name), std::move(shape), initialiser, std, extent_, 1};
+  for (std::int64_t n : it.shape)
+    it.size *= n;
+  count_ += it.size;
+  extent_ += (it.size + line - 1) / line * line;
+  list_.push_back(std::move(it));
+  return static_cast<int>(list_.size()) - 1;
+}
+
+void initialise(float* values, const ParameterList& parameters, std::uint64_t seed) {
+  std::fill_n(values, parameters.extent(), 0.0f);
+  std::uint32_t tensor = 0;
+  for (const Parameter& p : parameters.all()) {
+    if (p.initialiser == Initialiser::one)
+      std::fill_n(values + p.offset, p.size, 1.0f);
+    if (p.initialiser == Initialiser::normal)
+      fill_normal(values + p.offset, p.size, p.std, seed, tensor);
+    ++tensor;
+  }
+}
+
+} // namespace weft

@@ -1,0 +1,93 @@
+#include "kernels/activation/activation.hpp"
+#include "kernels/loss/loss.hpp"
+#include "kernels/norm/norm.hpp"
+#include "model/sparse_transformer.hpp"
+
+namespace weft {
+
+template <class T>
+Dropout SparseTransformer<T>::dropout(const MicroBatch& batch, bool training, std::int64_t tensor) const {
+  return {training ? dropout_ : 0.0f, batch.seed, batch.step, batch.first_sample, static_cast<std::uint32_t>(tensor)};
+}
+
+template <class T>
+EmbeddingTables<const float*> SparseTransformer<T>::tables() const {
+  EmbeddingTables<const float*> t{master(token_), master(start_), {}};
+  for (int c = 0; c < coordinates_.count; ++c)
+    t.position[c] = master(position_[static_cast<std::size_t>(c)]);
+  return t;
+}
+
+/// qkv = norm1(H) W_qkv + b;  attended = attention(q, k, v). Used again by the backward pass when not kept.
+template <class T>
+void SparseTransformer<T>::attention_core(std::int64_t layer) {
+  const Block& p = block(layer);
+  const Kept& k = kept(layer);
+  T* qkv = activation(k.qkv);
+  norm_forward(activation(normed_), number(k.mean1), number(k.rstd1), activation(k.input), master(p.norm1_gain),
+               master(p.norm1_bias), R, D, block_epsilon);
+  linear_forward(linear(D, 2 * Dk + D), qkv, activation(normed_), weight(p.qkv_weight), master(p.qkv_bias));
+  attention_forward(plan(layer), attention_shape(), activation(k.attended), number(k.lse), qkv, qkv + Dk, qkv + 2 * Dk,
+                    number(attention_workspace_));
+}
+
+/// middle = H + dropout(attended W_out + b)
+template <class T>
+void SparseTransformer<T>::attention_part(std::int64_t layer, const MicroBatch& batch, bool training) {
+  const Block& p = block(layer);
+  const Kept& k = kept(layer);
+  attention_core(layer);
+  linear_forward(linear(D, D), activation(branch_), activation(k.attended), weight(p.out_weight), master(p.out_bias));
+  residual_forward(activation(k.middle), activation(k.input), activation(branch_), dropout(batch, training, 2 * layer),
+                   B, N * D);
+}
+
+/// hidden = norm2(middle) W_in + b;  H' = middle + dropout(f(hidden) W_ff + b), the latter only with `finish`.
+template <class T>
+void SparseTransformer<T>::feedforward_part(std::int64_t layer, const MicroBatch& batch, bool training, bool finish) {
+  const Block& p = block(layer);
+  const Kept& k = kept(layer);
+  norm_forward(activation(normed_), number(k.mean2), number(k.rstd2), activation(k.middle), master(p.norm2_gain),
+               master(p.norm2_bias), R, D, block_epsilon);
+  linear_forward(linear(D, F), activation(k.hidden), activation(normed_), weight(p.in_weight), master(p.in_bias));
+  if (!finish)
+    return;
+  activation_forward(activation(gate_), activation(k.hidden), R * F);
+  linear_forward(linear(F, D), activation(branch_), activation(gate_), weight(p.ff_weight), master(p.ff_bias));
+  T* next = activation(layer + 1 < L ? kept(layer + 1).input : stream_end_);
+  residual_forward(next, activation(k.middle), activation(branch_), dropout(batch, training, 2 * layer + 1), B, N * D);
+}
+
+template <class T>
+void SparseTransformer<T>::run_forward(const MicroBatch& batch, Scores& scores, bool training, T* dlogits) {
+  std::uint16_t* tokens = arena_.at<std::uint16_t>(tokens_);
+  copy_to_device(tokens, batch.tokens, static_cast<std::size_t>(R) * sizeof *tokens);
+  embedding_forward(activation(kept(0).input), embedding_shape(), coordinates_, tables(), tokens);
+  for (std::int64_t layer = 0; layer < L; ++layer) {
+    attention_part(layer, batch, training);
+    feedforward_part(layer, batch, training, true);
+  }
+  norm_forward(activation(normed_), number(final_mean_), number(final_rstd_), activation(stream_end_),
+               master(final_gain_), master(final_bias_), R, D, final_epsilon);
+  linear_forward(linear(D, V), number(logits_), activation(normed_), weight(output_), nullptr);
+  cross_entropy(number(losses_), number(hits_), dlogits, number(logits_), tokens, batch.loss_factor, R, V);
+  scores.losses.resize(static_cast<std::size_t>(R));
+  scores.hits.resize(static_cast<std::size_t>(R));
+  copy_to_host(scores.losses.data(), number(losses_), static_cast<std::size_t>(R) * sizeof(float));
+  copy_to_host(scores.hits.data(), number(hits_), static_cast<std::size_t>(R) * sizeof(float));
+}
+
+template <class T>
+void SparseTransformer<T>::forward(const MicroBatch& batch, Scores& scores) {
+  run_forward(batch, scores, false, nullptr);
+}
+
+template <class T>
+void SparseTransformer<T>::copy_logits(float* logits) {
+  copy_to_host(logits, number(logits_), static_cast<std::size_t>(R * V) * sizeof(float));
+}
+
+template class SparseTransformer<float>;
+template class SparseTransformer<bf16>;
+
+} // namespace weft

@@ -1,0 +1,43 @@
+// The gradient of a global batch: each rank adds up its own micro-batches along the fixed tree (tree.hpp), and the
+// ranks' parts are added bucket by bucket while the last backward pass still runs.
+//
+// A bucket is a range of the flat gradient. Each rank owns a piece of every bucket: it receives that piece of every
+// other rank's tree nodes, finishes the tree, and sends the sum to all. Bytes sent per rank: 2 (R-1)/R of the gradient
+// where R divides the slots into whole subtrees, the least there is.
+#pragma once
+#include "kernels/common/memory.hpp"
+#include "parallel/ranks.hpp"
+#include "parallel/tree.hpp"
+#include <memory>
+
+namespace weft {
+
+class GradientSum {
+public:
+  /// extent: elements of the flat gradient. slots: micro-batches of a step over all ranks. bucket_bytes: size of a bucket.
+  GradientSum(const Ranks& ranks, std::int64_t extent, std::int64_t slots, std::size_t bucket_bytes);
+  ~GradientSum();
+
+  /// Bytes that an object of these sizes takes, on the rank that takes most.
+  static std::size_t bytes(int ranks, std::int64_t extent, std::int64_t slots);
+
+  /// Slots that this rank computes, in this order.
+  Share slots() const { return share_; }
+
+  /// Where the next slot's gradient is to be written.
+  float* current();
+  /// The current slot's gradient is final at offsets >= first. In the last slot this sets buckets on their way.
+  void ready(std::int64_t first);
+  /// Waits for all buckets; after this every rank holds the same sum of all slots. Valid until the next current().
+  const float* finish();
+
+  /// Seconds that finish() waited in total: communication that the backward pass did not hide.
+  double waited_seconds() const;
+
+private:
+  struct Parts;
+  std::unique_ptr<Parts> parts_;
+  Share share_;
+};
+
+} // namespace weft

@@ -1,0 +1,103 @@
+#include "parallel/ranks.hpp"
+#include <algorithm>
+#include <mpi.h>
+#include <unistd.h>
+
+namespace weft {
+
+Ranks::Ranks(int* argc, char*** argv) {
+  int running = 0;
+  MPI_Initialized(&running);
+  if (!running) {
+    int provided = 0;
+    MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided);
+    started_ = true;
+  }
+  MPI_Comm_rank(MPI_COMM_WORLD, &rank_);
+  MPI_Comm_size(MPI_COMM_WORLD, &size_);
+  MPI_Comm node;
+  MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, rank_, MPI_INFO_NULL, &node);
+  MPI_Comm_rank(node, &node_rank_);
+  MPI_Comm_free(&node);
+}
+
+Ranks::~Ranks() {
+  if (started_)
+    MPI_Finalize();
+}
+
+void Ranks::barrier() const { MPI_Barrier(MPI_COMM_WORLD); }
+
+int Ranks::maximum(int value) const {
+  MPI_Allreduce(MPI_IN_PLACE, &value, 1, MPI_INT, MPI_MAX, MPI_COMM_WORLD);
+  return value;
+}
+
+double Ranks::maximum(double value) const {
+  MPI_Allreduce(MPI_IN_PLACE, &value, 1, MPI_DOUBLE, MPI_MAX, MPI_COMM_WORLD);
+  return value;
+}
+
+std::vector<double> Ranks::gather(const std::vector<double>& mine) const {
+  const auto ranks = static_cast<std::size_t>(size_);
+  const int count = static_cast<int>(mine.size());
+  std::vector<int> counts(ranks), starts(ranks);
+  MPI_Allgather(&count, 1, MPI_INT, counts.data(), 1, MPI_INT, MPI_COMM_WORLD);
+  int total = 0;
+  for (std::size_t r = 0; r < ranks; ++r) {
+    starts[r] = total;
+    total += counts[r];
+  }
+  std::vector<double> all(static_cast<std::size_t>(total));
+  MPI_Allgatherv(mine.data(), count, MPI_DOUBLE, all.data(), counts.data(), starts.data(), MPI_DOUBLE, MPI_COMM_WORLD);
+  return all;
+}
+
+std::vector<std::string> Ranks::gather(const std::string& mine) const {
+  constexpr std::size_t longest = 1024;
+  std::string padded = mine.substr(0, longest - 1);
+  padded.resize(longest, '\0');
+  std::vector<char> all(longest * static_cast<std::size_t>(size_));
+  MPI_Allgather(padded.data(), static_cast<int>(longest), MPI_CHAR, all.data(), static_cast<int>(longest), MPI_CHAR,
+                MPI_COMM_WORLD);
+  std::vector<std::string> texts;
+  for (int r = 0; r < size_; ++r)
+    texts.emplace_back(all.data() + static_cast<std::size_t>(r) * longest);
+  return texts;
+}
+
+void Ranks::broadcast(std::string& text) const {
+  std::uint64_t n = text.size();
+  MPI_Bcast(&n, 1, MPI_UINT64_T, 0, MPI_COMM_WORLD);
+  text.resize(n);
+  MPI_Bcast(text.data(), static_cast<int>(n), MPI_CHAR, 0, MPI_COMM_WORLD);
+}
+
+void Ranks::broadcast(float* values, std::int64_t n) const {
+  constexpr std::int64_t piece = std::int64_t{1} << 28;
+  for (std::int64_t i = 0; i < n; i += piece)
+    MPI_Bcast(values + i, static_cast<int>(std::min(piece, n - i)), MPI_FLOAT, 0, MPI_COMM_WORLD);
+}
+
+void Ranks::abort(int status) {
+  MPI_Abort(MPI_COMM_WORLD, status);
+  _exit(status);
+}
+
+std::string Ranks::host() {
+  char name[256] = {};
+  gethostname(name, sizeof name - 1);
+  return name;
+}
+
+std::string Ranks::library_version() {
+  char text[MPI_MAX_LIBRARY_VERSION_STRING] = {};
+  int n = 0;
+  MPI_Get_library_version(text, &n);
+  const std::string all(text, static_cast<std::size_t>(n));
+  return all.substr(0, all.find(','));
+}
+
+Share share_of(std::int64_t total, int rank, int ranks) { return {total * rank / ranks, total * (rank + 1) / ranks}; }
+
+} // namespace weft

@@ -1,0 +1,54 @@
+#include "training/evaluation.hpp"
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+
+namespace weft {
+
+double Evaluation::bits() const { return loss / std::numbers::ln2; }
+
+Evaluation evaluate(Model& model, const Sequences& sequences, std::int64_t length, std::int64_t micro_batch,
+                    std::int64_t max_windows, const Ranks& ranks, const std::function<void(double)>& progress) {
+  const std::int64_t windows = max_windows > 0 ? std::min(max_windows, sequences.windows()) : sequences.windows();
+  const std::int64_t groups = (windows + micro_batch - 1) / micro_batch;
+  const Share share = share_of(groups, ranks.rank(), ranks.size());
+  std::vector<std::uint16_t> tokens(static_cast<std::size_t>(micro_batch * length));
+  std::vector<double> sums; // per window: loss, hits, tokens
+  Scores scores;
+  for (std::int64_t group = share.first; group < share.last; ++group) {
+    std::vector<Sequences::Scored> scored;
+    for (std::int64_t b = 0; b < micro_batch; ++b) {
+      const std::int64_t window = group * micro_batch + b;
+      if (window < windows)
+        scored.push_back(sequences.window(window, tokens.data() + b * length));
+    }
+    MicroBatch batch;
+    batch.tokens = tokens.data();
+    model.forward(batch, scores);
+    for (std::size_t b = 0; b < scored.size(); ++b) {
+      double loss = 0, hits = 0;
+      for (std::int64_t i = scored[b].first; i < scored[b].last; ++i) {
+        const std::size_t at = b * static_cast<std::size_t>(length) + static_cast<std::size_t>(i);
+        loss += static_cast<double>(scores.losses[at]);
+        hits += static_cast<double>(scores.hits[at]);
+      }
+      sums.insert(sums.end(), {loss, hits, static_cast<double>(scored[b].last - scored[b].first)});
+    }
+    if (progress)
+      progress(static_cast<double>(group + 1 - share.first) / static_cast<double>(share.last - share.first));
+  }
+  const std::vector<double> all = ranks.gather(sums);
+  Evaluation result;
+  double tokens_scored = 0;
+  for (std::size_t w = 0; w < all.size(); w += 3) {
+    result.loss += all[w];
+    result.accuracy += all[w + 1];
+    tokens_scored += all[w + 2];
+  }
+  result.tokens = static_cast<std::int64_t>(tokens_scored);
+  result.loss /= tokens_scored;
+  result.accuracy /= tokens_scored;
+  return result;
+}
+
+} // namespace weft

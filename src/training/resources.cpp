@@ -1,0 +1,87 @@
+#include "training/resources.hpp"
+#include "kernels/gemm/rate.hpp"
+#include "parallel/gradients.hpp"
+#include <algorithm>
+#include <cstdio>
+#include <fmt/core.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+namespace weft {
+
+std::size_t resident_bytes() {
+  std::size_t pages = 0, resident = 0;
+  if (std::FILE* file = std::fopen("/proc/self/statm", "r")) {
+    if (std::fscanf(file, "%zu %zu", &pages, &resident) != 2)
+      resident = 0;
+    std::fclose(file);
+  }
+  return resident * static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+}
+
+std::size_t peak_bytes() {
+  rusage usage = {};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<std::size_t>(usage.ru_maxrss) * 1024;
+}
+
+MemoryPlan plan_memory(const Config& config, const Model& model, int ranks) {
+  const ModelCosts costs = model.costs();
+  const auto flat = static_cast<std::size_t>(model.parameters().extent()) * sizeof(float);
+  MemoryPlan plan{};
+  plan.weights = flat + costs.low_precision_bytes;
+  plan.moments = 2 * flat;
+  plan.gradients = GradientSum::bytes(ranks, model.parameters().extent(), config.training.batch / config.training.micro_batch);
+  plan.activations = costs.activation_bytes;
+  plan.scratch = costs.scratch_bytes;
+  plan.patterns = costs.pattern_bytes;
+  plan.program = resident_bytes() - std::min(resident_bytes(), plan.patterns); // the lists are built already
+  return plan;
+}
+
+double measure_matrix_rate(const Config& config) {
+  const std::int64_t width = config.model.width;
+  const LinearShape shape{std::clamp<std::int64_t>(config.training.micro_batch * config.model.context, 256, 2048), width,
+                          4 * width};
+  return config.run.precision == "bf16" ? matrix_rate<bf16>(shape, 0.2) : matrix_rate<float>(shape, 0.2);
+}
+
+void print_resources(Console& console, const Config& config, const Model& model, const MemoryPlan& memory, int ranks,
+                     double rate) {
+  const ModelCosts c = model.costs();
+  const double batch = static_cast<double>(config.training.batch), N = static_cast<double>(config.model.context);
+  const double forward = c.matrix_flops_per_token + c.attention_flops_per_token;
+  const double training = forward * (1 + c.backward_factor);
+  // Attention runs the whole tiles that hold its keys, at about half the rate of a matrix product.
+  const double executed =
+      c.matrix_flops_per_token * (1 + c.backward_factor) + 2 * 3.5 * c.executed_attention_flops_per_token;
+  const double per_rank = static_cast<double>((config.training.batch / config.training.micro_batch + ranks - 1) / ranks *
+                                              config.training.micro_batch);
+  Table table("what this run takes");
+  table.heading("model");
+  table.row("parameters", exact_count(model.parameters().count()));
+  table.row("tensors", exact_count(static_cast<std::int64_t>(model.parameters().all().size())));
+  table.row("tokens per step", exact_count(config.training.batch * config.model.context));
+  table.heading("work per token, operations");
+  table.row("forward", human_count(forward));
+  table.row("  matrix products", human_count(c.matrix_flops_per_token));
+  table.row("  attention, keys seen", human_count(c.attention_flops_per_token));
+  table.row("  attention, tiles run", human_count(c.executed_attention_flops_per_token));
+  table.row("forward and backward", human_count(training));
+  table.heading("memory per rank");
+  table.row("weights", human_bytes(static_cast<double>(memory.weights)));
+  table.row("optimiser moments", human_bytes(static_cast<double>(memory.moments)));
+  table.row("gradients", human_bytes(static_cast<double>(memory.gradients)));
+  table.row("activations", human_bytes(static_cast<double>(memory.activations)));
+  table.row("scratch of matrix products", human_bytes(static_cast<double>(memory.scratch)));
+  table.row("attention tile lists", human_bytes(static_cast<double>(memory.patterns)));
+  table.row("program and libraries", human_bytes(static_cast<double>(memory.program)));
+  table.row("together", human_bytes(static_cast<double>(memory.total())));
+  table.heading("time, estimated");
+  table.row("matrix products reach", human_count(rate) + "FLOP/s per rank");
+  table.row("a step", human_seconds(per_rank * N * executed / rate));
+  table.row("tokens per second", human_count(batch * N / (per_rank * N * executed / rate)));
+  console.table(table);
+}
+
+} // namespace weft

@@ -1,0 +1,29 @@
+// What a run needs, told before it starts: the table that `weft check` and `weft train` print.
+#pragma once
+#include "config/config.hpp"
+#include "io/console.hpp"
+#include "model/model.hpp"
+#include <cstddef>
+
+namespace weft {
+
+struct MemoryPlan {
+  std::size_t weights, moments, gradients, activations, scratch, patterns;
+  std::size_t program; ///< what the process holds already: libraries and their tables
+  std::size_t total() const { return weights + moments + gradients + activations + scratch + patterns + program; }
+};
+
+/// Bytes per rank. `program` is this process's resident memory at the time of the call, less what is planned.
+MemoryPlan plan_memory(const Config& config, const Model& model, int ranks);
+
+std::size_t resident_bytes(); ///< now
+std::size_t peak_bytes();     ///< the most there was
+
+/// Operations per second of a matrix product like the model's, in its storage type, on this rank.
+double measure_matrix_rate(const Config& config);
+
+/// Sizes, parameters, memory, work per token, and an estimate of the time of a step.
+void print_resources(Console& console, const Config& config, const Model& model, const MemoryPlan& memory, int ranks,
+                     double matrix_rate);
+
+} // namespace weft

@@ -1,0 +1,39 @@
+#include "training/schedule.hpp"
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+
+namespace weft {
+
+namespace {
+/// From a at x = 0 to b at x = 1 along half a cosine.
+double half_cosine(double a, double b, double x) {
+  return b + (a - b) * 0.5 * (1 + std::cos(std::numbers::pi * std::clamp(x, 0.0, 1.0)));
+}
+} // namespace
+
+double learning_rate(const Config& config, std::int64_t step, std::int64_t steps) {
+  const auto& s = config.schedule;
+  const double rate = config.optimizer.learning_rate, t = static_cast<double>(step);
+  const double warmup = static_cast<double>(s.warmup_steps), all = static_cast<double>(steps);
+  if (s.kind == "one_cycle") {
+    const double peak = std::max(1.0, s.peak_at * all);
+    return rate * (t <= peak ? half_cosine(1.0 / 25, 1, t / peak)
+                             : half_cosine(1, s.final_factor, (t - peak) / std::max(1.0, all - peak)));
+  }
+  if (step < s.warmup_steps)
+    return rate * t / warmup;
+  const double x = all > warmup ? std::min(1.0, (t - warmup) / (all - warmup)) : 0.0;
+  if (s.kind == "linear")
+    return rate * (1 + (s.final_factor - 1) * x);
+  if (s.kind == "cosine")
+    return rate * half_cosine(1, s.final_factor, x);
+  if (s.kind == "step") {
+    const auto passed = std::count_if(s.step_milestones.begin(), s.step_milestones.end(),
+                                      [&](std::int64_t milestone) { return milestone <= step; });
+    return rate * std::pow(s.step_factor, static_cast<double>(passed));
+  }
+  return rate;
+}
+
+} // namespace weft

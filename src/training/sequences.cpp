@@ -1,0 +1,95 @@
+#include "training/sequences.hpp"
+#include "io/error.hpp"
+#include "kernels/random/philox.hpp"
+#include <algorithm>
+
+namespace weft {
+
+namespace {
+constexpr std::uint32_t purpose_shuffle = 0xfffffff0u, purpose_offset = 0xfffffff1u; // tensors that no model has
+}
+
+std::int64_t shuffled(std::int64_t index, std::int64_t n, std::uint64_t seed, std::uint32_t epoch) {
+  int half = 1;
+  while ((std::int64_t{1} << (2 * half)) < n)
+    ++half;
+  const std::uint64_t mask = (std::uint64_t{1} << half) - 1;
+  auto value = static_cast<std::uint64_t>(index);
+  do {
+    std::uint64_t left = value >> half, right = value & mask;
+    for (std::uint32_t round = 0; round < 4; ++round) {
+      const Philox4 r = random4({seed, epoch, round, purpose_shuffle}, static_cast<std::uint32_t>(right));
+      const std::uint64_t mixed = left ^ (r.x[0] & mask);
+      left = right;
+      right = mixed;
+    }
+    value = left << half | right;
+  } while (value >= static_cast<std::uint64_t>(n));
+  return static_cast<std::int64_t>(value);
+}
+
+Sequences::Sequences(const std::string& folder, const std::string& split, std::int64_t length) : length_(length) {
+  if (dataset_kind(folder, split) == DataKind::stream) {
+    stream_.emplace(folder, split);
+    return;
+  }
+  examples_.emplace(folder, split);
+  if (examples_->length() != length)
+    throw InputError("model.context is " + std::to_string(length) + " and the sequences of " + folder + " have " +
+                     std::to_string(examples_->length()) + " tokens; set model.context = " +
+                     std::to_string(examples_->length()));
+}
+
+std::int64_t Sequences::tokens() const { return stream_ ? stream_->size() : examples_->size() * length_; }
+int Sequences::vocabulary() const { return stream_ ? stream_->vocabulary() : examples_->vocabulary(); }
+std::string Sequences::source_digest() const {
+  return stream_ ? stream_->info().source_sha256 : examples_->info().source_sha256;
+}
+
+std::int64_t Sequences::per_epoch() const {
+  return stream_ ? std::max<std::int64_t>(1, stream_->size() / length_ - 1) : examples_->size();
+}
+
+void Sequences::read_stream(std::int64_t first, std::int64_t count, std::uint16_t* to) const {
+  bytes_.resize(static_cast<std::size_t>(length_));
+  stream_->read(first, count, bytes_.data());
+  std::copy_n(bytes_.data(), count, to);
+  std::fill(to + count, to + length_, std::uint16_t{0});
+}
+
+void Sequences::training(std::uint64_t seed, std::int64_t epoch, std::int64_t index, std::uint16_t* to) const {
+  const auto e = static_cast<std::uint32_t>(epoch);
+  const std::int64_t place = shuffled(index, per_epoch(), seed, e);
+  if (examples_)
+    return examples_->read(place, 1, to, nullptr, nullptr);
+  // Offsets leave room for all windows; a stream shorter than 2N has less of it.
+  const std::int64_t room = std::min(length_, tokens() - per_epoch() * length_ + 1);
+  if (room <= 0)
+    return read_stream(0, std::min(tokens(), length_), to);
+  const std::int64_t offset = random4({seed, e, 0, purpose_offset}, 0).x[0] % static_cast<std::uint64_t>(room);
+  read_stream(offset + place * length_, length_, to);
+}
+
+std::int64_t Sequences::windows() const {
+  return stream_ ? (stream_->size() + length_ - 1) / length_ : examples_->size();
+}
+
+Sequences::Scored Sequences::window(std::int64_t index, std::uint16_t* to) const {
+  if (examples_) {
+    examples_->read(index, 1, to, nullptr, nullptr);
+    return {0, length_};
+  }
+  const std::int64_t size = tokens(), first = index * length_;
+  if (first + length_ <= size) {
+    read_stream(first, length_, to);
+    return {0, length_};
+  }
+  if (size < length_) { // padded; padding is behind everything that counts
+    read_stream(0, size, to);
+    return {0, size};
+  }
+  read_stream(size - length_, length_, to);
+  return {length_ - (size - first), length_};
+}
+
+} // namespace weft

@@ -1,0 +1,118 @@
+#include "training/state.hpp"
+#include "config/resolved.hpp"
+#include "config/version.hpp"
+#include "io/checkpoint_file.hpp"
+#include "io/error.hpp"
+#include <vector>
+
+namespace weft {
+
+TrainingState::TrainingState(const ParameterList& parameters, std::uint64_t seed)
+    : weights(parameters.extent(), "weights"), m(parameters.extent(), "first moments"),
+      v(parameters.extent(), "second moments") {
+  std::vector<float> initial(static_cast<std::size_t>(parameters.extent()));
+  initialise(initial.data(), parameters, seed);
+  copy_to_device(weights.data(), initial.data(), weights.bytes());
+  device_zero(m.data(), m.bytes());
+  device_zero(v.data(), v.bytes());
+}
+
+namespace {
+struct Group {
+  const char* prefix;
+  const Buffer<float>* buffer;
+};
+} // namespace
+
+void save_state(const std::string& path, const TrainingState& state, const ParameterList& parameters,
+                const Config& config, int ranks) {
+  const Group groups[] = {{"parameters/", &state.weights}, {"optimizer/m/", &state.m}, {"optimizer/v/", &state.v}};
+  std::vector<std::vector<float>> copies; // only where the buffers are out of the host's reach
+  std::vector<ArrayView> arrays;
+  for (const Group& group : groups) {
+    const float* values = group.buffer->data();
+    if (!device_is_host) {
+      copies.emplace_back(static_cast<std::size_t>(parameters.extent()));
+      copy_to_host(copies.back().data(), values, group.buffer->bytes());
+      values = copies.back().data();
+    }
+    for (const Parameter& p : parameters.all())
+      arrays.push_back({group.prefix + p.name, p.shape, values + p.offset});
+  }
+  Attributes attributes;
+  attributes["step"] = state.step;
+  attributes["updates"] = state.updates;
+  attributes["samples"] = state.samples;
+  attributes["epoch"] = state.epoch;
+  attributes["skipped"] = state.skipped;
+  attributes["skipped_in_row"] = state.skipped_in_row;
+  attributes["best_valid_loss"] = state.best_valid_loss;
+  attributes["evaluations_without_better"] = state.evaluations_without_better;
+  attributes["evaluated_at"] = state.evaluated_at;
+  attributes["stopped_early"] = std::int64_t{state.stopped_early};
+  attributes["config"] = to_toml(config);
+  attributes["world_size"] = std::int64_t{ranks};
+  attributes["precision"] = config.run.precision;
+  attributes["git_commit"] = version().commit_text();
+  write_checkpoint(path, attributes, arrays);
+}
+
+namespace {
+/// The same tensors with the same shapes, or an InputError that lists what differs.
+void require_same_model(const CheckpointFile& file, const ParameterList& parameters, const Config& config) {
+  std::string differences;
+  for (const std::string& line : model_differences(from_toml_text(file.text("config"), file.path()), config))
+    differences += "\n  " + line;
+  std::size_t saved = 0;
+  for (const ArrayInfo& array : file.arrays())
+    saved += array.name.rfind("parameters/", 0) == 0;
+  for (const Parameter& p : parameters.all()) {
+    const ArrayInfo* array = file.find("parameters/" + p.name);
+    if (!array && differences.empty())
+      differences += "\n  " + p.name + ": not in the checkpoint";
+    else if (array && array->shape != p.shape && differences.empty())
+      differences += "\n  " + p.name + ": another shape";
+  }
+  if (differences.empty() && saved != parameters.all().size())
+    differences += "\n  the checkpoint has " + std::to_string(saved) + " tensors, the model " +
+                   std::to_string(parameters.all().size());
+  if (!differences.empty())
+    throw InputError("checkpoint " + file.path() + " holds another model:" + differences +
+                     "\ngive the input file it was made with, another run.name, or run.fresh=true to start over");
+}
+
+void read_group(const CheckpointFile& file, const std::string& prefix, Buffer<float>& buffer,
+                const ParameterList& parameters) {
+  std::vector<float> host(static_cast<std::size_t>(parameters.extent()));
+  for (const Parameter& p : parameters.all())
+    file.read(prefix + p.name, host.data() + p.offset);
+  copy_to_device(buffer.data(), host.data(), buffer.bytes());
+}
+} // namespace
+
+void load_state(const std::string& path, TrainingState& state, const ParameterList& parameters, const Config& config) {
+  const CheckpointFile file(path);
+  require_same_model(file, parameters, config);
+  read_group(file, "parameters/", state.weights, parameters);
+  read_group(file, "optimizer/m/", state.m, parameters);
+  read_group(file, "optimizer/v/", state.v, parameters);
+  state.step = file.integer("step");
+  state.updates = file.integer("updates");
+  state.samples = file.integer("samples");
+  state.epoch = file.real("epoch");
+  state.skipped = file.integer("skipped");
+  state.skipped_in_row = file.integer("skipped_in_row");
+  state.best_valid_loss = file.real("best_valid_loss");
+  state.evaluations_without_better = file.integer("evaluations_without_better");
+  state.evaluated_at = file.integer("evaluated_at");
+  state.stopped_early = file.integer("stopped_early") != 0;
+}
+
+void load_weights(const std::string& path, Buffer<float>& weights, const ParameterList& parameters,
+                  const Config& config) {
+  const CheckpointFile file(path);
+  require_same_model(file, parameters, config);
+  read_group(file, "parameters/", weights, parameters);
+}
+
+} // namespace weft

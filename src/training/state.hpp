@@ -1,0 +1,40 @@
+// All that a run is at one moment, and its way to a checkpoint and back.
+#pragma once
+#include "config/config.hpp"
+#include "kernels/common/memory.hpp"
+#include "model/parameters.hpp"
+#include <limits>
+#include <string>
+
+namespace weft {
+
+struct TrainingState {
+  Buffer<float> weights, m, v; ///< flat, laid out by the parameter list, where the kernels run
+  std::int64_t step = 0;       ///< steps taken; with the seed it gives the place in the data and all randomness
+  std::int64_t updates = 0;    ///< steps that changed the weights: Adam's bias correction counts these
+  std::int64_t samples = 0;    ///< sequences trained on
+  double epoch = 0;            ///< passes over the training split
+  std::int64_t skipped = 0;    ///< steps left out because numbers were not finite
+  std::int64_t skipped_in_row = 0;
+  double best_valid_loss = std::numeric_limits<double>::infinity();
+  std::int64_t evaluations_without_better = 0;
+  std::int64_t evaluated_at = -1; ///< the step of the last evaluation: a stop may come before one that is due
+  bool stopped_early = false;
+
+  /// Memory for the three buffers: initial weights and zero moments.
+  TrainingState(const ParameterList& parameters, std::uint64_t seed);
+};
+
+/// Writes the state as a checkpoint file (docs/checkpoint.md), complete or not at all.
+void save_state(const std::string& path, const TrainingState& state, const ParameterList& parameters,
+                const Config& config, int ranks);
+
+/// Fills the state from a checkpoint. Throws DataError where it is damaged, InputError with the list of differences where
+/// it holds another model.
+void load_state(const std::string& path, TrainingState& state, const ParameterList& parameters, const Config& config);
+
+/// Only the weights, for evaluation.
+void load_weights(const std::string& path, Buffer<float>& weights, const ParameterList& parameters,
+                  const Config& config);
+
+} // namespace weft

@@ -1,0 +1,256 @@
+#include "training/trainer.hpp"
+#include "config/version.hpp"
+#include "io/checkpoint_file.hpp"
+#include "io/error.hpp"
+#include "kernels/optimizer/optimizer.hpp"
+#include "kernels/sum/sum.hpp"
+#include "training/schedule.hpp"
+#include "training/signals.hpp"
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <numbers>
+
+namespace weft {
+
+namespace {
+double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+constexpr std::int64_t bad_steps_allowed = 10;
+constexpr double metrics_interval = 30; // seconds between writes for somebody who watches
+} // namespace
+
+RunLength run_length(const Config& config, const Sequences& train) {
+  RunLength length{train.per_epoch() / config.training.batch, config.training.steps};
+  if (length.steps_per_epoch == 0)
+    throw InputError("training.batch is " + std::to_string(config.training.batch) + " and an epoch of " +
+                     config.data.path + " has only " + std::to_string(train.per_epoch()) + " sequences of " +
+                     std::to_string(config.model.context) + " tokens; take a smaller training.batch or model.context");
+  if (length.steps == 0)
+    length.steps = std::max<std::int64_t>(
+        1, std::llround(config.training.epochs * static_cast<double>(length.steps_per_epoch)));
+  return length;
+}
+
+Trainer::Trainer(const Config& config, const Ranks& ranks, Console& console, Model& model, double matrix_rate)
+    : config_(config), ranks_(ranks), console_(console), model_(model), folder_(config),
+      train_(config.data.path, "train", config.model.context), length_(run_length(config, train_)),
+      matrix_rate_(matrix_rate), state_(model.parameters(), static_cast<std::uint64_t>(config.run.seed)),
+      gradients_(ranks, model.parameters().extent(), config.training.batch / config.training.micro_batch,
+                 static_cast<std::size_t>(config.parallel.bucket_mib * 1048576)),
+      tokens_(static_cast<std::size_t>(config.training.micro_batch * config.model.context)) {}
+
+Trainer::~Trainer() = default;
+
+void Trainer::start_from(const std::string& checkpoint) {
+  if (!checkpoint.empty())
+    load_state(checkpoint, state_, model_.parameters(), config_);
+  model_.use_weights(state_.weights.data());
+  first_step_ = state_.step;
+  if (!checkpoint.empty())
+    saved_step_ = state_.step;
+  if (!ranks_.root())
+    return;
+  if (!checkpoint.empty() && state_.step > 0) {
+    try {
+      metrics_ = Metrics::load(folder_.metrics());
+    } catch (const DataError& error) {
+      console_.line(std::string("note: earlier metrics are lost: ") + error.what());
+    }
+  }
+  metrics_.truncate_after(state_.step);
+  metrics_.set_attribute("run", config_.run.name);
+  metrics_.set_attribute("seed", config_.run.seed);
+  metrics_.set_attribute("git_commit", version().commit_text());
+  metrics_.set_attribute("parameters", model_.parameters().count());
+  if (config_.log.tensorboard)
+    events_ = std::make_unique<EventFile>(folder_.tensorboard(), state_.step + 1);
+}
+
+double Trainer::flops_per_token() const {
+  const ModelCosts c = model_.costs();
+  return (c.matrix_flops_per_token + c.attention_flops_per_token) * (1 + c.backward_factor);
+}
+
+Trainer::StepResult Trainer::take_step(const Dumps& dumps) {
+  const std::int64_t batch = config_.training.batch, micro = config_.training.micro_batch, N = config_.model.context;
+  const std::int64_t epoch = state_.step / length_.steps_per_epoch;
+  const std::int64_t first = state_.step % length_.steps_per_epoch * batch; // sequence of the epoch
+  const double predictions = static_cast<double>(batch * N);
+  const Share slots = gradients_.slots();
+  std::vector<double> sums; // per slot: loss, hits
+  for (std::int64_t slot = slots.first; slot < slots.last; ++slot) {
+    for (std::int64_t b = 0; b < micro; ++b)
+      train_.training(static_cast<std::uint64_t>(config_.run.seed), epoch, first + slot * micro + b,
+                      tokens_.data() + b * N);
+    if (!dumps.batches.empty())
+      dumped_batches_.insert(dumped_batches_.end(), tokens_.begin(), tokens_.end());
+    MicroBatch work;
+    work.tokens = tokens_.data();
+    work.loss_factor = static_cast<float>(1 / predictions);
+    work.seed = static_cast<std::uint64_t>(config_.run.seed);
+    work.step = static_cast<std::uint32_t>(state_.step);
+    work.first_sample = static_cast<std::uint32_t>(slot * micro);
+    model_.forward_backward(work, gradients_.current(), scores_, [&](std::int64_t from) { gradients_.ready(from); });
+    double loss = 0, hits = 0;
+    for (std::size_t i = 0; i < scores_.losses.size(); ++i) {
+      loss += static_cast<double>(scores_.losses[i]);
+      hits += static_cast<double>(scores_.hits[i]);
+    }
+    sums.insert(sums.end(), {loss, hits});
+  }
+  const float* gradient = gradients_.finish();
+  const std::vector<double> all = ranks_.gather(sums);
+  std::vector<double> losses, hits;
+  for (std::size_t i = 0; i < all.size(); i += 2) {
+    losses.push_back(all[i]);
+    hits.push_back(all[i + 1]);
+  }
+  StepResult result{tree_sum(losses) / predictions, tree_sum(hits) / predictions,
+                    std::sqrt(sum_of_squares(gradient, model_.parameters().extent())), true};
+  result.finite = std::isfinite(result.loss) && std::isfinite(result.norm);
+  if (!dumps.gradients.empty() && state_.step == first_step_ && ranks_.root()) {
+    std::vector<float> host(static_cast<std::size_t>(model_.parameters().extent()));
+    copy_to_host(host.data(), gradient, host.size() * sizeof(float));
+    std::vector<ArrayView> arrays;
+    for (const Parameter& p : model_.parameters().all())
+      arrays.push_back({"gradients/" + p.name, p.shape, host.data() + p.offset});
+    write_checkpoint(dumps.gradients, {{"step", state_.step + 1}}, arrays);
+  }
+  ++state_.step;
+  state_.samples += batch;
+  state_.epoch = static_cast<double>(state_.step) / static_cast<double>(length_.steps_per_epoch);
+  if (result.finite) {
+    update_weights(gradient, result.norm, state_.step);
+    state_.skipped_in_row = 0;
+  } else {
+    ++state_.skipped;
+    ++state_.skipped_in_row;
+    explain_nonfinite(gradient);
+  }
+  return result;
+}
+
+void Trainer::update_weights(const float* gradients, double norm, std::int64_t step) {
+  const auto& o = config_.optimizer;
+  AdamStep adam{};
+  adam.learning_rate = learning_rate(config_, step, length_.steps);
+  adam.beta1 = o.beta1;
+  adam.beta2 = o.beta2;
+  adam.epsilon = o.epsilon;
+  adam.decoupled = o.kind == "adamw";
+  adam.gradient_factor = o.clip > 0 && norm > o.clip ? o.clip / norm : 1.0;
+  adam.step = ++state_.updates;
+  for (const Parameter& p : model_.parameters().all()) {
+    adam.weight_decay = p.decayed() ? o.weight_decay : 0.0;
+    adam_step(state_.weights.data() + p.offset, state_.m.data() + p.offset, state_.v.data() + p.offset,
+              gradients + p.offset, p.size, adam);
+  }
+  model_.use_weights(state_.weights.data());
+}
+
+void Trainer::explain_nonfinite(const float* gradients) {
+  // Forward order first; gradients come to be from the end of the list to its start.
+  first_bad_ = model_.first_nonfinite_activation();
+  if (!first_bad_.empty())
+    first_bad_ = "activation " + first_bad_;
+  const auto& all = model_.parameters().all();
+  for (auto p = all.rbegin(); first_bad_.empty() && p != all.rend(); ++p)
+    if (first_nonfinite(gradients + p->offset, p->size) >= 0)
+      first_bad_ = "gradient of " + p->name;
+  for (const Parameter& p : all)
+    if (first_nonfinite(state_.weights.data() + p.offset, p.size) >= 0) {
+      first_bad_ = "parameter " + p.name;
+      break;
+    }
+  if (first_bad_.empty())
+    first_bad_ = "on another rank, or in the sum of the squares";
+  console_.line("step " + std::to_string(state_.step) + " is skipped: loss or gradient is not finite; first seen in: " +
+                first_bad_ + " (rank " + std::to_string(ranks_.rank()) + ")");
+  if (state_.skipped_in_row >= bad_steps_allowed)
+    throw NumbersError(std::to_string(bad_steps_allowed) +
+                       " steps in a row had a loss or gradient that is not finite, the last one is step " +
+                       std::to_string(state_.step) + "; first seen in: " + first_bad_ +
+                       "; lower optimizer.learning_rate, raise schedule.warmup_steps, or check the data. The "
+                       "checkpoints written before stay as they are");
+}
+
+void Trainer::report(const StepResult& result, double seconds) {
+  if (!ranks_.root())
+    return;
+  const double tokens = static_cast<double>(config_.training.batch * config_.model.context);
+  StepRow row;
+  row.step = state_.step;
+  row.tokens = state_.samples * config_.model.context;
+  row.loss = result.loss;
+  row.accuracy = result.accuracy;
+  row.lr = learning_rate(config_, state_.step, length_.steps);
+  row.gradient_norm = result.norm;
+  row.seconds = seconds;
+  row.tokens_per_second = tokens / seconds;
+  metrics_.add_step(row);
+  if (events_) {
+    events_->add_scalar("train/bits", row.step, row.loss / std::numbers::ln2);
+    events_->add_scalar("train/gradient_norm", row.step, row.gradient_norm);
+    events_->add_scalar("train/learning_rate", row.step, row.lr);
+    events_->add_scalar("train/tokens_per_second", row.step, row.tokens_per_second);
+  }
+  const bool due = config_.log.every_steps > 0 &&
+                   (state_.step % config_.log.every_steps == 0 || state_.step == 1 || state_.step == length_.steps);
+  if (!due)
+    return;
+  const double each = (now() - started_) / static_cast<double>(state_.step - first_step_);
+  StepLine line;
+  line.step = state_.step;
+  line.steps = length_.steps;
+  line.loss = row.loss;
+  line.bits = row.loss / std::numbers::ln2;
+  line.gradient_norm = row.gradient_norm;
+  line.learning_rate = row.lr;
+  line.tokens_per_second = row.tokens_per_second;
+  line.gemm_share = row.tokens_per_second * flops_per_token() / (matrix_rate_ * ranks_.size());
+  line.seconds_left = each * static_cast<double>(length_.steps - state_.step);
+  line.skipped = state_.skipped;
+  console_.step(line);
+}
+
+ExitStatus Trainer::run(const Dumps& dumps) {
+  started_ = last_save_ = last_write_ = now();
+  if (config_.checkpoint.initial && state_.step == 0)
+    save(false);
+  if (evaluation_due())
+    evaluate_valid();
+  while (state_.step < length_.steps && !state_.stopped_early) {
+    const double begin = now();
+    const StepResult result = take_step(dumps);
+    report(result, now() - begin);
+    const int signal = ranks_.maximum(stop_signal());
+    if (signal != 0) {
+      save(false);
+      write_metrics();
+      console_.line(signal_text(signal) + ": stopped after step " + std::to_string(state_.step) +
+                    "; the checkpoint is written, start again to continue (status 75)");
+      return exit_requeue;
+    }
+    if (evaluation_due())
+      evaluate_valid();
+    if (checkpoint_due())
+      save(false);
+    else if (ranks_.root() && now() - last_write_ > metrics_interval)
+      write_metrics();
+  }
+  if (saved_step_ != state_.step)
+    save(false);
+  if (!dumps.batches.empty() && ranks_.size() == 1) {
+    const std::int64_t per_step = config_.training.batch * config_.model.context;
+    write_checkpoint(dumps.batches, {},
+                     {{"tokens",
+                       {static_cast<std::int64_t>(dumped_batches_.size()) / per_step, config_.training.batch,
+                        config_.model.context},
+                       dumped_batches_.data()}});
+  }
+  evaluate_test();
+  write_metrics();
+  return exit_done;
+}
+
+} // namespace weft

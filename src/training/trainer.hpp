@@ -1,0 +1,88 @@
+// The training loop.
+#pragma once
+#include "config/config.hpp"
+#include "io/console.hpp"
+#include "io/error.hpp"
+#include "io/metrics.hpp"
+#include "io/tensorboard.hpp"
+#include "model/model.hpp"
+#include "parallel/gradients.hpp"
+#include "parallel/ranks.hpp"
+#include "training/evaluation.hpp"
+#include "training/run_folder.hpp"
+#include "training/sequences.hpp"
+#include "training/state.hpp"
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace weft {
+
+/// Steps of a whole run: training.steps, or training.epochs times the steps of an epoch (sequences of an epoch that do
+/// not fill a batch are left out). Throws InputError where an epoch has fewer sequences than a batch.
+struct RunLength {
+  std::int64_t steps_per_epoch, steps;
+};
+RunLength run_length(const Config& config, const Sequences& train);
+
+/// Writing aside what a peer program needs to follow the run (tests/peers).
+struct Dumps {
+  std::string batches;   ///< HDF5: "tokens" (steps, batch, N)
+  std::string gradients; ///< HDF5: "gradients/<parameter>" of the first step, before clipping
+};
+
+class Trainer {
+public:
+  /// Plans memory and opens data. `matrix_rate`: operations per second that this machine's matrix product reaches.
+  Trainer(const Config& config, const Ranks& ranks, Console& console, Model& model, double matrix_rate);
+  ~Trainer();
+
+  /// Continues from a checkpoint (empty: new weights). Metrics rows behind it are dropped.
+  void start_from(const std::string& checkpoint);
+  /// Trains to the end, or until a signal: returns exit_done or exit_requeue. Throws NumbersError after ten steps in a
+  /// row without finite numbers.
+  ExitStatus run(const Dumps& dumps);
+
+  const RunLength& length() const { return length_; }
+  const TrainingState& state() const { return state_; }
+  const Sequences& train_sequences() const { return train_; }
+
+private:
+  struct StepResult {
+    double loss, accuracy, norm;
+    bool finite;
+  };
+  StepResult take_step(const Dumps& dumps);
+  void update_weights(const float* gradients, double norm, std::int64_t step);
+  void explain_nonfinite(const float* gradients);
+  void report(const StepResult& result, double seconds);
+  bool evaluation_due() const;
+  void evaluate_valid();
+  void evaluate_test();
+  void save(bool best);
+  void write_metrics();
+  bool checkpoint_due() const;
+  double flops_per_token() const;
+
+  const Config& config_;
+  const Ranks& ranks_;
+  Console& console_;
+  Model& model_;
+  RunFolder folder_;
+  Sequences train_;
+  RunLength length_;
+  double matrix_rate_;
+  TrainingState state_;
+  GradientSum gradients_;
+  Metrics metrics_;                   ///< rank 0 only
+  std::unique_ptr<EventFile> events_; ///< rank 0 only
+  std::vector<std::uint16_t> tokens_; ///< of one micro-batch
+  std::vector<float> dumped_batches_;
+  Scores scores_;
+  std::string first_bad_; ///< the first tensor that was not finite in the last bad step
+  double last_save_ = 0, last_write_ = 0, started_ = 0;
+  std::int64_t first_step_ = 0;  ///< where this start began
+  std::int64_t saved_step_ = -1; ///< of the newest checkpoint
+};
+
+} // namespace weft

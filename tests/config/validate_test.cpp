@@ -1,0 +1,114 @@
+// Promise: keys that do not fit together are told before anything is allocated, each rule by its own line.
+#include "config/validate.hpp"
+#include <gmock/gmock.h>
+
+using namespace weft;
+using testing::HasSubstr;
+
+namespace {
+
+std::string complaint(const std::vector<std::string>& overrides,
+                      const std::string& text = "[training]\nsteps = 100\n") {
+  try {
+    load_config_text(text, "a.toml", overrides, DataCheck::skipped);
+  } catch (const InputError& error) {
+    return error.what();
+  }
+  return "";
+}
+
+struct Case {
+  std::vector<std::string> overrides;
+  std::string expected; ///< part of the complaint; empty: accepted
+};
+
+class Rules : public testing::TestWithParam<Case> {};
+
+} // namespace
+
+TEST_P(Rules, hold) {
+  const Case& one = GetParam();
+  const std::string got = complaint(one.overrides);
+  if (one.expected.empty())
+    EXPECT_EQ(got, "");
+  else
+    EXPECT_THAT(got, HasSubstr(one.expected));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Model, Rules,
+    testing::Values(Case{{"model.width=250"}, "command line: model.width: got 8 heads for width 250"},
+                    Case{{"model.heads=3"}, "command line: model.heads: got 3 heads for width 256"},
+                    Case{{"model.half_size=true", "model.heads=256"}, "multiple of 512"},
+                    Case{{"model.half_size=true", "model.heads=128"}, ""},
+                    Case{{"model.heads=1", "model.width=512"}, "heads of width 512"},
+                    Case{{"model.position_shape=[32,31]"},
+                         "gives 992 positions, expected at least model.context = 1024"},
+                    Case{{"model.position_shape=[32,32]"}, ""},
+                    Case{{"model.position_shape=[4000000000,4000000000]"}, ""},
+                    Case{{"model.position_shape=[4,4,4,4,4]"}, "got 5 coordinates"},
+                    Case{{"evaluation.minimum_context=1024"}, "fewer than model.context = 1024"},
+                    Case{{"run.name=a/b"}, "plain folder name"}, Case{{"run.name=.."}, "plain folder name"},
+                    Case{{"run.name="}, "plain folder name"}, Case{{"run.directory="}, "empty path"}));
+
+INSTANTIATE_TEST_SUITE_P(
+    Attention, Rules,
+    testing::Values(
+        Case{{"attention.summary=129"}, "got 129 summary columns per block, expected at most attention.stride = 128"},
+        Case{{"attention.summary=48"}, "expected a divisor of 128"},
+        Case{{"attention.summary=48", "attention.shared_summary=true"}, ""},
+        Case{{"attention.summary=48", "attention.pattern=strided"}, ""},
+        Case{{"attention.stride=2048"}, "expected at most model.context = 1024"},
+        Case{{"attention.stride=2048", "attention.pattern=dense"}, ""}, Case{{"attention.combination=interleaved"}, ""},
+        Case{{"attention.combination=heads"}, ""},
+        Case{{"attention.combination=['block','merged','dense','summary']"}, ""},
+        Case{{"attention.combination=['block','strided']"}, "got \"strided\" for pattern \"fixed\""},
+        Case{{"attention.combination=['block','heads']"}, "got \"heads\" in a list"},
+        Case{{"attention.combination=merge"}, "did you mean merged?"},
+        Case{{"attention.pattern=strided", "attention.combination=['strided','local','local','local']"}, ""},
+        Case{{"attention.pattern=strided", "attention.combination=summary"}, "for pattern \"strided\""},
+        Case{{"attention.pattern=dense", "attention.combination=interleaved"}, "one set only"},
+        Case{{"attention.pattern=local"}, ""}));
+
+INSTANTIATE_TEST_SUITE_P(
+    Training, Rules,
+    testing::Values(Case{{"training.steps=0"}, "training.steps = 0 and training.epochs = 0, expected exactly one"},
+                    Case{{"training.epochs=1"}, "exactly one of them"},
+                    Case{{"training.steps=0", "training.epochs=0.5"}, ""},
+                    Case{{"training.micro_batch=3"}, "expected a divisor of training.batch = 16"},
+                    Case{{"schedule.warmup_steps=100"}, "fewer than training.steps = 100"},
+                    Case{{"schedule.warmup_steps=99"}, ""},
+                    Case{{"schedule.step_milestones=[5]"}, "they belong to kind \"step\""},
+                    Case{{"schedule.kind=step"}, "without milestones"},
+                    Case{{"schedule.kind=step", "schedule.step_milestones=[5,50]"}, ""},
+                    Case{{"schedule.kind=step", "schedule.step_milestones=[50,5]"}, "expected rising numbers"},
+                    Case{{"schedule.kind=step", "schedule.step_milestones=[5,100]"}, "all below training.steps = 100"},
+                    Case{{"schedule.kind=one_cycle", "schedule.warmup_steps=5"}, "rises by itself"}));
+
+TEST(Validate, every_broken_rule_has_its_own_line_and_a_place) {
+  const std::string text =
+      complaint({}, "[model]\nheads = 3\n[attention]\nsummary = 48\n[training]\nmicro_batch = 5\n");
+  EXPECT_THAT(text, HasSubstr("4 problems"));
+  EXPECT_THAT(text, HasSubstr("a.toml:2: model.heads: got 3"));
+  EXPECT_THAT(text, HasSubstr("a.toml:4: attention.summary: got 48"));
+  EXPECT_THAT(text, HasSubstr("a.toml:6: training.micro_batch: got 5"));
+  EXPECT_THAT(text, HasSubstr("a.toml (by default): training.steps: got training.steps = 0"));
+}
+
+TEST(Validate, a_value_that_is_wrong_by_itself_makes_no_second_message) {
+  EXPECT_EQ(complaint({"model.heads=0"}), "command line: model.heads: got 0, expected an integer >= 1");
+  EXPECT_EQ(complaint({"attention.summary=0"}),
+            "command line: attention.summary: got 0, expected an integer in [1, 1073741824]");
+  EXPECT_EQ(complaint({"training.micro_batch=0"}),
+            "command line: training.micro_batch: got 0, expected an integer >= 1");
+  EXPECT_EQ(complaint({"attention.stride=-4"}),
+            "command line: attention.stride: got -4, expected an integer in [1, 1073741824]");
+}
+
+TEST(Validate, a_config_changed_by_hand_is_judged_by_the_table_too) {
+  LoadedConfig loaded;
+  loaded.config.training.steps = 1;
+  EXPECT_NO_THROW(validate(loaded, DataCheck::skipped));
+  loaded.config.model.heads = 0;
+  EXPECT_THROW(validate(loaded, DataCheck::skipped), InputError);
+}

@@ -1,0 +1,211 @@
+#include "io/atomic_file.hpp"
+#include "io/checkpoint_file.hpp"
+#include "io/digest.hpp"
+#include "scratch.hpp"
+#include <cstring>
+#include <limits>
+#include <unistd.h>
+
+using namespace weft;
+using namespace weft::test;
+
+namespace {
+
+struct Content {
+  std::vector<float> w = std::vector<float>(6 * 50), b, m = std::vector<float>(300), scalar{3.5f}, none;
+  Attributes attributes{{"step", std::int64_t{1000}},
+                        {"epoch", 0.25},
+                        {"config", std::string("[run]\nname = \"ä\"\n")},
+                        {"precision", std::string("bf16")},
+                        {"git_commit", std::string()}};
+  Content() {
+    for (std::size_t i = 0; i < w.size(); ++i)
+      w[i] = 0.1f * static_cast<float>(i) - 7, m[i] = 1.0f / static_cast<float>(i + 1);
+    b = {-0.0f, std::numeric_limits<float>::denorm_min(), std::numeric_limits<float>::infinity(),
+         std::numeric_limits<float>::quiet_NaN()};
+  }
+  std::vector<ArrayView> arrays() const {
+    return {{"parameters/block0.w", {6, 50}, w.data()},
+            {"parameters/block0.b", {4}, b.data()},
+            {"optimizer/m/block0.w", {6, 50}, m.data()},
+            {"parameters/scalar", {}, scalar.data()},
+            {"parameters/none", {0, 3}, none.data()}};
+  }
+  void write(const std::string& path) const { write_checkpoint(path, attributes, arrays()); }
+};
+
+bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
+  return a.size() == b.size() && (a.empty() || std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0);
+}
+
+} // namespace
+
+TEST(Checkpoint, ComesBackBitForBit) {
+  const Scratch scratch;
+  const Content content;
+  content.write(scratch / "c.h5");
+  EXPECT_EQ(scratch.entries(), 1u);
+  const CheckpointFile file(scratch / "c.h5");
+  EXPECT_EQ(file.integer("step"), 1000);
+  EXPECT_EQ(file.real("epoch"), 0.25);
+  EXPECT_EQ(file.text("config"), "[run]\nname = \"ä\"\n");
+  EXPECT_EQ(file.text("git_commit"), "");
+  EXPECT_EQ(file.integer("format_version"), checkpoint_format_version);
+  EXPECT_FAILS(exit_data, "\"samples\"", file.integer("samples"));
+  EXPECT_FAILS(exit_data, "\"step\"", file.text("step"));
+  ASSERT_EQ(file.arrays().size(), 5u);
+  for (const ArrayView& array : content.arrays()) {
+    const ArrayInfo* info = file.find(array.name);
+    ASSERT_NE(info, nullptr) << array.name;
+    EXPECT_EQ(info->shape, array.shape);
+    const auto count = static_cast<std::size_t>(info->elements());
+    EXPECT_EQ(info->sha256, sha256(array.data, count * sizeof(float)));
+    std::vector<float> got(count);
+    file.read(array.name, got.data());
+    EXPECT_TRUE(same_bits(got, std::vector<float>(array.data, array.data + count))) << array.name;
+  }
+  EXPECT_EQ(file.find("parameters/x"), nullptr);
+  float unused;
+  EXPECT_FAILS(exit_data, "no array parameters/x", file.read("parameters/x", &unused));
+  file.verify();
+}
+
+TEST(Checkpoint, DamagedArrayIsNamed) {
+  const Scratch scratch;
+  const std::string path = scratch / "c.h5";
+  const Content content;
+  content.write(path);
+  std::string bytes(reinterpret_cast<const char*>(content.m.data()), 64);
+  flip(path, get(path).find(bytes) + 100);
+  const CheckpointFile file(path); // the header is whole
+  std::vector<float> to(300);
+  file.read("parameters/block0.w", to.data());
+  EXPECT_FAILS(exit_data, "array optimizer/m/block0.w", file.verify());
+}
+
+TEST(Checkpoint, DamageAnywhereIsMetOrHarmless) {
+  const Scratch scratch;
+  const std::string path = scratch / "c.h5";
+  const Content content;
+  content.write(path);
+  const std::string whole = get(path);
+  int met = 0, tried = 0;
+  for (std::size_t at = 0; at < whole.size(); at += 37, ++tried) {
+    flip(path, at);
+    const Outcome got = outcome([&] {
+      const CheckpointFile file(path);
+      Attributes attributes = file.attributes();
+      attributes.erase("format_version");
+      attributes.erase("arrays");
+      ASSERT_EQ(attributes, content.attributes) << at;
+      for (const ArrayView& array : content.arrays()) {
+        const auto* info = file.find(array.name);
+        ASSERT_TRUE(info != nullptr && info->shape == array.shape) << at;
+        std::vector<float> values(static_cast<std::size_t>(info->elements()));
+        file.read(array.name, values.data());
+        ASSERT_TRUE(same_bits(values, std::vector<float>(array.data, array.data + values.size()))) << at;
+      }
+    });
+    ASSERT_TRUE(got.status == 0 || got.status == exit_data) << at << " " << got.text;
+    met += got.status == exit_data ? 1 : 0;
+    put(path, whole);
+  }
+  EXPECT_GT(met, tried / 4);
+}
+
+TEST(Checkpoint, CutFilesAreMet) {
+  const Scratch scratch;
+  const std::string path = scratch / "c.h5";
+  Content().write(path);
+  const std::string whole = get(path);
+  for (const std::size_t kept : {std::size_t{0}, std::size_t{40}, whole.size() / 2, whole.size() - 1}) {
+    put(path, whole.substr(0, kept));
+    EXPECT_FAILS(exit_data, "c.h5", verify_checkpoint(path));
+  }
+  put(path, "some text that is no HDF5 file at all");
+  EXPECT_FAILS(exit_data, "HDF5", verify_checkpoint(path));
+  EXPECT_FAILS(exit_data, "there is no file", verify_checkpoint(scratch / "none.h5"));
+}
+
+TEST(Checkpoint, FailureToWriteKeepsTheOlderOne) {
+  const Scratch scratch;
+  const std::string path = scratch / "c.h5";
+  const Content content;
+  content.write(path);
+  const std::string before = get(path);
+  EXPECT_FAILS(exit_failure, "there twice", write_checkpoint(path, {}, {content.arrays()[0], content.arrays()[0]}));
+  if (access("/dev/full", W_OK) == 0) {
+    fs::create_symlink("/dev/full", path + ".partial-" + std::to_string(getpid()));
+    EXPECT_EQ(outcome([&] { content.write(path); }).status, exit_failure);
+  }
+  EXPECT_EQ(get(path), before);
+  EXPECT_EQ(scratch.entries(), 1u);
+}
+
+TEST(CheckpointFolder, NamesAndOrder) {
+  EXPECT_EQ(checkpoint_path("runs/a/checkpoints", 1000), "runs/a/checkpoints/step-00001000.h5");
+  EXPECT_EQ(checkpoint_step("x/step-00001000.h5"), 1000);
+  EXPECT_EQ(checkpoint_step(checkpoint_path("x", 123456789012)), 123456789012);
+  for (const char* name : {"step-00001000.h5.partial-7", "step-1.h5", "best.h5", "step-0000100x.h5", "latest"})
+    EXPECT_FALSE(checkpoint_step(name).has_value()) << name;
+  const Scratch scratch;
+  EXPECT_TRUE(list_checkpoints(scratch / "none").empty());
+  for (const int step : {20, 3, 100})
+    Content().write(checkpoint_path(scratch.str(), step));
+  put(scratch / "best.h5", "");
+  const auto all = list_checkpoints(scratch.str());
+  ASSERT_EQ(all.size(), 3u);
+  EXPECT_EQ(checkpoint_step(all[0]), 100);
+  EXPECT_EQ(checkpoint_step(all[2]), 3);
+}
+
+TEST(CheckpointFolder, LatestNamesTheFile) {
+  const Scratch scratch;
+  EXPECT_FAILS(exit_failure, "no such file", commit_latest(scratch.str(), 5));
+  Content().write(checkpoint_path(scratch.str(), 5));
+  commit_latest(scratch.str(), 5);
+  EXPECT_EQ(get(scratch / "latest"), "step-00000005.h5\n");
+}
+
+TEST(CheckpointFolder, DamagedNewestFallsBackWithANote) {
+  const Scratch scratch;
+  EXPECT_EQ(newest_good(scratch.str()).path, "");
+  for (const int step : {1, 2, 3})
+    Content().write(checkpoint_path(scratch.str(), step));
+  EXPECT_EQ(newest_good(scratch.str()).path, checkpoint_path(scratch.str(), 3));
+  const std::string third = checkpoint_path(scratch.str(), 3);
+  put(third, get(third).substr(0, 3000));
+  const NewestGood found = newest_good(scratch.str());
+  EXPECT_EQ(found.path, checkpoint_path(scratch.str(), 2));
+  ASSERT_EQ(found.notes.size(), 1u);
+  EXPECT_NE(found.notes[0].find(third), std::string::npos);
+  put(checkpoint_path(scratch.str(), 2), "");
+  put(checkpoint_path(scratch.str(), 1), "");
+  EXPECT_EQ(newest_good(scratch.str()).path, "");
+  EXPECT_EQ(newest_good(scratch.str()).notes.size(), 3u);
+}
+
+TEST(CheckpointFolder, PruneKeepsTheNewestGoodOnes) {
+  const Scratch scratch;
+  const std::string folder = scratch.str();
+  for (const int step : {1, 2, 3, 4, 5})
+    Content().write(checkpoint_path(folder, step));
+  EXPECT_TRUE(prune(folder, 2).empty()); // no latest: nothing may go
+  EXPECT_EQ(list_checkpoints(folder).size(), 5u);
+  commit_latest(folder, 5);
+  // The fourth is damaged: it counts for nothing, so the third has to stay.
+  const std::string fourth = checkpoint_path(folder, 4);
+  put(fourth, get(fourth).substr(0, 3000));
+  put(scratch / "step-00000006.h5.partial-99", "a killed run");
+  put(scratch / "best.h5", "stays");
+  EXPECT_EQ(prune(folder, 2).size(), 3u);
+  EXPECT_TRUE(fs::exists(checkpoint_path(folder, 5)));
+  EXPECT_TRUE(fs::exists(checkpoint_path(folder, 3)));
+  EXPECT_FALSE(fs::exists(checkpoint_path(folder, 2)));
+  EXPECT_FALSE(fs::exists(checkpoint_path(folder, 1)));
+  EXPECT_FALSE(fs::exists(scratch / "step-00000006.h5.partial-99"));
+  EXPECT_TRUE(fs::exists(scratch / "best.h5"));
+  // A damaged latest forbids any removal.
+  put(checkpoint_path(folder, 5), "");
+  EXPECT_TRUE(prune(folder, 1).empty());
+}

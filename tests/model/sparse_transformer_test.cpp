@@ -1,0 +1,247 @@
+// The whole model: counts, causality, gradients, recomputation, precision.
+#include "model/sparse_transformer.hpp"
+#include "tests/kernels/numbers.hpp"
+#include <gtest/gtest.h>
+#include <numbers>
+
+using namespace weft;
+using namespace weft::testing;
+
+namespace {
+
+Config small(const std::string& pattern = "fixed") {
+  Config c;
+  c.model.layers = 3;
+  c.model.width = 32;
+  c.model.heads = 2;
+  c.model.context = 70;
+  c.attention.pattern = pattern;
+  c.attention.stride = 16;
+  c.attention.summary = 4;
+  c.training.micro_batch = 2;
+  return c;
+}
+
+/// A model with memory, random tokens, and weights that are not the initial ones (the output matrix starts at zero).
+struct Fixture {
+  explicit Fixture(const Config& config) : config(config), model(make_model(config)), flat(parameters(), "weights") {
+    model->allocate();
+    values.resize(static_cast<std::size_t>(parameters()));
+    initialise(values.data(), model->parameters(), 1);
+    const Doubles noise = random_doubles(parameters(), 5, 0.05);
+    for (std::size_t i = 0; i < values.size(); ++i)
+      values[i] += static_cast<float>(noise[i]);
+    use(values);
+    std::mt19937 generator(2);
+    for (std::int64_t i = 0; i < config.training.micro_batch * config.model.context; ++i)
+      tokens.push_back(static_cast<std::uint16_t>(generator() % 256));
+    batch.tokens = tokens.data();
+    batch.loss_factor = 1.0f / static_cast<float>(tokens.size());
+    batch.seed = 3;
+  }
+  std::int64_t parameters() const { return model->parameters().extent(); }
+  void use(const std::vector<float>& weights) {
+    copy_to_device(flat.data(), weights.data(), flat.bytes());
+    model->use_weights(flat.data());
+  }
+  Doubles logits() {
+    model->forward(batch, scores);
+    std::vector<float> host(tokens.size() * 256);
+    model->copy_logits(host.data());
+    return Doubles(host.begin(), host.end());
+  }
+  Doubles gradient() {
+    Buffer<float> g(parameters(), "gradient");
+    device_zero(g.data(), g.bytes());
+    model->forward_backward(batch, g.data(), scores, {});
+    return to_doubles(g);
+  }
+  double loss() {
+    model->forward(batch, scores);
+    double sum = 0;
+    for (float l : scores.losses)
+      sum += static_cast<double>(l);
+    return sum * static_cast<double>(batch.loss_factor);
+  }
+
+  Config config;
+  std::unique_ptr<Model> model;
+  Buffer<float> flat;
+  std::vector<float> values;
+  std::vector<std::uint16_t> tokens;
+  MicroBatch batch;
+  Scores scores;
+};
+
+std::int64_t parameter_count(const std::function<void(Config&)>& change) {
+  Config c;
+  change(c);
+  return make_model(c)->parameters().count();
+}
+
+TEST(ParameterCounts, AreThoseOfThePaper) {
+  EXPECT_EQ(parameter_count([](Config& c) {
+              c.model.layers = 30;
+              c.model.width = 512;
+              c.model.context = 12288;
+              c.attention.stride = 128;
+              c.attention.pattern = "local"; // patterns have no parameters; this one is quick to build
+            }),
+            94949888);
+  EXPECT_EQ(parameter_count([](Config& c) {
+              c.model.layers = 128;
+              c.model.width = 256;
+              c.model.heads = 2;
+              c.model.half_size = true;
+              c.model.context = 3072;
+              c.model.position_shape = {32, 32, 3};
+              c.attention.pattern = "local";
+              c.attention.stride = 96;
+            }),
+            59196928);
+  EXPECT_EQ(parameter_count([](Config& c) {
+              c.model.layers = 48;
+              c.model.width = 512;
+              c.model.heads = 16;
+              c.model.context = 12288;
+              c.model.position_shape = {64, 64, 3};
+              c.attention.pattern = "local";
+            }),
+            151645184);
+}
+
+TEST(Model, FirstLossIsThatOfUniformGuesses) {
+  Fixture f(small());
+  initialise(f.values.data(), f.model->parameters(), 1);
+  f.use(f.values);
+  f.model->forward(f.batch, f.scores);
+  for (float loss : f.scores.losses)
+    ASSERT_NEAR(loss, std::log(256.0), 1e-6);
+}
+
+struct Case {
+  std::string pattern;
+  std::vector<std::string> combination;
+};
+const Case cases[] = {{"dense", {"merged"}},       {"local", {"merged"}},   {"fixed", {"merged"}},
+                      {"fixed", {"interleaved"}},  {"fixed", {"heads"}},    {"strided", {"merged"}},
+                      {"strided", {"interleaved"}}, {"strided", {"heads"}}, {"strided", {"strided", "local", "local"}}};
+
+TEST(Model, NeverLeaksTheFuture) {
+  for (const Case& c : cases) {
+    Config config = small(c.pattern);
+    config.attention.combination = c.combination;
+    Fixture f(config);
+    const Doubles before = f.logits();
+    const std::int64_t N = config.model.context, V = 256;
+    for (std::int64_t j : {0, 1, 3, 4, 12, 15, 16, 17, 30, 31, 32, 33, 47, 48, 63, 64, 65, 68, 69}) {
+      f.tokens[static_cast<std::size_t>(j)] ^= 1;
+      const Doubles after = f.logits();
+      f.tokens[static_cast<std::size_t>(j)] ^= 1;
+      // Slot i predicts token i: it must not see token i or anything behind it.
+      for (std::int64_t k = 0; k < (j + 1) * V; ++k)
+        ASSERT_EQ(before[static_cast<std::size_t>(k)], after[static_cast<std::size_t>(k)])
+            << c.pattern << " " << c.combination[0] << ": token " << j << " moves slot " << k / V;
+      bool moved = j == N - 1;
+      for (std::int64_t k = (j + 1) * V; k < (j + 2) * V && !moved; ++k)
+        moved = before[static_cast<std::size_t>(k)] != after[static_cast<std::size_t>(k)];
+      EXPECT_TRUE(moved) << "token " << j << " does not reach the slot after it: the test would see nothing";
+    }
+  }
+}
+
+TEST(Model, GradientIsThatOfTheLossAlongRandomDirections) {
+  // fp32: the directional derivative by central differences along the gradient's own sign pattern with random weights.
+  for (const Case& c : cases) {
+    Config config = small(c.pattern);
+    config.attention.combination = c.combination;
+    Fixture f(config);
+    const Doubles gradient = f.gradient();
+    for (const Parameter& p : f.model->parameters().all()) {
+      Doubles direction(gradient.size(), 0);
+      const Doubles random = random_doubles(p.size, 9);
+      double along = 0, length = 0;
+      for (std::int64_t i = 0; i < p.size; ++i) {
+        const auto at = static_cast<std::size_t>(p.offset + i);
+        // Mostly along the gradient, so that the derivative stands out of fp32 noise; random weights on every element.
+        direction[at] = gradient[at] * (1 + 0.5 * std::abs(random[static_cast<std::size_t>(i)]));
+        along += direction[at] * gradient[at];
+        length += direction[at] * direction[at];
+      }
+      if (p.name.find("qkv.bias") != std::string::npos || length == 0) {
+        ASSERT_GT(length, 0) << p.name << " has no gradient";
+      }
+      const double h = 2e-2 / std::sqrt(length);
+      const auto loss_at = [&](double shift) {
+        std::vector<float> moved = f.values;
+        for (std::size_t i = 0; i < moved.size(); ++i)
+          moved[i] += static_cast<float>(shift * direction[i]);
+        f.use(moved);
+        return f.loss();
+      };
+      const double derivative = (8 * (loss_at(h) - loss_at(-h)) - (loss_at(2 * h) - loss_at(-2 * h))) / (12 * h);
+      EXPECT_AT_MOST(std::abs(derivative - along) / along, 1e-2) << c.pattern << " " << p.name;
+      f.use(f.values);
+    }
+  }
+}
+
+TEST(Model, RecomputationChangesNoBit) {
+  for (const char* pattern : {"fixed", "strided"}) {
+    Config config = small(pattern);
+    config.model.dropout = 0.3;
+    Fixture none(config);
+    config.model.recompute = "attention";
+    Fixture attention(config);
+    config.model.recompute = "block";
+    Fixture block(config);
+    const Doubles gradient = none.gradient();
+    EXPECT_EQ(gradient, attention.gradient());
+    EXPECT_EQ(gradient, block.gradient());
+    EXPECT_EQ(none.scores.losses, block.scores.losses);
+    EXPECT_LT(attention.model->costs().activation_bytes, none.model->costs().activation_bytes);
+    EXPECT_LT(block.model->costs().activation_bytes, attention.model->costs().activation_bytes);
+  }
+}
+
+TEST(Model, GradientsAreAnnouncedFromTheEndAndFinal) {
+  Fixture f(small());
+  const Doubles whole = f.gradient();
+  Buffer<float> g(f.parameters(), "gradient");
+  device_zero(g.data(), g.bytes());
+  std::int64_t last = f.parameters();
+  f.model->forward_backward(f.batch, g.data(), f.scores, [&](std::int64_t first) {
+    EXPECT_LT(first, last);
+    last = first;
+    const Doubles now = to_doubles(g);
+    for (std::size_t i = static_cast<std::size_t>(first); i < now.size(); ++i)
+      ASSERT_EQ(now[i], whole[i]) << i;
+  });
+  EXPECT_EQ(last, 0);
+}
+
+TEST(Model, Bfloat16StaysCloseToSinglePrecision) {
+  Config config = small("strided");
+  Fixture single(config);
+  config.run.precision = "bf16";
+  Fixture low(config);
+  EXPECT_AT_MOST(relative_error(low.logits(), single.logits()), 3e-2);
+  EXPECT_AT_MOST(relative_error(low.gradient(), single.gradient()), 5e-2);
+  EXPECT_AT_MOST(std::abs(low.loss() - single.loss()), 2e-2);
+}
+
+TEST(Model, NamesTheFirstTensorThatWentBad) {
+  Fixture f(small());
+  std::vector<float> weights = f.values;
+  for (const Parameter& p : f.model->parameters().all())
+    if (p.name == "block.01.feedforward.in.weight")
+      weights[static_cast<std::size_t>(p.offset)] = NAN;
+  f.use(weights);
+  f.gradient();
+  EXPECT_EQ(f.model->first_nonfinite_activation(), "block.01.hidden");
+  f.use(f.values);
+  f.gradient();
+  EXPECT_EQ(f.model->first_nonfinite_activation(), "");
+}
+
+} // namespace

@@ -1,0 +1,139 @@
+"""The tables and figures made from run folders."""
+import csv
+import gzip
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import tomllib
+import unittest
+
+import matplotlib.image
+import numpy as np
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+POSTPROC = os.path.join(HERE, "..", "..", "postproc")
+sys.path[:0] = [HERE, POSTPROC]
+import plot_curves  # noqa: E402
+import runs  # noqa: E402
+import table_bits  # noqa: E402
+from made_runs import make_data, make_run  # noqa: E402
+
+
+class PostprocTest(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.mkdtemp(prefix="weft-postproc-")
+        self.addCleanup(shutil.rmtree, self.folder)
+
+    def script(self, name, *arguments, status=0):
+        done = subprocess.run([sys.executable, "-B", os.path.join(POSTPROC, name), *arguments], cwd=self.folder,
+                              capture_output=True, text=True, check=False)
+        self.assertEqual(done.returncode, status, done.stdout + done.stderr)
+        return done
+
+    def rows(self, *folders, **options):
+        return table_bits.make_table([runs.Run(f) for f in folders], **options)
+
+
+class TableTest(PostprocTest):
+    def test_seeds_of_one_row_become_mean_and_standard_deviation_beside_the_published_value(self):
+        bits = {1: 0.990, 2: 0.994, 3: 0.992}
+        folders = [make_run(self.folder, f"enwik8_fixed_seed{s}", s, b, log=s) for s, b in bits.items()]
+        (row,) = self.rows(*reversed(folders))
+        self.assertEqual(row["ours"], f"0.9920 ± {statistics.stdev(bits.values()):.4f}")
+        self.assertEqual(row["published"], "0.992 ± 0.001")
+        self.assertEqual(row["seeds"], "1 2 3")
+        self.assertEqual(row["parameters"], "123,456 (95M)")
+        self.assertEqual(row["epochs"], "1 of 80")
+        self.assertEqual(row["steps"], "40")
+
+    def test_runs_with_other_settings_are_other_rows(self):
+        one, other = make_run(self.folder, "mine", 0, 2.0), make_run(self.folder, "mine_seed1", 1, 2.5, windows=3)
+        rows = self.rows(one, other)
+        self.assertEqual([r["ours"] for r in rows], ["2.0000", "2.5000"])
+        self.assertEqual([r["published"] for r in rows], ["", ""])
+        self.assertIn("first 3 windows only", rows[1]["note"])
+
+    def test_a_run_without_a_test_figure_says_so_and_invents_none(self):
+        (row,) = self.rows(make_run(self.folder, "enwik8_dense", valid=(3.0, np.nan, 2.5, 2.75)))
+        self.assertEqual(row["ours"], "")
+        self.assertEqual(row["valid"], "2.5000")
+        self.assertEqual(row["train"], "3.2500")
+        self.assertEqual(row["published"], "1.00")
+        self.assertIn("no test figure yet", row["note"])
+
+    def test_every_commit_of_a_resumed_run_is_named_once(self):
+        (row,) = self.rows(make_run(self.folder, "resumed", starts=("aaa", "bbb", "aaa")))
+        self.assertEqual(row["commit"], "aaa bbb")
+
+    def test_compressors_are_measured_on_the_bytes_that_were_scored(self):
+        make_data(self.folder, [b"warp and weft " * 20, bytes(range(256)) * 4])
+        run = make_run(self.folder, "small", test_bits=2.0, windows=5)  # 5 windows of 64 bytes
+        data = (b"warp and weft " * 20 + bytes(range(256)))[: 5 * 64]
+        rows = {r["row"]: r for r in self.rows(run, compressors=True)}
+        self.assertEqual(rows["gzip -9"]["ours"], f"{8 * len(gzip.compress(data, 9)) / 320:.4f}")
+        self.assertEqual(len(rows), 4)
+
+    def test_all_three_files_hold_the_same_rows(self):
+        folders = [make_run(self.folder, "a_b", 0, 2.0), make_run(self.folder, "enwik8_strided", 0, 1.25)]
+        printed = self.script("table_bits.py", *folders, "--out", "t").stdout
+        files = {}
+        for ending in ("csv", "md", "tex"):
+            with open(os.path.join(self.folder, "t." + ending), encoding="utf-8") as f:
+                files[ending] = f.read()
+        self.assertEqual(printed, files["md"])
+        values = list(csv.DictReader(files["csv"].splitlines()))
+        self.assertEqual([v["ours"] for v in values], ["2.0000", "1.2500"])
+        self.assertEqual(values[1]["published"], "1.13")
+        for text in (files["md"], files["tex"]):
+            self.assertIn("1.2500", text)
+            self.assertIn("1.13", text)
+        self.assertIn(r"a\_b", files["tex"])
+        head, body = files["tex"].split("\\toprule")[1].split("\\bottomrule")[0].split("\\midrule")
+        self.assertEqual({line.count("&") for line in body.strip().splitlines()}, {head.count("&")})
+
+    def test_a_folder_that_is_no_run_is_named(self):
+        done = self.script("table_bits.py", os.path.join(self.folder, "nothing"), status=1)
+        self.assertIn("nothing/metrics.h5 is not there", done.stderr)
+        broken = make_run(self.folder, "broken")
+        with open(os.path.join(broken, "metrics.h5"), "wb") as f:
+            f.write(b"no HDF5")
+        self.assertIn("cannot be read", self.script("table_bits.py", broken, status=1).stderr)
+
+    def test_every_input_file_of_a_published_row_is_found_by_its_name(self):
+        inputs = os.path.join(HERE, "..", "..", "inputs", "enwik8")
+        names = set()
+        for file in os.listdir(inputs):
+            with open(os.path.join(inputs, file), "rb") as f:
+                names.add(tomllib.load(f)["run"]["name"])
+        self.assertLessEqual(set(table_bits.published()), names)
+
+
+class CurveTest(PostprocTest):
+    def test_writes_a_picture_that_is_not_blank_and_a_pdf(self):
+        make_data(self.folder, [b"warp and weft " * 100])
+        folders = [make_run(self.folder, name, steps=n) for name, n in (("one", 40), ("two", 1000))]
+        self.script("plot_curves.py", *folders, "--out", "c", "--compressors")
+        picture = matplotlib.image.imread(os.path.join(self.folder, "c.png"))
+        self.assertGreater(len(np.unique(picture.reshape(-1, picture.shape[2]), axis=0)), 50)
+        with open(os.path.join(self.folder, "c.pdf"), "rb") as f:
+            self.assertEqual(f.read(5), b"%PDF-")
+        self.assertEqual([f for f in os.listdir(self.folder) if "partial" in f], [])
+
+    def test_draws_a_run_that_has_only_begun(self):
+        self.script("plot_curves.py", make_run(self.folder, "young", steps=1, valid=()), "--against", "time")
+
+    def test_thinning_keeps_means_and_drops_what_is_not_finite(self):
+        x = np.arange(1000.0)
+        y = x.copy()
+        y[3] = np.nan
+        a, b = plot_curves.thinned(x, y, 100)
+        self.assertEqual(len(a), 100)
+        np.testing.assert_allclose(a, b)
+        self.assertAlmostEqual(np.mean(a), np.delete(x, 3).mean(), delta=1)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
