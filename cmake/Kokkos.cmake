@@ -19,3 +19,12 @@ endif()
 if(WEFT_CUDA AND NOT "CUDA" IN_LIST Kokkos_DEVICES)
   message(FATAL_ERROR "${Kokkos_DIR} is a Kokkos without CUDA; give one built with CUDA by -DKokkos_ROOT=...")
 endif()
+if(WEFT_CUDA)
+  # Kokkos asks the linker for nvcc's options and for the driver's library, which a machine without a GPU does not have:
+  # the host compiler links, and the driver is looked up at run time (kernels/common/driver_cuda.cpp).
+  set_target_properties(Kokkos::kokkoscore PROPERTIES INTERFACE_LINK_OPTIONS "")
+  if(TARGET Kokkos::CUDA)
+    find_package(CUDAToolkit REQUIRED)
+    set_target_properties(Kokkos::CUDA PROPERTIES INTERFACE_LINK_LIBRARIES CUDA::cudart)
+  endif()
+endif()

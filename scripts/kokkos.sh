@@ -18,6 +18,7 @@ jobs=${WEFT_JOBS:-$(nproc)}
 host=${CXX:-g++}
 say() { echo "kokkos.sh: $*"; }
 fail() { echo "kokkos.sh: $*" >&2; exit 1; }
+trap 'echo "kokkos.sh: line $LINENO failed" >&2' ERR
 
 options=(-DKokkos_ENABLE_OPENMP=ON -DKokkos_ENABLE_SERIAL=ON -DCMAKE_CXX_STANDARD=20 -DCMAKE_BUILD_TYPE=Release
   "-DCMAKE_CXX_FLAGS=-march=${WEFT_MARCH:-x86-64-v3}")
@@ -104,7 +105,7 @@ quietly cmake --build "$work/build" --parallel "$jobs"
 rm -rf "$prefix.partial"
 quietly cmake --install "$work/build" --prefix "$prefix.partial"
 # The wrapper was used from the source tree, which goes away.
-grep -rl "$work" "$prefix.partial/lib/cmake" | xargs -r sed -i "s|$work/source/bin|$prefix/bin|g"
+{ grep -rl "$work" "$prefix.partial/lib/cmake" || true; } | xargs -r sed -i "s|$work/source/bin|$prefix/bin|g"
 echo "$mark" > "$prefix.partial/weft-mark"
 rm -rf "$prefix"
 mv "$prefix.partial" "$prefix"

@@ -1,5 +1,5 @@
 #include "commands/pattern.hpp"
-#include "commands/console.hpp"
+#include "io/console.hpp"
 #include "config/parse.hpp"
 #include "io/atomic_file.hpp"
 #include "io/png.hpp"

@@ -32,12 +32,7 @@ SparseTransformer<T>::SparseTransformer(const Config& config)
   coordinates_.count = static_cast<int>(extents.size());
   std::copy(extents.begin(), extents.end(), coordinates_.extents);
   position_std_ = config.model.position_scale / std::sqrt(static_cast<double>(D) * coordinates_.count);
-  // Layers repeat with some period; each pattern is built once.
-  std::int64_t period = 1;
-  for (std::int64_t layer = 1; layer < L; ++layer)
-    if (layer_choices(config, layer) != layer_choices(config, layer % period))
-      period = layer + 1;
-  for (std::int64_t layer = 0; layer < period; ++layer)
+  for (std::int64_t layer = 0; layer < pattern_period(config); ++layer)
     plans_.emplace_back(layer_patterns(config, layer), static_cast<int>(H));
   declare_parameters();
   plan_memory();

@@ -2,9 +2,10 @@
 #include "io/checkpoint_file.hpp"
 #include "io/digest.hpp"
 #include "scratch.hpp"
+#include <csignal>
 #include <cstring>
 #include <limits>
-#include <unistd.h>
+#include <sys/resource.h>
 
 using namespace weft;
 using namespace weft::test;
@@ -134,9 +135,22 @@ TEST(Checkpoint, FailureToWriteKeepsTheOlderOne) {
   content.write(path);
   const std::string before = get(path);
   EXPECT_FAILS(exit_failure, "there twice", write_checkpoint(path, {}, {content.arrays()[0], content.arrays()[0]}));
-  if (access("/dev/full", W_OK) == 0) {
-    fs::create_symlink("/dev/full", path + ".partial-" + std::to_string(getpid()));
-    EXPECT_EQ(outcome([&] { content.write(path); }).status, exit_failure);
+  {
+    // A limit on the size of files stands in for a full disk: writes beyond it fail, and so does what HDF5 does at
+    // close.
+    rlimit old{};
+    ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &old), 0);
+    const auto handler = std::signal(SIGXFSZ, SIG_IGN);
+    const rlimit small{200'000, old.rlim_max};
+    const std::vector<float> large(1'000'000, 1.0f);
+    ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &small), 0);
+    const Outcome got = outcome([&] {
+      write_checkpoint(path, content.attributes, {{"parameters/w", {1'000'000}, large.data()}});
+    });
+    ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &old), 0);
+    std::signal(SIGXFSZ, handler);
+    EXPECT_EQ(got.status, exit_failure) << got.text;
+    EXPECT_NE(got.text.find("cannot write parameters/w"), std::string::npos) << got.text;
   }
   EXPECT_EQ(get(path), before);
   EXPECT_EQ(scratch.entries(), 1u);

@@ -1,4 +1,4 @@
-#include "commands/console.hpp"
+#include "io/console.hpp"
 #include "io/error.hpp"
 #include <algorithm>
 #include <array>

@@ -1,5 +1,5 @@
 // Promise: figures a person can read, the same lines on the screen and in the log, and only rank 0 speaks.
-#include "commands/console.hpp"
+#include "io/console.hpp"
 #include "io/error.hpp"
 #include <cmath>
 #include <cstdio>

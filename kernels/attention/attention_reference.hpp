@@ -1,0 +1,22 @@
+// Attention in double precision and plain loops over explicit key lists: the judge of the tiled version.
+#pragma once
+#include <cstdint>
+#include <vector>
+
+namespace weft::reference {
+
+/// q, k [B,N,H,E], v, out [B,N,H,Ev], lse [B,H,N], all dense. Query i of head h sees keys[h mod keys.size()][i]; a query
+/// without keys gives out = 0 and lse = -infinity.
+struct Attention {
+  std::int64_t batch, length, heads, key_width, value_width;
+  std::vector<std::vector<std::vector<int>>> keys; ///< [group][query], sorted
+};
+
+/// Overwrites out and lse.
+void attention_forward(const Attention& a, double* out, double* lse, const double* q, const double* k, const double* v);
+
+/// Overwrites dq, dk, dv; recomputes the probabilities from q and k.
+void attention_backward(const Attention& a, double* dq, double* dk, double* dv, const double* dout, const double* q,
+                        const double* k, const double* v);
+
+} // namespace weft::reference
