@@ -6,6 +6,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fmt/core.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 namespace weft::hdf5 {
@@ -371,10 +372,26 @@ void File::set_attributes(const Attributes& attributes) {
     set_attribute(name, value);
 }
 
+File::~File() {
+  if (!writing_ || !handle_.valid())
+    return;
+  // Given up half-way, perhaps on a full disk. The library keeps a file that it cannot flush and crashes on it when the
+  // program ends; so what it still wants to write goes to memory, and closing succeeds.
+  void* descriptor = nullptr;
+  const int memory = memfd_create("weft", MFD_CLOEXEC);
+  if (memory < 0)
+    return;
+  if (H5Fget_vfd_handle(handle_.get(), H5P_DEFAULT, &descriptor) >= 0 && descriptor != nullptr)
+    dup2(memory, *static_cast<int*>(descriptor));
+  ::close(memory);
+}
+
 void File::close() {
   if (!handle_.valid())
     return;
-  if (H5Fflush(handle_.get(), H5F_SCOPE_GLOBAL) < 0 || H5Fclose(handle_.release()) < 0)
+  if (H5Fflush(handle_.get(), H5F_SCOPE_GLOBAL) < 0)
+    cannot_write("the end", path_);
+  if (H5Fclose(handle_.release()) < 0)
     cannot_write("the end", path_);
   if (writing_)
     seal(path_);

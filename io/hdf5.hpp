@@ -70,6 +70,9 @@ class Dataset {
 /// A file. Reading errors are DataErrors (status 4); errors while writing are Errors with status 1.
 class File {
  public:
+  File(File&&) noexcept = default;
+  File& operator=(File&&) noexcept = default;
+  ~File();
   /// Creates, or truncates, a file for writing.
   static File create(const std::string& path);
   /// Opens a file for reading.
@@ -90,8 +93,8 @@ class File {
   void set_attribute(const std::string& name, const Attribute& value);
   Attributes attributes() const;
   void set_attributes(const Attributes& attributes);
-  /// Flushes and closes, open data sets too, and seals a file that was written (io/seal.hpp). The destructor closes
-  /// as well, but it seals nothing and cannot report an error.
+  /// Flushes and closes, open data sets too, and seals a file that was written (io/seal.hpp). A file for writing that
+  /// is destroyed without it is given up: what lies on the disk is then of no use.
   void close();
 
  private:

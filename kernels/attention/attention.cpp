@@ -34,8 +34,8 @@ void check(const AttentionPlan& plan, const AttentionShape& shape) {
               "; expected 1 to " + std::to_string(attention_width_limit));
 }
 
-/// One team per index in [0, n): teams of threads on a device; one thread on a host, or two where the portable version is
-/// tested and there are two.
+/// One team per index in [0, n): teams of threads on a device; one thread on a host, or two where the portable version
+/// is tested and there are two.
 TeamPolicy teams(std::int64_t n, bool portable, int scratch_floats) {
   const int threads = Space().concurrency();
   const int size = !on_host ? 128 : (portable && threads % 2 == 0 ? 2 : 1);
@@ -61,35 +61,38 @@ std::int64_t elements(const AttentionShape& shape, std::int64_t width) {
 
 template <class T>
 void clear(T* rows, std::int64_t stride, std::int64_t count, std::int64_t width) {
-  for_each("weft::attention::clear", count, KOKKOS_LAMBDA(std::int64_t i) {
-    for (std::int64_t e = 0; e < width; ++e)
-      rows[i * stride + e] = store<T>(0.0f);
-  });
+  for_each(
+      "weft::attention::clear", count, KOKKOS_LAMBDA(std::int64_t i) {
+        for (std::int64_t e = 0; e < width; ++e)
+          rows[i * stride + e] = store<T>(0.0f);
+      });
 }
 
 template <class T>
 void round_rows(T* rows, std::int64_t stride, const float* from, std::int64_t count, std::int64_t width) {
-  for_each("weft::attention::round", count, KOKKOS_LAMBDA(std::int64_t i) {
-    for (std::int64_t e = 0; e < width; ++e)
-      rows[i * stride + e] = store<T>(from[i * width + e]);
-  });
+  for_each(
+      "weft::attention::round", count, KOKKOS_LAMBDA(std::int64_t i) {
+        for (std::int64_t e = 0; e < width; ++e)
+          rows[i * stride + e] = store<T>(from[i * width + e]);
+      });
 }
 
 /// delta[b,h,i] = dout_i . out_i
 template <class T>
 void slopes_of_rows(const AttentionShape& shape, float* delta, const T* dout, const T* out) {
-  for_each("weft::attention::delta", shape.batch * shape.length, KOKKOS_LAMBDA(std::int64_t row) {
-    const std::int64_t b = row / shape.length, i = row % shape.length;
-    for (std::int64_t h = 0; h < shape.heads; ++h) {
-      const T* left = dout + row * shape.row_stride_out + h * shape.value_width;
-      const T* right = out + row * shape.row_stride_out + h * shape.value_width;
-      float sums[8] = {};
-      for (std::int64_t e = 0; e < shape.value_width; ++e)
-        sums[e % 8] += load(left[e]) * load(right[e]);
-      delta[(b * shape.heads + h) * shape.length + i] =
-          ((sums[0] + sums[4]) + (sums[2] + sums[6])) + ((sums[1] + sums[5]) + (sums[3] + sums[7]));
-    }
-  });
+  for_each(
+      "weft::attention::delta", shape.batch * shape.length, KOKKOS_LAMBDA(std::int64_t row) {
+        const std::int64_t b = row / shape.length, i = row % shape.length;
+        for (std::int64_t h = 0; h < shape.heads; ++h) {
+          const T* left = dout + row * shape.row_stride_out + h * shape.value_width;
+          const T* right = out + row * shape.row_stride_out + h * shape.value_width;
+          float sums[8] = {};
+          for (std::int64_t e = 0; e < shape.value_width; ++e)
+            sums[e % 8] += load(left[e]) * load(right[e]);
+          delta[(b * shape.heads + h) * shape.length + i] =
+              ((sums[0] + sums[4]) + (sums[2] + sums[6])) + ((sums[1] + sums[5]) + (sums[3] + sums[7]));
+        }
+      });
 }
 
 /// Host: key tiles and query tiles are cut into `groups` ranges each. In phase d the task of key range g takes query
@@ -98,40 +101,40 @@ template <class T>
 void host_backward_part(const BackwardCall<T>& call, int groups) {
   const std::int64_t heads = call.shape.heads, tasks = call.shape.batch * heads * groups;
   for (int phase = 0; phase < groups; ++phase)
-    Kokkos::parallel_for("weft::attention::backward", teams(tasks, false, 0), KOKKOS_LAMBDA(const Member& member) {
-      KOKKOS_IF_ON_HOST((
-          const int n = static_cast<int>(member.league_rank()), g = n % groups, other = (g + phase) % groups;
-          const int h = static_cast<int>(n / groups % heads), group = h % call.groups;
-          if (call.part >= call.pass_begin[group * (call.passes + 1) + call.passes]) return;
-          const PartTables& part = call.parts[group * call.parts_per_group + call.part];
-          const auto cut = [groups](std::int64_t tiles, int at) { return static_cast<int>(tiles * at / groups); };
-          for (int kt = cut(part.key_tiles, g); kt < cut(part.key_tiles, g + 1); ++kt)
-            detail::host::backward_tile(call, part, n / groups / heads, h, kt, cut(call.query_tiles, other),
-                                        cut(call.query_tiles, other + 1));))
-      KOKKOS_IF_ON_DEVICE(((void)member;))
-    });
+    Kokkos::parallel_for(
+        "weft::attention::backward", teams(tasks, false, 0), KOKKOS_LAMBDA(const Member& member) {
+          KOKKOS_IF_ON_HOST((
+              const int n = static_cast<int>(member.league_rank()), g = n % groups, other = (g + phase) % groups;
+              const int h = static_cast<int>(n / groups % heads), group = h % call.groups;
+              if (call.part >= call.pass_begin[group * (call.passes + 1) + call.passes]) return;
+              const PartTables& part = call.parts[group * call.parts_per_group + call.part];
+              const auto cut = [groups](std::int64_t tiles, int at) { return static_cast<int>(tiles * at / groups); };
+              for (int kt = cut(part.key_tiles, g); kt < cut(part.key_tiles, g + 1); ++kt)
+                  detail::host::backward_tile(call, part, n / groups / heads, h, kt, cut(call.query_tiles, other),
+                                              cut(call.query_tiles, other + 1));))
+          KOKKOS_IF_ON_DEVICE(((void)member;))
+        });
 }
 
+/// One team per query tile for dq, or per key tile for dk and dv.
 template <class T>
-void team_backward_part(const BackwardCall<T>& call, int key_tiles) {
-  const std::int64_t heads = call.shape.heads, all = call.shape.batch * heads;
-  const auto run = [&](const char* name, int tiles, bool queries) {
-    Kokkos::parallel_for(
-        name, teams(all * tiles, true, detail::team::scratch_floats(0)), KOKKOS_LAMBDA(const Member& member) {
-          const std::int64_t n = member.league_rank(), b = n / tiles / heads;
-          const int t = static_cast<int>(n % tiles), h = static_cast<int>(n / tiles % heads), group = h % call.groups;
-          if (call.part >= call.pass_begin[group * (call.passes + 1) + call.passes])
-            return;
-          const PartTables& part = call.parts[group * call.parts_per_group + call.part];
-          if (queries)
-            detail::team::query_gradient_tile(member, call, part, b, h, t);
-          else if (t < part.key_tiles)
-            detail::team::key_gradient_tile(member, call, part, b, h, t);
-        });
-  };
-  run("weft::attention::backward_queries", call.query_tiles, true);
-  if (key_tiles > 0)
-    run("weft::attention::backward_keys", key_tiles, false);
+void team_backward_part(const char* label, const BackwardCall<T>& call, int tiles, bool queries) {
+  const std::int64_t heads = call.shape.heads, n = call.shape.batch * heads * tiles;
+  if (n == 0)
+    return;
+  Kokkos::parallel_for(
+      label, teams(n, true, detail::team::scratch_floats(0)), KOKKOS_LAMBDA(const Member& member) {
+        const std::int64_t task = member.league_rank(), b = task / tiles / heads;
+        const int t = static_cast<int>(task % tiles), h = static_cast<int>(task / tiles % heads);
+        const int group = h % call.groups;
+        if (call.part >= call.pass_begin[group * (call.passes + 1) + call.passes])
+          return;
+        const PartTables& part = call.parts[group * call.parts_per_group + call.part];
+        if (queries)
+          detail::team::query_gradient_tile(member, call, part, b, h, t);
+        else if (t < part.key_tiles)
+          detail::team::key_gradient_tile(member, call, part, b, h, t);
+      });
 }
 
 template <class T>
@@ -139,16 +142,17 @@ void forward_pass(const ForwardCall<T>& call, bool portable) {
   const std::int64_t heads = call.shape.heads, tiles = call.query_tiles, n = call.shape.batch * heads * tiles;
   const bool team = portable || !on_host;
   const int scratch = team ? detail::team::scratch_floats(static_cast<int>(call.shape.value_width)) : 0;
-  Kokkos::parallel_for("weft::attention::forward", teams(n, portable, scratch), KOKKOS_LAMBDA(const Member& member) {
-    const std::int64_t task = member.league_rank(), b = task / tiles / heads;
-    const int h = static_cast<int>(task / tiles % heads);
-    const int t = static_cast<int>(tiles - 1 - task % tiles); // late queries have most keys: they start first
-    KOKKOS_IF_ON_HOST((if (!team) {
-      detail::host::forward_tile(call, b, h, t);
-      return;
-    }))
-    detail::team::forward_tile(member, call, b, h, t);
-  });
+  Kokkos::parallel_for(
+      "weft::attention::forward", teams(n, portable, scratch), KOKKOS_LAMBDA(const Member& member) {
+        const std::int64_t task = member.league_rank(), b = task / tiles / heads;
+        const int h = static_cast<int>(task / tiles % heads);
+        const int t = static_cast<int>(tiles - 1 - task % tiles); // late queries have most keys: they start first
+        KOKKOS_IF_ON_HOST((if (!team) {
+          detail::host::forward_tile(call, b, h, t);
+          return;
+        }))
+        detail::team::forward_tile(member, call, b, h, t);
+      });
 }
 
 } // namespace
@@ -233,10 +237,12 @@ void attention_backward(const AttentionPlan& plan, const AttentionShape& shape, 
   call.lse = lse;
   call.delta = delta;
   for (call.part = 0; call.part < call.parts_per_group; ++call.part)
-    if (on_host && path == AttentionPath::best)
+    if (on_host && path == AttentionPath::best) {
       host_backward_part(call, task_groups(plan, shape));
-    else
-      team_backward_part(call, plan.key_tiles(call.part));
+    } else {
+      team_backward_part("weft::attention::backward_queries", call, call.query_tiles, true);
+      team_backward_part("weft::attention::backward_keys", call, plan.key_tiles(call.part), false);
+    }
   if constexpr (!std::is_same_v<T, float>) {
     round_rows(dq, shape.row_stride_qkv, call.dq, rows, key_row);
     round_rows(dk, shape.row_stride_qkv, call.dk, rows, key_row);

@@ -20,8 +20,9 @@
 
 namespace weft {
 
-/// q[b,i,h,e] lies at q[(b N + i) row_stride_qkv + h E + e]; k, dq, dk alike; v, dv alike with Ev for E: all six have the
-/// same row stride, so that they can be slices of one fused row. out and dout: [(b N + i) row_stride_out + h Ev + e].
+/// q[b,i,h,e] lies at q[(b N + i) row_stride_qkv + h E + e]; k, dq, dk alike; v, dv alike with Ev for E: all six have
+/// the same row stride, so that they can be slices of one fused row. out and dout: [(b N + i) row_stride_out + h Ev +
+/// e].
 struct AttentionShape {
   std::int64_t batch;       ///< B
   std::int64_t length;      ///< N, that of the plan
@@ -40,7 +41,7 @@ struct PartTables; // tables of one part where the kernels run: attention_tables
 
 /// The tile lists of all heads, where the kernels run. Head h uses pattern h mod (number of patterns).
 class AttentionPlan {
-public:
+ public:
   /// Throws std::invalid_argument without patterns or with patterns of different length.
   AttentionPlan(const std::vector<Pattern>& per_group, int heads);
   int length() const { return length_; }
@@ -51,13 +52,13 @@ public:
 
   // For the kernels:
   int groups() const { return groups_; }
-  int passes() const { return passes_; }       ///< of the pattern that has most
-  int parts() const { return parts_per_group_; } ///< likewise
+  int passes() const { return passes_; }                     ///< of the pattern that has most
+  int parts() const { return parts_per_group_; }             ///< likewise
   int key_tiles(int part) const { return key_tiles_[part]; } ///< of that part, the largest over the groups
   const detail::PartTables* part_tables() const;             ///< [groups][parts]
   const int* pass_begin() const { return table_.data(); }    ///< [groups][passes + 1], numbers of parts
 
-private:
+ private:
   int length_ = 0, heads_ = 0, groups_ = 0, passes_ = 0, parts_per_group_ = 0;
   std::int64_t keys_ = 0, tiles_ = 0;
   std::vector<int> key_tiles_;

@@ -5,8 +5,8 @@
 
 namespace weft::reference {
 
-/// q, k [B,N,H,E], v, out [B,N,H,Ev], lse [B,H,N], all dense. Query i of head h sees keys[h mod keys.size()][i]; a query
-/// without keys gives out = 0 and lse = -infinity.
+/// q, k [B,N,H,E], v, out [B,N,H,Ev], lse [B,H,N], all dense. Query i of head h sees keys[h mod keys.size()][i]; a
+/// query without keys gives out = 0 and lse = -infinity.
 struct Attention {
   std::int64_t batch, length, heads, key_width, value_width;
   std::vector<std::vector<std::vector<int>>> keys; ///< [group][query], sorted

@@ -6,11 +6,11 @@ namespace weft::detail {
 
 /// One part; all pointers lead to where the kernels run.
 struct PartTables {
-  const int* query_position;           ///< [32 * query tiles], -1 past the last
-  const int* key_position;             ///< [32 * key tiles], -1 past the last
-  const int* key_tiles_begin;          ///< [query tiles + 1]
-  const TileEntry* key_tiles_entries;  ///< key tiles of every query tile
-  const int* query_tiles_begin;        ///< [key tiles + 1]
+  const int* query_position;            ///< [32 * query tiles], -1 past the last
+  const int* key_position;              ///< [32 * key tiles], -1 past the last
+  const int* key_tiles_begin;           ///< [query tiles + 1]
+  const TileEntry* key_tiles_entries;   ///< key tiles of every query tile
+  const int* query_tiles_begin;         ///< [key tiles + 1]
   const TileEntry* query_tiles_entries; ///< query tiles of every key tile
   const TileMask* masks;
   int key_tiles;

@@ -5,25 +5,28 @@
 
 namespace weft::detail::host {
 
-/// s -> p and dp -> ds, both exactly 0 where no pair is seen. words (bit j of word i: query i sees key j) null: all.
+/// s -> p and dp -> ds, both exactly 0 where a pair is not seen. Rows are queries, columns keys.
 inline void probabilities_and_slopes(float* s, float* dp, const float* lse, const float* delta, float scale,
-                                     const std::uint32_t* words) {
-  for (int i = 0; i < tile; ++i) {
-    float *p = s + i * tile, *ds = dp + i * tile;
-    const float shift = lse[i], mean = delta[i];
-    for (int j = 0; j < tile; ++j)
-      p[j] = softmax_exp(p[j] - shift);
-    if (words) {
-      const std::uint32_t bits = words[i];
-      for (int j = 0; j < tile; ++j)
-        p[j] = (bits >> j & 1u) ? p[j] : 0.0f;
-      for (int j = 0; j < tile; ++j)
-        ds[j] = (bits >> j & 1u) ? p[j] * (ds[j] - mean) * scale : 0.0f;
-    } else {
-      for (int j = 0; j < tile; ++j)
-        ds[j] = p[j] * (ds[j] - mean) * scale;
+                                     const Seen& seen) {
+  for (int side = 0; side < 2; ++side)
+    for (int i = 0; i < tile; ++i) {
+      float *p = s + i * tile + side * half, *ds = dp + i * tile + side * half;
+      if (i < seen.rows[side].begin || i >= seen.rows[side].end) {
+        std::fill_n(ds, half, 0.0f); // dq reads it; nobody reads p here
+        continue;
+      }
+      for (int v = 0; v < half; v += lanes) {
+        Lanes weight = softmax_exp(load_lanes(p + v) - lse[i]);
+        Lanes slope = weight * (load_lanes(ds + v) - delta[i]) * scale;
+        if (seen.words) {
+          const Marks marks = marks_of(seen.words[i] >> (side * half + v));
+          weight = from_bits(bits_of(weight) & marks);
+          slope = from_bits(bits_of(slope) & marks);
+        }
+        store_lanes(p + v, weight);
+        store_lanes(ds + v, slope);
+      }
     }
-  }
 }
 
 /// rows[r][e] += from[r * ld + e].
@@ -72,7 +75,8 @@ void backward_tile(const BackwardCall<T>& call, const PartTables& part, std::int
 
   for (auto n = n0; n < n1; ++n) {
     const TileEntry entry = entries[n];
-    const std::uint32_t* words = entry.mask == full_tile ? nullptr : part.masks[entry.mask].of_query;
+    const TileMask* mask = entry.mask == full_tile ? nullptr : part.masks + entry.mask;
+    const Seen seen = mask ? Seen(mask->of_query, mask->of_key) : Seen();
     const int* positions = part.query_position + entry.tile * tile;
     const Rows<T> query_rows = rows_at(q, shape.row_stride_qkv, positions);
     float lse[tile] = {}, delta[tile] = {};
@@ -87,12 +91,12 @@ void backward_tile(const BackwardCall<T>& call, const PartTables& part, std::int
     }
     pack(queries, ldk, query_rows, width);
     pack(slopes, ldv, rows_at(dout, shape.row_stride_out, positions), value_width);
-    pair_products(s, queries, ldk, key_columns, width, words);
-    pair_products(ds, slopes, ldv, value_columns, value_width, words);
-    probabilities_and_slopes(s, ds, lse, delta, call.scale, words);
-    sum_over_pairs<Start::add>(dv, ldv, slopes, ldv, s, words);
-    sum_over_pairs<Start::add>(dk, ldk, queries, ldk, ds, words);
-    multiply<Start::zero, Left::by_row>(queries, ldk, tile, ldk, ds, tile, keys, ldk, 0, tile);
+    pair_products(s, queries, ldk, key_columns, width, seen);
+    pair_products(ds, slopes, ldv, value_columns, value_width, seen);
+    probabilities_and_slopes(s, ds, lse, delta, call.scale, seen);
+    sum_over_pairs<Start::add>(dv, ldv, slopes, ldv, s, seen);
+    sum_over_pairs<Start::add>(dk, ldk, queries, ldk, ds, seen);
+    rows_times(queries, ldk, ds, keys, seen);
     add_to_rows(dq, call.dq_stride, positions, query_rows.count, queries, ldk, width);
   }
 

@@ -15,36 +15,45 @@ struct alignas(64) SoftmaxState {
 };
 
 /// s -> p in place; moves the running maximum and sum and leaves in `factor` what earlier sums must be multiplied by.
-/// words (bit r of word j: query r sees key j) null: all pairs. Where no pair is seen p is exactly 0.
-inline void softmax_step(float* s, SoftmaxState& state, const std::uint32_t* words) {
-  float maximum[tile], shift[tile], sum[tile];
-  for (int r = 0; r < tile; ++r)
-    maximum[r] = state.maximum[r];
-  for (int j = 0; j < tile; ++j) {
-    float* row = s + j * tile;
-    if (words) {
-      const std::uint32_t bits = words[j];
-      for (int r = 0; r < tile; ++r)
-        row[r] = (bits >> r & 1u) ? row[r] : minus_infinity;
+/// Rows are keys, columns queries; p is exactly 0 where a pair is not seen.
+inline void softmax_step(float* s, SoftmaxState& state, const Seen& seen) {
+  constexpr int vectors = half / lanes;
+  for (int side = 0; side < 2; ++side) {
+    const int c0 = side * half;
+    const Range keys = seen.rows[side];
+    Lanes earlier[vectors], maximum[vectors], shift[vectors], sum[vectors];
+    for (int v = 0; v < vectors; ++v)
+      earlier[v] = maximum[v] = load_lanes(state.maximum + c0 + v * lanes);
+    for (int j = keys.begin; j < keys.end; ++j)
+      for (int v = 0; v < vectors; ++v) {
+        float* at = s + j * tile + c0 + v * lanes;
+        Lanes score = load_lanes(at);
+        if (seen.words) {
+          score = select(marks_of(seen.words[j] >> (c0 + v * lanes)), score, Lanes{} + minus_infinity);
+          store_lanes(at, score);
+        }
+        maximum[v] = larger(score, maximum[v]);
+      }
+    for (int v = 0; v < vectors; ++v) {
+      // Where nothing was seen yet the shift is 0, and every exp below gives 0.
+      shift[v] = select(maximum[v] == minus_infinity, Lanes{}, maximum[v]);
+      sum[v] = Lanes{};
     }
-    for (int r = 0; r < tile; ++r)
-      maximum[r] = row[r] > maximum[r] ? row[r] : maximum[r];
-  }
-  for (int r = 0; r < tile; ++r) {
-    shift[r] = maximum[r] == minus_infinity ? 0.0f : maximum[r]; // nothing seen yet: every exp below gives 0
-    state.factor[r] = softmax_exp(state.maximum[r] - shift[r]);
-    state.maximum[r] = maximum[r];
-    sum[r] = 0;
-  }
-  for (int j = 0; j < tile; ++j) {
-    float* row = s + j * tile;
-    for (int r = 0; r < tile; ++r) {
-      row[r] = softmax_exp(row[r] - shift[r]);
-      sum[r] += row[r];
+    for (int j = keys.begin; j < keys.end; ++j)
+      for (int v = 0; v < vectors; ++v) {
+        float* at = s + j * tile + c0 + v * lanes;
+        const Lanes p = softmax_exp(load_lanes(at) - shift[v]);
+        store_lanes(at, p);
+        sum[v] += p;
+      }
+    for (int v = 0; v < vectors; ++v) {
+      const int c = c0 + v * lanes;
+      const Lanes factor = softmax_exp(earlier[v] - shift[v]);
+      store_lanes(state.factor + c, factor);
+      store_lanes(state.maximum + c, maximum[v]);
+      store_lanes(state.sum + c, load_lanes(state.sum + c) * factor + sum[v]);
     }
   }
-  for (int r = 0; r < tile; ++r)
-    state.sum[r] = state.sum[r] * state.factor[r] + sum[r];
 }
 
 /// Takes NaN and infinity out of a packed value tile (a product with p = 0 would spread them to queries that do not see
@@ -111,7 +120,8 @@ void forward_tile(const ForwardCall<T>& call, std::int64_t b, int h, int t) {
     const PartTables& part = parts[p];
     for (int n = part.key_tiles_begin[t]; n < part.key_tiles_begin[t + 1]; ++n) {
       const TileEntry entry = part.key_tiles_entries[n];
-      const std::uint32_t* words = entry.mask == full_tile ? nullptr : part.masks[entry.mask].of_key;
+      const TileMask* mask = entry.mask == full_tile ? nullptr : part.masks + entry.mask;
+      const Seen seen = mask ? Seen(mask->of_key, mask->of_query) : Seen();
       const int* key_positions = part.key_position + entry.tile * tile;
       if (n + 1 < part.key_tiles_begin[t + 1]) {
         const int* next_positions = part.key_position + part.key_tiles_entries[n + 1].tile * tile;
@@ -119,12 +129,12 @@ void forward_tile(const ForwardCall<T>& call, std::int64_t b, int h, int t) {
         prefetch(v, shape.row_stride_qkv, next_positions, value_width);
       }
       pack(packed, ldk, rows_at(k, shape.row_stride_qkv, key_positions), width);
-      pair_products(s, packed, ldk, queries, width, words);
-      softmax_step(s, state, words);
+      pair_products(s, packed, ldk, queries, width, seen);
+      softmax_step(s, state, seen);
       pack(values, ldv, rows_at(v, shape.row_stride_qkv, key_positions), value_width);
-      if (words && has_non_finite(values, tile * ldv))
-        spread_non_finite(values, ldv, o, value_width, words);
-      sum_over_pairs<Start::scale>(o, ldv, values, ldv, s, words, state.factor);
+      if (mask && has_non_finite(values, tile * ldv))
+        spread_non_finite(values, ldv, o, value_width, mask->of_key);
+      sum_over_pairs<Start::scale>(o, ldv, values, ldv, s, seen, state.factor);
     }
   }
 

@@ -56,7 +56,7 @@ bool surely_full(const Rule& rule, const Span& q, const Span& k) {
 
 /// Keeps each different mask once.
 class MaskTable {
-public:
+ public:
   explicit MaskTable(std::vector<TileMask>& masks) : masks_(masks) {
     for (std::size_t m = 0; m < masks.size(); ++m)
       known_[text(masks[m])].push_back(static_cast<int>(m));
@@ -71,7 +71,7 @@ public:
     return same_hash.back();
   }
 
-private:
+ private:
   static std::size_t text(const TileMask& mask) {
     return std::hash<std::string_view>()({reinterpret_cast<const char*>(&mask), sizeof mask});
   }
@@ -178,9 +178,8 @@ void drop_empty_passes(Pattern& pattern) {
   for (Pass& pass : pattern.passes)
     std::erase_if(pass.parts, [](const Part& part) { return part.key_tiles.entries.empty(); });
   bool first = true;
-  std::erase_if(pattern.passes, [&first](const Pass& pass) {
-    return !std::exchange(first, false) && pass.parts.empty();
-  });
+  std::erase_if(pattern.passes,
+                [&first](const Pass& pass) { return !std::exchange(first, false) && pass.parts.empty(); });
 }
 
 std::vector<int> keys_of(const Pattern& pattern, int i) {

@@ -87,7 +87,8 @@ struct Pattern {
   std::vector<TileMask> masks;
 };
 
-/// Appends to `tiles` the key tiles that query tile `tile` might need, ascending. Tiles without a pair are dropped later.
+/// Appends to `tiles` the key tiles that query tile `tile` might need, ascending. Tiles without a pair are dropped
+/// later.
 using Candidates = std::function<void(int tile, std::vector<int>& tiles)>;
 
 /// Starts a pass. Throws std::invalid_argument unless query_order is empty or a permutation of N.
@@ -114,11 +115,11 @@ PatternWork pattern_work(const Pattern& pattern);
 // The builders, one file each in patterns/. All are causal and take any N >= 1, l >= 1, 1 <= c <= l; otherwise they
 // throw std::invalid_argument. The formulas are in docs/attention.md.
 
-Pattern dense(int length);                    ///< j <= i
-Pattern local(int length, int l);             ///< i - l < j <= i (set 1 of strided)
-Pattern strided_residues(int length, int l);  ///< j <= i, (i - j) mod l = 0 (set 2 of strided)
-Pattern strided_merged(int length, int l);    ///< the union of the two
-Pattern fixed_block(int length, int l);       ///< j <= i, same block of l (set 1 of fixed)
+Pattern dense(int length);                   ///< j <= i
+Pattern local(int length, int l);            ///< i - l < j <= i (set 1 of strided)
+Pattern strided_residues(int length, int l); ///< j <= i, (i - j) mod l = 0 (set 2 of strided)
+Pattern strided_merged(int length, int l);   ///< the union of the two
+Pattern fixed_block(int length, int l);      ///< j <= i, same block of l (set 1 of fixed)
 /// j <= i, j mod l in [l - (group + 1) c, l - group c - 1] (set 2 of fixed; group 0 is the end of the block). The first
 /// queries see no key: their output is zero, their log-sum-exp -infinity, their gradients zero.
 Pattern fixed_summary(int length, int l, int c, int group);
@@ -128,8 +129,8 @@ Pattern fixed_merged(int length, int l, int c, int group); ///< the union of the
 constexpr int summary_groups(int l, int c) { return l / c; }
 
 namespace detail {
-/// Positions with time transposed: all of residue 0 mod l, then residue 1, ... each ascending; classes may differ by one
-/// in length. Empty when that is the identity.
+/// Positions with time transposed: all of residue 0 mod l, then residue 1, ... each ascending; classes may differ by
+/// one in length. Empty when that is the identity.
 std::vector<int> transposed_time(int length, int l);
 /// The columns that fixed attention gathers: j mod l in [l - (group + 1) c, l - group c - 1], ascending.
 std::vector<int> summary_columns(int length, int l, int c, int group);

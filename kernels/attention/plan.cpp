@@ -11,7 +11,7 @@ namespace {
 
 /// A growing block of ints with offsets into it; pointers are made once it lies at its place.
 class Table {
-public:
+ public:
   std::size_t offset() const { return ints_.size(); }
   void add(int value) { ints_.push_back(value); }
 
@@ -39,10 +39,9 @@ public:
       memcpy(ints_.data() + at, records.data(), ints * sizeof(int));
     return at;
   }
-  const std::vector<int>& ints() const { return ints_; }
   std::vector<int>& ints() { return ints_; }
 
-private:
+ private:
   std::vector<int> ints_;
 };
 
@@ -89,9 +88,14 @@ AttentionPlan::AttentionPlan(const std::vector<Pattern>& per_group, int heads)
         for (const Part& part : pass.parts) {
           const int keys = part.key_order.empty() ? length_ : static_cast<int>(part.key_order.size());
           Offsets& at = offsets[g * parts_per_group_ + number];
-          at = {queries, table.positions(part.key_order, keys), table.begin(part.key_tiles),
-                table.records(part.key_tiles.entries), table.begin(part.query_tiles),
-                table.records(part.query_tiles.entries), masks, (keys + key_tile - 1) / key_tile};
+          at = {queries,
+                table.positions(part.key_order, keys),
+                table.begin(part.key_tiles),
+                table.records(part.key_tiles.entries),
+                table.begin(part.query_tiles),
+                table.records(part.query_tiles.entries),
+                masks,
+                (keys + key_tile - 1) / key_tile};
           key_tiles_[number] = std::max(key_tiles_[number], at.key_tiles);
           ++number;
         }

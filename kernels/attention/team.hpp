@@ -14,7 +14,9 @@ using TeamPolicy = Kokkos::TeamPolicy<Space, Kokkos::Schedule<Kokkos::Dynamic>, 
 using Member = TeamPolicy::member_type;
 
 /// Floats of scratch: two score tiles, two staged chunks, five rows of statistics, one output tile.
-constexpr int scratch_floats(int value_width) { return 4 * tile * ld + 5 * tile + tile * value_width; }
+KOKKOS_INLINE_FUNCTION constexpr int scratch_floats(int value_width) {
+  return 4 * tile * ld + 5 * tile + tile * value_width;
+}
 
 struct Scratch {
   float *s, *ds, *left, *right, *maximum, *sum, *factor, *lse, *delta, *o;
@@ -61,7 +63,8 @@ KOKKOS_INLINE_FUNCTION std::uint32_t seen(const PartTables& part, TileEntry entr
 
 /// Forward: one query tile.
 template <class T>
-KOKKOS_INLINE_FUNCTION void forward_tile(const Member& member, const ForwardCall<T>& call, std::int64_t b, int h, int t) {
+KOKKOS_INLINE_FUNCTION void forward_tile(const Member& member, const ForwardCall<T>& call, std::int64_t b, int h,
+                                         int t) {
   const AttentionShape& shape = call.shape;
   const int group = h % call.groups, width = static_cast<int>(shape.key_width);
   const int value_width = static_cast<int>(shape.value_width);
@@ -76,8 +79,8 @@ KOKKOS_INLINE_FUNCTION void forward_tile(const Member& member, const ForwardCall
     return first_part < end_part ? parts[first_part].query_position[slot]
                                  : (slot < shape.length ? static_cast<int>(slot) : -1);
   };
-  const Scratch scratch(static_cast<float*>(member.team_scratch(0).get_shmem(
-      static_cast<int>(sizeof(float)) * scratch_floats(value_width))));
+  const Scratch scratch(static_cast<float*>(
+      member.team_scratch(0).get_shmem(static_cast<int>(sizeof(float)) * scratch_floats(value_width))));
   const float infinity = Kokkos::Experimental::infinity_v<float>;
   const std::int64_t row = b * shape.length, statistics = (b * shape.heads + h) * shape.length;
   float* open = call.open + row * call.open_stride + h * value_width;
@@ -157,7 +160,8 @@ KOKKOS_INLINE_FUNCTION void forward_tile(const Member& member, const ForwardCall
 template <class T>
 KOKKOS_INLINE_FUNCTION void probabilities_and_slopes(const Member& member, const BackwardCall<T>& call,
                                                      const PartTables& part, const Scratch& scratch, TileEntry entry,
-                                                     std::int64_t b, int h, int query_tile_number, int key_tile_number) {
+                                                     std::int64_t b, int h, int query_tile_number,
+                                                     int key_tile_number) {
   const AttentionShape& shape = call.shape;
   const int width = static_cast<int>(shape.key_width), value_width = static_cast<int>(shape.value_width);
   const std::int64_t row = b * shape.length, statistics = (b * shape.heads + h) * shape.length;
@@ -188,8 +192,8 @@ KOKKOS_INLINE_FUNCTION void query_gradient_tile(const Member& member, const Back
   const AttentionShape& shape = call.shape;
   const int width = static_cast<int>(shape.key_width);
   const std::int64_t row = b * shape.length;
-  const Scratch scratch(static_cast<float*>(
-      member.team_scratch(0).get_shmem(static_cast<int>(sizeof(float)) * scratch_floats(0))));
+  const Scratch scratch(
+      static_cast<float*>(member.team_scratch(0).get_shmem(static_cast<int>(sizeof(float)) * scratch_floats(0))));
   const int* query_position = part.query_position + t * tile;
   for (int n = part.key_tiles_begin[t]; n < part.key_tiles_begin[t + 1]; ++n) {
     const TileEntry entry = part.key_tiles_entries[n];
@@ -202,8 +206,7 @@ KOKKOS_INLINE_FUNCTION void query_gradient_tile(const Member& member, const Back
       float sum = 0;
       for (int j = 0; j < tile; ++j)
         if (key_position[j] >= 0)
-          sum += scratch.ds[i * ld + j] *
-                 load(call.k[(row + key_position[j]) * shape.row_stride_qkv + h * width + e]);
+          sum += scratch.ds[i * ld + j] * load(call.k[(row + key_position[j]) * shape.row_stride_qkv + h * width + e]);
       call.dq[(row + query_position[i]) * call.dq_stride + h * width + e] += sum;
     });
   }
@@ -216,8 +219,8 @@ KOKKOS_INLINE_FUNCTION void key_gradient_tile(const Member& member, const Backwa
   const AttentionShape& shape = call.shape;
   const int width = static_cast<int>(shape.key_width), value_width = static_cast<int>(shape.value_width);
   const std::int64_t row = b * shape.length;
-  const Scratch scratch(static_cast<float*>(
-      member.team_scratch(0).get_shmem(static_cast<int>(sizeof(float)) * scratch_floats(0))));
+  const Scratch scratch(
+      static_cast<float*>(member.team_scratch(0).get_shmem(static_cast<int>(sizeof(float)) * scratch_floats(0))));
   const int* key_position = part.key_position + kt * tile;
   for (int n = part.query_tiles_begin[kt]; n < part.query_tiles_begin[kt + 1]; ++n) {
     const TileEntry entry = part.query_tiles_entries[n];
@@ -232,9 +235,10 @@ KOKKOS_INLINE_FUNCTION void key_gradient_tile(const Member& member, const Backwa
       float sum = 0;
       for (int i = 0; i < tile; ++i)
         if (query_position[i] >= 0)
-          sum += weight[i * ld] *
-                 (value ? load(call.dout[(row + query_position[i]) * shape.row_stride_out + h * value_width + e - width])
-                        : load(call.q[(row + query_position[i]) * shape.row_stride_qkv + h * width + e]));
+          sum +=
+              weight[i * ld] *
+              (value ? load(call.dout[(row + query_position[i]) * shape.row_stride_out + h * value_width + e - width])
+                     : load(call.q[(row + query_position[i]) * shape.row_stride_qkv + h * width + e]));
       float* to = value ? call.dv + (row + key_position[j]) * call.dv_stride + h * value_width + e - width
                         : call.dk + (row + key_position[j]) * call.dk_stride + h * width + e;
       *to += sum;

@@ -9,6 +9,7 @@
 namespace weft::detail::host {
 
 typedef float Lanes __attribute__((vector_size(32)));
+typedef std::int32_t Marks __attribute__((vector_size(32))); ///< per lane all bits or none
 constexpr int lanes = 8;
 constexpr int tile = 32;
 static_assert(query_tile == tile && key_tile == tile);
@@ -26,8 +27,22 @@ inline Lanes load_lanes(const float* p) {
 }
 inline void store_lanes(float* p, Lanes x) { __builtin_memcpy(p, &x, sizeof x); }
 
-enum class Start { zero, add, scale };   ///< c = ..., c += ..., c = c * factor[column] + ...
-enum class Left { by_row, by_depth };    ///< a[r * lda + k], a[k * lda + r]
+inline Marks bits_of(Lanes x) { return reinterpret_cast<Marks>(x); }
+inline Lanes from_bits(Marks x) { return reinterpret_cast<Lanes>(x); }
+inline Lanes select(Marks marks, Lanes yes, Lanes no) {
+  return from_bits((bits_of(yes) & marks) | (bits_of(no) & ~marks));
+}
+/// NaN in x is dropped: such a lane is found by its exp.
+inline Lanes larger(Lanes x, Lanes than) { return select(x > than, x, than); }
+/// Lane v marked if bit v is set.
+inline Marks marks_of(std::uint32_t bits) {
+  constexpr Marks to_sign = {31, 30, 29, 28, 27, 26, 25, 24};
+  const Marks all = Marks{} + static_cast<std::int32_t>(bits);
+  return (all << to_sign) >> 31;
+}
+
+enum class Start { zero, add, scale }; ///< c = ..., c += ..., c = c * factor[column] + ...
+enum class Left { by_row, by_depth };  ///< a[r * lda + k], a[k * lda + r]
 
 /// c[r, 8 v ..] for R rows and V vectors: sum over k in [k0, k1) of a(r, k) b[k * ldb + column].
 template <int R, int V, Start start, Left left>
@@ -73,43 +88,59 @@ inline void multiply(float* c, int ldc, int rows, int columns, const float* a, i
                                   k1, factor ? factor + v : nullptr);
 }
 
-/// The first and one past the last row that has a bit among `bits`; [0, 0) if none.
 struct Range {
   int begin = 0, end = 0;
 };
-inline Range rows_with(const std::uint32_t* words, std::uint32_t bits) {
-  Range range;
-  for (int r = 0; r < tile; ++r)
-    if (words[r] & bits) {
-      if (range.end == 0)
-        range.begin = r;
-      range.end = r + 1;
-    }
-  return range;
-}
-constexpr std::uint32_t half_bits(int column) { return column == 0 ? 0xffffu : 0xffff0000u; }
-
-/// s[32, 32] = a[32, depth] b[depth, 32]. With `words` (bit c of word r: pair (r, c) is wanted) only register blocks that
-/// hold a wanted pair are computed; the others become 0.
-inline void pair_products(float* s, const float* a, int lda, const float* b, int depth, const std::uint32_t* words) {
-  for (int column = 0; column < tile; column += half)
-    for (int r = 0; r < tile; r += step) {
-      const std::uint32_t wanted =
-          words ? (words[r] | words[r + 1] | words[r + 2] | words[r + 3]) & half_bits(column) : 1u;
-      block<step, 2, Start::zero, Left::by_row>(s + r * tile + column, tile, a + r * lda, lda, b + column, tile, 0,
-                                                wanted ? depth : 0, nullptr);
-    }
+/// From the first to past the last bit that is set; [0, 0) if none is.
+inline Range range_of(std::uint32_t bits) {
+  return bits == 0 ? Range{} : Range{std::countr_zero(bits), tile - std::countl_zero(bits)};
 }
 
-/// c[rows, 32] (+)= sum over k < 32 of a[k, r] p[k, 32]; with `words` only the k that a half's columns use are visited
-/// (p is 0 at the others).
+/// Which pairs of a 32 x 32 tile are seen. words null: all. For each half of the columns the rows outside `rows` see
+/// nothing there, so no work is done on them.
+struct Seen {
+  const std::uint32_t* words = nullptr; ///< bit c of word r: pair (row r, column c)
+  Range rows[2] = {{0, tile}, {0, tile}};
+
+  Seen() = default;
+  Seen(const std::uint32_t* by_row, const std::uint32_t* by_column) : words(by_row) {
+    for (int side = 0; side < 2; ++side) {
+      std::uint32_t any = 0;
+      for (int c = 0; c < half; ++c)
+        any |= by_column[side * half + c];
+      rows[side] = range_of(any);
+    }
+  }
+};
+
+/// s[32, 32] = a[32, depth] b[depth, 32]; register blocks in which no pair is seen stay as they are.
+inline void pair_products(float* s, const float* a, int lda, const float* b, int depth, const Seen& seen) {
+  for (int side = 0; side < 2; ++side)
+    for (int r = seen.rows[side].begin / step * step; r < seen.rows[side].end; r += step) {
+      const std::uint32_t* w = seen.words ? seen.words + r : nullptr;
+      if (!w || ((w[0] | w[1] | w[2] | w[3]) >> (side * half) & 0xffffu))
+        block<step, 2, Start::zero, Left::by_row>(s + r * tile + side * half, tile, a + r * lda, lda, b + side * half,
+                                                  tile, 0, depth, nullptr);
+    }
+}
+
+/// c[rows, 32] (+)= sum over k < 32 of a[k, r] p[k, 32], where p is 0 at pairs that are not seen.
 template <Start start>
-inline void sum_over_pairs(float* c, int rows, const float* a, int lda, const float* p, const std::uint32_t* words,
+inline void sum_over_pairs(float* c, int rows, const float* a, int lda, const float* p, const Seen& seen,
                            const float* factor = nullptr) {
-  for (int column = 0; column < tile; column += half) {
-    const Range k = words ? rows_with(words, half_bits(column)) : Range{0, tile};
-    multiply<start, Left::by_depth>(c + column, tile, rows, half, a, lda, p + column, tile, k.begin, k.end,
-                                    factor ? factor + column : nullptr);
+  for (int side = 0; side < 2; ++side)
+    multiply<start, Left::by_depth>(c + side * half, tile, rows, half, a, lda, p + side * half, tile,
+                                    seen.rows[side].begin, seen.rows[side].end,
+                                    factor ? factor + side * half : nullptr);
+}
+
+/// c[32, columns] = p[32, 32] b[32, columns], p as above.
+inline void rows_times(float* c, int columns, const float* p, const float* b, const Seen& seen) {
+  for (int r = 0; r < tile; r += step) {
+    const std::uint32_t* w = seen.words ? seen.words + r : nullptr;
+    const Range k = w ? range_of(w[0] | w[1] | w[2] | w[3]) : Range{0, tile};
+    multiply<Start::zero, Left::by_row>(c + r * columns, columns, step, columns, p + r * tile, tile, b, columns,
+                                        k.begin, k.end);
   }
 }
 
@@ -169,27 +200,21 @@ inline void prefetch(const T* base, std::int64_t stride, const int* positions, i
     }
 }
 
-/// e^x for x <= 88, as fast_exp but without its upper bound: relative error below 2e-7, exactly 0 below -87 and at
-/// -infinity, NaN stays NaN.
-inline float softmax_exp(float x) {
-  const float kept = x < -87.0f ? -87.0f : x;
-  const float shifted = kept * 1.44269504f + 12582912.0f; // 1.5 * 2^23: rounds to an integer in the low bits
-  const float n = shifted - 12582912.0f;
-  const float r = (kept - n * 0.693359375f) + n * 2.12194440e-4f;
-  float p = 1.3888889e-3f;
-  p = p * r + 8.3333337e-3f;
+/// e^x for x <= 88, relative error below 2e-7; exactly 0 below -87 and at -infinity, NaN stays NaN. As fast_exp:
+/// x = n ln 2 + r, a polynomial of degree 6 for e^r, and 2^n by the exponent bits.
+inline Lanes softmax_exp(Lanes x) {
+  const Lanes shifted = x * 1.44269504f + 12582912.0f; // 1.5 * 2^23: rounds to an integer in the low bits
+  const Lanes n = shifted - 12582912.0f;
+  const Lanes r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
+  Lanes p = r * 1.3888889e-3f + 8.3333337e-3f;
   p = p * r + 4.1666668e-2f;
   p = p * r + 1.6666667e-1f;
   p = p * r + 0.5f;
   p = p * r + 1.0f;
   p = p * r + 1.0f;
-  std::uint32_t bits, result;
-  __builtin_memcpy(&bits, &shifted, sizeof bits);
-  __builtin_memcpy(&result, &p, sizeof result);
-  result += bits << 23; // p * 2^n: p lies in [0.7, 1.5) and n >= -126, so only the exponent moves
-  float power;
-  __builtin_memcpy(&power, &result, sizeof power);
-  return x < -87.0f ? 0.0f : power;
+  // p lies in [0.7, 1.5) and n >= -126 wherever the result is kept, so only the exponent moves.
+  const Marks power = bits_of(p) + (bits_of(shifted) << 23);
+  return from_bits(power & ~(x < -87.0f));
 }
 
 /// to[c * ldto + r] = factor from[r * ldfrom + c] for a block of 8 x 8.

@@ -90,6 +90,8 @@ void copy_on_device(void* to, const void* from, std::size_t bytes) {
   Kokkos::deep_copy(Space(), device(to, bytes), device(from, bytes));
 }
 
+void at_runtime_end(void (*release)()) { Kokkos::push_finalize_hook(release); }
+
 void fence() { Space().fence(); }
 
 } // namespace weft

@@ -32,7 +32,8 @@ void device_zero(void* memory, std::size_t bytes);
 void copy_to_device(void* to, const void* from, std::size_t bytes);
 void copy_to_host(void* to, const void* from, std::size_t bytes);
 void copy_on_device(void* to, const void* from, std::size_t bytes);
-void fence(); ///< waits until all work given to the device is done
+void at_runtime_end(void (*release)()); ///< called before the runtime ends: for memory that is kept between calls
+void fence();                            ///< waits until all work given to the device is done
 
 /// An array of n elements where the kernels run; owns it.
 template <class T>

@@ -130,8 +130,11 @@ std::size_t linear_workspace_bytes(const LinearShape& s) {
 }
 
 void linear_reserve(std::size_t bytes) {
-  if (bytes > scratch().bytes())
-    scratch() = Buffer<float>(static_cast<std::int64_t>(bytes / sizeof(float)), "gemm scratch");
+  if (bytes <= scratch().bytes())
+    return;
+  if (scratch().size() == 0)
+    at_runtime_end([] { scratch() = Buffer<float>(); });
+  scratch() = Buffer<float>(static_cast<std::int64_t>(bytes / sizeof(float)), "gemm scratch");
 }
 
 template void linear_forward(const LinearShape&, float*, const float*, const float*, const float*);

@@ -2,13 +2,17 @@
 #include "io/checkpoint_file.hpp"
 #include "io/digest.hpp"
 #include "scratch.hpp"
-#include <csignal>
+#include <algorithm>
 #include <cstring>
 #include <limits>
-#include <sys/resource.h>
+#include <sched.h>
+#include <sys/mount.h>
 
 using namespace weft;
 using namespace weft::test;
+
+/// HDF5 forgets some memory where a write fails; that is not ours to mend.
+extern "C" __attribute__((weak)) const char* __lsan_default_suppressions() { return "leak:libhdf5"; }
 
 namespace {
 
@@ -135,25 +139,37 @@ TEST(Checkpoint, FailureToWriteKeepsTheOlderOne) {
   content.write(path);
   const std::string before = get(path);
   EXPECT_FAILS(exit_failure, "there twice", write_checkpoint(path, {}, {content.arrays()[0], content.arrays()[0]}));
-  {
-    // A limit on the size of files stands in for a full disk: writes beyond it fail, and so does what HDF5 does at
-    // close.
-    rlimit old{};
-    ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &old), 0);
-    const auto handler = std::signal(SIGXFSZ, SIG_IGN);
-    const rlimit small{200'000, old.rlim_max};
-    const std::vector<float> large(1'000'000, 1.0f);
-    ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &small), 0);
-    const Outcome got = outcome([&] {
-      write_checkpoint(path, content.attributes, {{"parameters/w", {1'000'000}, large.data()}});
-    });
-    ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &old), 0);
-    std::signal(SIGXFSZ, handler);
-    EXPECT_EQ(got.status, exit_failure) << got.text;
-    EXPECT_NE(got.text.find("cannot write parameters/w"), std::string::npos) << got.text;
-  }
-  EXPECT_EQ(get(path), before);
+  EXPECT_TRUE(get(path) == before);
   EXPECT_EQ(scratch.entries(), 1u);
+}
+
+// HDF5 by itself crashes at the end of a program that could not flush a file: the test is also that this one ends well.
+TEST(Checkpoint, FullDiskIsAnErrorAndKeepsTheOlderOne) {
+  const Scratch scratch;
+  if (unshare(CLONE_NEWNS) != 0 || mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
+      mount("tmpfs", scratch.str().c_str(), "tmpfs", 0, "size=256k") != 0)
+    GTEST_SKIP() << "no right to mount a small file system here";
+  const std::string path = scratch / "c.h5";
+  const Content content;
+  content.write(path);
+  const std::string before = get(path);
+  const std::vector<float> large(1'000'000, 1.0f);
+  int failures = 0;
+  // From an array that does not fit to one for which only what HDF5 writes after it has no room.
+  for (std::int64_t elements = 1'000'000; elements > 0; elements = std::min<std::int64_t>(elements, 64'000) - 500) {
+    const Outcome got = outcome([&] {
+      write_checkpoint(path, content.attributes, {{"parameters/w", {elements}, large.data()}});
+    });
+    EXPECT_EQ(scratch.entries(), 1u);
+    if (got.status == 0)
+      break;
+    ++failures;
+    EXPECT_EQ(got.status, exit_failure) << got.text;
+    EXPECT_TRUE(get(path) == before);
+  }
+  EXPECT_GT(failures, 3);
+  verify_checkpoint(path); // the one that fitted
+  umount2(scratch.str().c_str(), MNT_DETACH);
 }
 
 TEST(CheckpointFolder, NamesAndOrder) {

@@ -25,24 +25,34 @@ inline std::vector<PatternCase> pattern_cases() {
   return {
       {"dense", [](int n) { return std::vector{dense(n)}; }},
       {"local", [](int n) { return std::vector{local(n, 20)}; }},
-      {"residues", [](int n) { return std::vector{strided_residues(n, 7), strided_residues(n, 24)}; }},
-      {"strided", [](int n) { return std::vector{strided_merged(n, 12), strided_merged(n, 40)}; }},
+      {"residues",
+       [](int n) {
+         return std::vector{strided_residues(n, 7), strided_residues(n, 24)};
+       }},
+      {"strided",
+       [](int n) {
+         return std::vector{strided_merged(n, 12), strided_merged(n, 40)};
+       }},
       {"block", [](int n) { return std::vector{fixed_block(n, 33)}; }},
       {"summary", [=](int n) { return summaries(n, 16, 8, fixed_summary); }},
       {"fixed", [=](int n) { return summaries(n, 24, 8, fixed_merged); }},
-      {"mixed", [](int n) { return std::vector{strided_merged(n, 10), local(n, 3), fixed_summary(n, 50, 5, 1)}; }},
+      {"mixed",
+       [](int n) {
+         return std::vector{strided_merged(n, 10), local(n, 3), fixed_summary(n, 50, 5, 1)};
+       }},
   };
 }
 
 /// Inputs of one call with rows of odd strides (so that gaps must survive), in storage type T.
 template <class T>
 class AttentionCase {
-public:
+ public:
   AttentionCase(const std::vector<Pattern>& groups, std::int64_t batch, std::int64_t heads, std::int64_t key_width,
                 std::int64_t value_width, unsigned seed)
       : plan(groups, static_cast<int>(heads)) {
     const std::int64_t n = plan.length();
-    shape = {batch, n, heads, key_width, value_width, heads * (2 * key_width + value_width) + 3, heads * value_width + 5};
+    shape = {
+        batch, n, heads, key_width, value_width, heads * (2 * key_width + value_width) + 3, heads * value_width + 5};
     reference = {batch, n, heads, key_width, value_width, {}};
     for (const Pattern& pattern : groups) {
       reference.keys.emplace_back();

@@ -4,6 +4,7 @@
 #include "kernels/common/types.hpp"
 #include <cmath>
 #include <functional>
+#include <gtest/gtest.h>
 #include <random>
 #include <string>
 #include <vector>
@@ -84,11 +85,13 @@ inline Doubles finite_difference(const std::function<double(const Doubles&)>& f,
   return gradient;
 }
 
+/// Fails on NaN.
+inline ::testing::AssertionResult at_most(double error, double limit) {
+  if (error <= limit)
+    return ::testing::AssertionSuccess();
+  return ::testing::AssertionFailure() << "the error is " << error << ", allowed are " << limit << "; ";
+}
+
 } // namespace weft::testing
 
-/// Fails on NaN.
-#define EXPECT_AT_MOST(error, limit)                                                                                   \
-  do {                                                                                                                 \
-    const double error_value = (error), limit_value = (limit);                                                         \
-    EXPECT_TRUE(error_value <= limit_value) << #error << " is " << error_value << ", allowed " << limit_value;         \
-  } while (0)
+#define EXPECT_AT_MOST(error, limit) EXPECT_TRUE(weft::testing::at_most(error, limit)) << #error << " "

@@ -1,8 +1,8 @@
 // The key sets of every pattern, position by position, against the formulas and against the published block forms.
 #include "kernels/attention/pattern.hpp"
 #include <chrono>
-#include <gtest/gtest.h>
 #include <functional>
+#include <gtest/gtest.h>
 #include <set>
 #include <stdexcept>
 #include <string>
@@ -77,29 +77,32 @@ const int strides[] = {1, 2, 7, 12, 31, 32, 33, 96, 128, 300, 1000};
 
 TEST(Pattern, DenseSeesEveryEarlierPosition) {
   for (const int n : lengths)
-    expect_pattern(dense(n), [](int i, int j) { return j <= i; }, "dense " + std::to_string(n));
+    expect_pattern(
+        dense(n), [](int i, int j) { return j <= i; }, "dense " + std::to_string(n));
 }
 
 TEST(Pattern, LocalSeesExactlyTheLastKeys) {
   for (const int n : lengths)
     for (const int l : strides)
-      expect_pattern(local(n, l), [l](int i, int j) { return j <= i && j > i - l; },
-                     "local " + std::to_string(n) + " " + std::to_string(l));
+      expect_pattern(
+          local(n, l), [l](int i, int j) { return j <= i && j > i - l; },
+          "local " + std::to_string(n) + " " + std::to_string(l));
 }
 
 TEST(Pattern, StridedResiduesSeeTheirClass) {
   for (const int n : lengths)
     for (const int l : strides)
-      expect_pattern(strided_residues(n, l), [l](int i, int j) { return j <= i && (i - j) % l == 0; },
-                     "residues " + std::to_string(n) + " " + std::to_string(l));
+      expect_pattern(
+          strided_residues(n, l), [l](int i, int j) { return j <= i && (i - j) % l == 0; },
+          "residues " + std::to_string(n) + " " + std::to_string(l));
 }
 
 TEST(Pattern, StridedMergedIsTheUnion) {
   for (const int n : lengths)
     for (const int l : strides)
-      expect_pattern(strided_merged(n, l),
-                     [l](int i, int j) { return j <= i && (j > i - l || (i - j) % l == 0); },
-                     "merged " + std::to_string(n) + " " + std::to_string(l));
+      expect_pattern(
+          strided_merged(n, l), [l](int i, int j) { return j <= i && (j > i - l || (i - j) % l == 0); },
+          "merged " + std::to_string(n) + " " + std::to_string(l));
 }
 
 TEST(Pattern, FixedSetsAndTheirUnion) {
@@ -113,8 +116,9 @@ TEST(Pattern, FixedSetsAndTheirUnion) {
           const std::string name = std::to_string(n) + " l=" + std::to_string(l) + " c=" + std::to_string(c) +
                                    " group=" + std::to_string(group);
           expect_pattern(fixed_summary(n, l, c, group), summary, "summary " + name);
-          expect_pattern(fixed_merged(n, l, c, group),
-                         [&](int i, int j) { return block(i, j) || summary(i, j); }, "fixed " + name);
+          expect_pattern(
+              fixed_merged(n, l, c, group), [&](int i, int j) { return block(i, j) || summary(i, j); },
+              "fixed " + name);
         }
     }
 }
@@ -123,23 +127,25 @@ TEST(Pattern, FixedSetsAndTheirUnion) {
 
 TEST(Pattern, LocalEqualsItsBlockForm) {
   const int n = 256, l = 32, b = 8;
-  expect_pattern(local(n, l),
-                 [=](int i, int j) {
-                   const int q = i / b, k = j / b;
-                   return k >= q - l / b && k <= q && j <= i && j > i - l;
-                 },
-                 "local block form");
+  expect_pattern(
+      local(n, l),
+      [=](int i, int j) {
+        const int q = i / b, k = j / b;
+        return k >= q - l / b && k <= q && j <= i && j > i - l;
+      },
+      "local block form");
 }
 
 TEST(Pattern, ResiduesEqualBlockDiagonalAttentionAfterTheTranspose) {
   const int n = 384, l = 12, b = 8, m = n / l / b;
   const auto moved = [=](int i) { return i % l * (n / l) + i / l; };
-  expect_pattern(strided_residues(n, l),
-                 [=](int i, int j) {
-                   const int q = moved(i) / b, k = moved(j) / b;
-                   return k >= q - q % m && k <= q && moved(j) <= moved(i);
-                 },
-                 "strided block form");
+  expect_pattern(
+      strided_residues(n, l),
+      [=](int i, int j) {
+        const int q = moved(i) / b, k = moved(j) / b;
+        return k >= q - q % m && k <= q && moved(j) <= moved(i);
+      },
+      "strided block form");
 }
 
 TEST(Pattern, FixedEqualsItsBlockFormWithFourHeadGroups) {
@@ -154,8 +160,8 @@ TEST(Pattern, FixedEqualsItsBlockFormWithFourHeadGroups) {
       for (int k = 0; k < n / b; ++k)
         blocks += active(q, k);
     EXPECT_EQ(blocks, 736);
-    expect_pattern(fixed_merged(n, l, c, group),
-                   [=](int i, int j) { return active(i / b, j / b) && j <= i; }, "fixed block form");
+    expect_pattern(
+        fixed_merged(n, l, c, group), [=](int i, int j) { return active(i / b, j / b) && j <= i; }, "fixed block form");
   }
 }
 

@@ -48,7 +48,7 @@ std::vector<double> rounded(const std::vector<double>& x) {
 /// An array where the kernels run, with guard elements before and after it that nobody may touch.
 template <class T>
 class Guarded {
-public:
+ public:
   explicit Guarded(std::size_t n) : Guarded(std::vector<T>(n, sentinel())) {}
   explicit Guarded(const std::vector<T>& values)
       : n_(values.size()), memory_(static_cast<std::int64_t>(values.size() + 2 * guard), "test") {
@@ -77,7 +77,7 @@ public:
     return std::memcmp(&x, &expected, sizeof x) == 0;
   }
 
-private:
+ private:
   static constexpr std::size_t guard = 64;
   std::vector<T> all() const {
     fence();

@@ -32,8 +32,7 @@ Pattern fixed_summary(int length, int l, int c, int group) {
   Pattern pattern{length, {}, {}};
   add_pass(pattern);
   const std::vector<int> columns = detail::summary_columns(length, l, c, group);
-  add_part(pattern, {Rule::causal, l}, columns,
-           detail::columns_up_to(length, columns, [](int high) { return high; }));
+  add_part(pattern, {Rule::causal, l}, columns, detail::columns_up_to(length, columns, [](int high) { return high; }));
   return pattern;
 }
 
