@@ -123,7 +123,8 @@ void team_backward_part(const char* label, const BackwardCall<T>& call, int tile
   if (n == 0)
     return;
   Kokkos::parallel_for(
-      label, teams(n, true, detail::team::scratch_floats(0)), KOKKOS_LAMBDA(const Member& member) {
+      label, teams(n, true, detail::team::scratch_floats(detail::team::backward_last)),
+      KOKKOS_LAMBDA(const Member& member) {
         const std::int64_t task = member.league_rank(), b = task / tiles / heads;
         const int t = static_cast<int>(task % tiles), h = static_cast<int>(task / tiles % heads);
         const int group = h % call.groups;
@@ -141,7 +142,8 @@ template <class T>
 void forward_pass(const ForwardCall<T>& call, bool portable) {
   const std::int64_t heads = call.shape.heads, tiles = call.query_tiles, n = call.shape.batch * heads * tiles;
   const bool team = portable || !on_host;
-  const int scratch = team ? detail::team::scratch_floats(static_cast<int>(call.shape.value_width)) : 0;
+  const int scratch =
+      team ? detail::team::scratch_floats(detail::team::forward_last(static_cast<int>(call.shape.value_width))) : 0;
   Kokkos::parallel_for(
       "weft::attention::forward", teams(n, portable, scratch), KOKKOS_LAMBDA(const Member& member) {
         const std::int64_t task = member.league_rank(), b = task / tiles / heads;

@@ -10,6 +10,7 @@ namespace weft::detail::host {
 
 typedef float Lanes __attribute__((vector_size(32)));
 typedef std::int32_t Marks __attribute__((vector_size(32))); ///< per lane all bits or none
+typedef std::uint32_t Bits __attribute__((vector_size(32)));
 constexpr int lanes = 8;
 constexpr int tile = 32;
 static_assert(query_tile == tile && key_tile == tile);
@@ -213,8 +214,8 @@ inline Lanes softmax_exp(Lanes x) {
   p = p * r + 1.0f;
   p = p * r + 1.0f;
   // p lies in [0.7, 1.5) and n >= -126 wherever the result is kept, so only the exponent moves.
-  const Marks power = bits_of(p) + (bits_of(shifted) << 23);
-  return from_bits(power & ~(x < -87.0f));
+  const auto power = reinterpret_cast<Bits>(p) + (reinterpret_cast<Bits>(shifted) << 23);
+  return from_bits(reinterpret_cast<Marks>(power) & ~(x < -87.0f));
 }
 
 /// to[c * ldto + r] = factor from[r * ldfrom + c] for a block of 8 x 8.
