@@ -1,5 +1,5 @@
-// The three functions of the CUDA driver that Kokkos calls, looked up at run time. Linking libcuda itself would keep the
-// program from starting on a machine without a driver, and so from saying what is missing.
+// The three functions of the CUDA driver that Kokkos calls, looked up at run time. Linking libcuda itself would keep
+// the program from starting on a machine without a driver, and so from saying what is missing.
 #include <cuda.h>
 #include <cuda_runtime_api.h>
 

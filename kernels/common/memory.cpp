@@ -14,9 +14,7 @@ using Bytes = Kokkos::View<unsigned char*, Memory, Kokkos::MemoryUnmanaged>;
 using HostBytes = Kokkos::View<const unsigned char*, Kokkos::HostSpace, Kokkos::MemoryUnmanaged>;
 using HostTarget = Kokkos::View<unsigned char*, Kokkos::HostSpace, Kokkos::MemoryUnmanaged>;
 
-Bytes device(const void* p, std::size_t n) {
-  return Bytes(static_cast<unsigned char*>(const_cast<void*>(p)), n);
-}
+Bytes device(const void* p, std::size_t n) { return Bytes(static_cast<unsigned char*>(const_cast<void*>(p)), n); }
 
 void require_device() {
 #ifdef WEFT_CUDA

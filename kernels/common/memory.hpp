@@ -10,7 +10,7 @@ namespace weft {
 /// Starts Kokkos (and the device, in a CUDA build) for the life of the object: one per process, in main.
 /// `device` is the device number for this rank. Throws std::runtime_error with one line if no usable device is there.
 class Runtime {
-public:
+ public:
   explicit Runtime(int device = 0);
   ~Runtime();
   Runtime(const Runtime&) = delete;
@@ -33,18 +33,17 @@ void copy_to_device(void* to, const void* from, std::size_t bytes);
 void copy_to_host(void* to, const void* from, std::size_t bytes);
 void copy_on_device(void* to, const void* from, std::size_t bytes);
 void at_runtime_end(void (*release)()); ///< called before the runtime ends: for memory that is kept between calls
-void fence();                            ///< waits until all work given to the device is done
+void fence();                           ///< waits until all work given to the device is done
 
 /// An array of n elements where the kernels run; owns it.
 template <class T>
 class Buffer {
-public:
+ public:
   Buffer() = default;
   Buffer(std::int64_t n, const char* label)
       : data_(static_cast<T*>(device_allocate(static_cast<std::size_t>(n) * sizeof(T), label))), size_(n) {}
   ~Buffer() { device_free(data_); }
-  Buffer(Buffer&& other) noexcept
-      : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+  Buffer(Buffer&& other) noexcept : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
   Buffer& operator=(Buffer&& other) noexcept {
     std::swap(data_, other.data_);
     std::swap(size_, other.size_);
@@ -55,7 +54,7 @@ public:
   std::int64_t size() const { return size_; }
   std::size_t bytes() const { return static_cast<std::size_t>(size_) * sizeof(T); }
 
-private:
+ private:
   T* data_ = nullptr;
   std::int64_t size_ = 0;
 };

@@ -9,25 +9,26 @@ void embedding_forward(T* out, const EmbeddingShape& shape, const Coordinates& c
   const EmbeddingShape s = shape;
   const Coordinates at = coordinates;
   const EmbeddingTables<const float*> t = tables;
-  for_each("weft::embedding_forward", s.batch * s.length, KOKKOS_LAMBDA(std::int64_t row) {
-    const std::int64_t i = row % s.length;
-    T* to = out + row * s.width;
-    if (i == 0) {
-      for (std::int64_t j = 0; j < s.width; ++j)
-        to[j] = store<T>(t.start[j]);
-      return;
-    }
-    const float* token = t.token + tokens[row - 1] * s.width;
-    const float* position[max_coordinates];
-    for (int c = 0; c < at.count; ++c)
-      position[c] = t.position[c] + at.of(c, i - 1) * s.width;
-    for (std::int64_t j = 0; j < s.width; ++j) {
-      float sum = token[j];
-      for (int c = 0; c < at.count; ++c)
-        sum += position[c][j];
-      to[j] = store<T>(sum);
-    }
-  });
+  for_each(
+      "weft::embedding_forward", s.batch * s.length, KOKKOS_LAMBDA(std::int64_t row) {
+        const std::int64_t i = row % s.length;
+        T* to = out + row * s.width;
+        if (i == 0) {
+          for (std::int64_t j = 0; j < s.width; ++j)
+            to[j] = store<T>(t.start[j]);
+          return;
+        }
+        const float* token = t.token + tokens[row - 1] * s.width;
+        const float* position[max_coordinates];
+        for (int c = 0; c < at.count; ++c)
+          position[c] = t.position[c] + at.of(c, i - 1) * s.width;
+        for (std::int64_t j = 0; j < s.width; ++j) {
+          float sum = token[j];
+          for (int c = 0; c < at.count; ++c)
+            sum += position[c][j];
+          to[j] = store<T>(sum);
+        }
+      });
 }
 
 template <class T>
@@ -40,22 +41,23 @@ void embedding_backward(const EmbeddingTables<float*>& dtables, const EmbeddingS
   constexpr std::int64_t strip = 16;
   const std::int64_t strips = (s.width + strip - 1) / strip;
   const int kinds = 2 + at.count; // token, start, one per position table
-  for_each("weft::embedding_backward", strips * kinds, KOKKOS_LAMBDA(std::int64_t task) {
-    const int kind = static_cast<int>(task / strips);
-    const std::int64_t j0 = task % strips * strip, j1 = j0 + strip < s.width ? j0 + strip : s.width;
-    float* table = kind == 0 ? d.token : kind == 1 ? d.start : d.position[kind - 2];
-    const std::int64_t table_rows = kind == 0 ? s.vocabulary : kind == 1 ? 1 : at.extents[kind - 2];
-    for (std::int64_t r = 0; r < table_rows; ++r)
-      for (std::int64_t j = j0; j < j1; ++j)
-        table[r * s.width + j] = 0;
-    for (std::int64_t b = 0; b < s.batch; ++b)
-      for (std::int64_t i = kind == 1 ? 0 : 1; i < (kind == 1 ? 1 : s.length); ++i) {
-        const std::int64_t row = b * s.length + i;
-        const std::int64_t r = kind == 0 ? tokens[row - 1] : kind == 1 ? 0 : at.of(kind - 2, i - 1);
-        for (std::int64_t j = j0; j < j1; ++j)
-          table[r * s.width + j] += load(dout[row * s.width + j]);
-      }
-  });
+  for_each(
+      "weft::embedding_backward", strips * kinds, KOKKOS_LAMBDA(std::int64_t task) {
+        const int kind = static_cast<int>(task / strips);
+        const std::int64_t j0 = task % strips * strip, j1 = j0 + strip < s.width ? j0 + strip : s.width;
+        float* table = kind == 0 ? d.token : kind == 1 ? d.start : d.position[kind - 2];
+        const std::int64_t table_rows = kind == 0 ? s.vocabulary : kind == 1 ? 1 : at.extents[kind - 2];
+        for (std::int64_t r = 0; r < table_rows; ++r)
+          for (std::int64_t j = j0; j < j1; ++j)
+            table[r * s.width + j] = 0;
+        for (std::int64_t b = 0; b < s.batch; ++b)
+          for (std::int64_t i = kind == 1 ? 0 : 1; i < (kind == 1 ? 1 : s.length); ++i) {
+            const std::int64_t row = b * s.length + i;
+            const std::int64_t r = kind == 0 ? tokens[row - 1] : kind == 1 ? 0 : at.of(kind - 2, i - 1);
+            for (std::int64_t j = j0; j < j1; ++j)
+              table[r * s.width + j] += load(dout[row * s.width + j]);
+          }
+      });
 }
 
 template void embedding_forward(float*, const EmbeddingShape&, const Coordinates&, const EmbeddingTables<const float*>&,

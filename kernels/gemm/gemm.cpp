@@ -125,8 +125,7 @@ template <class T>
 std::size_t linear_workspace_bytes(const LinearShape& s) {
   if (std::is_same_v<T, float> || native_bf16())
     return 0;
-  return sizeof(float) *
-         static_cast<std::size_t>(s.rows * s.inputs + s.inputs * s.outputs + s.rows * s.outputs);
+  return sizeof(float) * static_cast<std::size_t>(s.rows * s.inputs + s.inputs * s.outputs + s.rows * s.outputs);
 }
 
 void linear_reserve(std::size_t bytes) {

@@ -1,5 +1,5 @@
-// Device: cuBLASLt. It counts matrices column by column, so a row-major (M, K) is its (K, M): every product below is the
-// transpose of the one in gemm.hpp.
+// Device: cuBLASLt. It counts matrices column by column, so a row-major (M, K) is its (K, M): every product below is
+// the transpose of the one in gemm.hpp.
 #include "kernels/common/kokkos.hpp"
 #include "kernels/common/memory.hpp"
 #include "kernels/gemm/gemm.hpp"
@@ -63,8 +63,8 @@ Prepared prepare(const Product& p) {
   if (p.bias)
     set(CUBLASLT_MATMUL_DESC_EPILOGUE, CUBLASLT_EPILOGUE_BIAS);
   const auto layout = [&](cublasLtMatrixLayout_t& to, cudaDataType_t type, std::int64_t rows, std::int64_t columns) {
-    require(cublasLtMatrixLayoutCreate(&to, type, static_cast<std::uint64_t>(rows),
-                                       static_cast<std::uint64_t>(columns), rows),
+    require(cublasLtMatrixLayoutCreate(&to, type, static_cast<std::uint64_t>(rows), static_cast<std::uint64_t>(columns),
+                                       rows),
             "layout");
   };
   layout(it.a, p.in, p.a_transposed ? p.k : p.m, p.a_transposed ? p.m : p.k);
@@ -94,7 +94,8 @@ void multiply(const Product& p, const void* a, const void* b, const float* bias,
     found = known.emplace(p.key(), prepare(p)).first;
   const Prepared& it = found->second;
   if (p.bias)
-    require(cublasLtMatmulDescSetAttribute(it.operation, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &bias, sizeof bias), "bias");
+    require(cublasLtMatmulDescSetAttribute(it.operation, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &bias, sizeof bias),
+            "bias");
   const float one = 1, zero = 0;
   require(cublasLtMatmul(handle(), it.operation, &one, a, it.a, b, it.b, &zero, c, it.c, c, it.c, &it.algorithm,
                          workspace(), workspace_bytes, Space().cuda_stream()),
@@ -103,8 +104,9 @@ void multiply(const Product& p, const void* a, const void* b, const float* bias,
 
 template <class Out>
 void add_bias(Out* y, const float* b, std::int64_t rows, std::int64_t columns) {
-  for_each("weft::add_bias", rows * columns,
-           KOKKOS_LAMBDA(std::int64_t i) { y[i] = store<Out>(load(y[i]) + b[i % columns]); });
+  for_each(
+      "weft::add_bias", rows * columns,
+      KOKKOS_LAMBDA(std::int64_t i) { y[i] = store<Out>(load(y[i]) + b[i % columns]); });
 }
 
 } // namespace

@@ -13,7 +13,9 @@ double matrix_rate(const LinearShape& s, double seconds) {
   device_zero(w.data(), w.bytes());
   linear_forward(s, y.data(), x.data(), w.data(), nullptr);
   fence();
-  const auto clock = [] { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); };
+  const auto clock = [] {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+  };
   double best = 1e30;
   for (const double end = clock() + seconds; clock() < end;) {
     const double begin = clock();

@@ -7,7 +7,8 @@
 namespace weft {
 
 /// Overwrites losses[M] and hits[M] (1 where the largest logit, the first of equals, is the target's).
-/// dlogits[M,V] is overwritten unless null, and may be the logits' own memory. factor: 1 / (predictions in the global batch).
+/// dlogits[M,V] is overwritten unless null, and may be the logits' own memory. factor: 1 / (predictions in the global
+/// batch).
 template <class T>
 void cross_entropy(float* losses, float* hits, T* dlogits, const float* logits, const std::uint16_t* targets,
                    float factor, std::int64_t rows, std::int64_t vocabulary);

@@ -1,5 +1,6 @@
 // Layer normalisation over the last axis.
-//   out[i,:] = gain * (x[i,:] - mean_i) * rstd_i + bias,  rstd_i = 1/sqrt(variance_i + epsilon), variance over D, biased
+//   out[i,:] = gain * (x[i,:] - mean_i) * rstd_i + bias,  rstd_i = 1/sqrt(variance_i + epsilon), variance over D,
+//   biased
 // Ba, Kiros, Hinton 2016 (arXiv:1607.06450), section 3. Statistics and sums are fp32.
 #pragma once
 #include "kernels/common/types.hpp"

@@ -15,16 +15,17 @@ void adam_step(float* w, float* m, float* v, const float* dw, std::int64_t n, co
   const float coupled = s.decoupled ? 0.0f : static_cast<float>(s.weight_decay);
   const float decay = s.decoupled ? static_cast<float>(s.weight_decay) : 0.0f;
   constexpr std::int64_t chunk = 1024;
-  for_each("weft::adam_step", (n + chunk - 1) / chunk, KOKKOS_LAMBDA(std::int64_t c) {
-    const std::int64_t end = (c + 1) * chunk < n ? (c + 1) * chunk : n;
-    for (std::int64_t i = c * chunk; i < end; ++i) {
-      const float g = factor * dw[i] + coupled * w[i];
-      m[i] = beta1 * m[i] + rest1 * g;
-      v[i] = beta2 * v[i] + rest2 * g * g;
-      const float change = correct1 * m[i] / (Kokkos::sqrt(correct2 * v[i]) + epsilon);
-      w[i] -= rate * (change + decay * w[i]);
-    }
-  });
+  for_each(
+      "weft::adam_step", (n + chunk - 1) / chunk, KOKKOS_LAMBDA(std::int64_t c) {
+        const std::int64_t end = (c + 1) * chunk < n ? (c + 1) * chunk : n;
+        for (std::int64_t i = c * chunk; i < end; ++i) {
+          const float g = factor * dw[i] + coupled * w[i];
+          m[i] = beta1 * m[i] + rest1 * g;
+          v[i] = beta2 * v[i] + rest2 * g * g;
+          const float change = correct1 * m[i] / (Kokkos::sqrt(correct2 * v[i]) + epsilon);
+          w[i] -= rate * (change + decay * w[i]);
+        }
+      });
 }
 
 } // namespace weft

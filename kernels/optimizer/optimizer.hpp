@@ -13,8 +13,8 @@ struct AdamStep {
 };
 
 /// g = gradient_factor * dw (+ weight_decay * w);  m = beta1 m + (1-beta1) g;  v = beta2 v + (1-beta2) g^2;
-/// w -= learning_rate * (m / (1 - beta1^step)) / (sqrt(v / (1 - beta2^step)) + epsilon) (+ learning_rate * weight_decay * w).
-/// Updates w, m, v in place; n elements.
+/// w -= learning_rate * (m / (1 - beta1^step)) / (sqrt(v / (1 - beta2^step)) + epsilon) (+ learning_rate * weight_decay
+/// * w). Updates w, m, v in place; n elements.
 void adam_step(float* w, float* m, float* v, const float* dw, std::int64_t n, const AdamStep& step);
 
 namespace reference {

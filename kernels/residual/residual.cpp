@@ -11,34 +11,39 @@ void with_mask(const char* label, const Dropout& dropout, std::int64_t batch, st
   const std::uint32_t threshold = dropout_threshold(dropout.probability);
   const float factor = 1.0f / (1.0f - dropout.probability);
   const Dropout d = dropout;
-  for_each(label, batch * blocks, KOKKOS_LAMBDA(std::int64_t task) {
-    const std::int64_t b = task / blocks, block = task % blocks;
-    const RandomKey key{d.seed, d.step, d.first_sample + static_cast<std::uint32_t>(b), d.tensor};
-    const Philox4 r = random4(key, static_cast<std::uint32_t>(block));
-    for (int v = 0; v < 4; ++v)
-      if (4 * block + v < n)
-        f(b * n + 4 * block + v, dropout_keeps(r.x[v], threshold) ? factor : 0.0f);
-  });
+  for_each(
+      label, batch * blocks, KOKKOS_LAMBDA(std::int64_t task) {
+        const std::int64_t b = task / blocks, block = task % blocks;
+        const RandomKey key{d.seed, d.step, d.first_sample + static_cast<std::uint32_t>(b), d.tensor};
+        const Philox4 r = random4(key, static_cast<std::uint32_t>(block));
+        for (int v = 0; v < 4; ++v)
+          if (4 * block + v < n)
+            f(b * n + 4 * block + v, dropout_keeps(r.x[v], threshold) ? factor : 0.0f);
+      });
 }
 } // namespace
 
 template <class T>
 void residual_forward(T* out, const T* x, const T* y, const Dropout& dropout, std::int64_t batch, std::int64_t n) {
   if (dropout.probability == 0.0f)
-    for_each("weft::residual_forward", batch * n,
-             KOKKOS_LAMBDA(std::int64_t i) { out[i] = store<T>(load(x[i]) + load(y[i])); });
+    for_each(
+        "weft::residual_forward", batch * n,
+        KOKKOS_LAMBDA(std::int64_t i) { out[i] = store<T>(load(x[i]) + load(y[i])); });
   else
-    with_mask("weft::residual_dropout_forward", dropout, batch, n,
-              KOKKOS_LAMBDA(std::int64_t i, float factor) { out[i] = store<T>(load(x[i]) + factor * load(y[i])); });
+    with_mask(
+        "weft::residual_dropout_forward", dropout, batch, n,
+        KOKKOS_LAMBDA(std::int64_t i, float factor) { out[i] = store<T>(load(x[i]) + factor * load(y[i])); });
 }
 
 template <class T>
 void residual_backward(T* dy, const T* dout, const Dropout& dropout, std::int64_t batch, std::int64_t n) {
   if (dropout.probability == 0.0f)
-    for_each("weft::residual_backward", batch * n, KOKKOS_LAMBDA(std::int64_t i) { dy[i] = dout[i]; });
+    for_each(
+        "weft::residual_backward", batch * n, KOKKOS_LAMBDA(std::int64_t i) { dy[i] = dout[i]; });
   else
-    with_mask("weft::residual_dropout_backward", dropout, batch, n,
-              KOKKOS_LAMBDA(std::int64_t i, float factor) { dy[i] = store<T>(factor * load(dout[i])); });
+    with_mask(
+        "weft::residual_dropout_backward", dropout, batch, n,
+        KOKKOS_LAMBDA(std::int64_t i, float factor) { dy[i] = store<T>(factor * load(dout[i])); });
 }
 
 template void residual_forward(float*, const float*, const float*, const Dropout&, std::int64_t, std::int64_t);

@@ -6,18 +6,21 @@ namespace weft {
 
 template <class To, class From>
 void convert(To* to, const From* from, std::int64_t n) {
-  for_each("weft::convert", n, KOKKOS_LAMBDA(std::int64_t i) { to[i] = store<To>(load(from[i])); });
+  for_each(
+      "weft::convert", n, KOKKOS_LAMBDA(std::int64_t i) { to[i] = store<To>(load(from[i])); });
 }
 
 void add_to(float* a, const float* b, std::int64_t n) { add(a, a, b, n); }
 
 void add(float* out, const float* left, const float* right, std::int64_t n) {
-  for_each("weft::add", n, KOKKOS_LAMBDA(std::int64_t i) { out[i] = left[i] + right[i]; });
+  for_each(
+      "weft::add", n, KOKKOS_LAMBDA(std::int64_t i) { out[i] = left[i] + right[i]; });
 }
 
 void scale(float* a, double factor, std::int64_t n) {
   const float f = static_cast<float>(factor);
-  for_each("weft::scale", n, KOKKOS_LAMBDA(std::int64_t i) { a[i] *= f; });
+  for_each(
+      "weft::scale", n, KOKKOS_LAMBDA(std::int64_t i) { a[i] *= f; });
 }
 
 double sum_of_squares(const float* a, std::int64_t n) {
@@ -31,13 +34,14 @@ double sum_of_squares(const float* a, std::int64_t n) {
     Kokkos::push_finalize_hook([] { delete std::exchange(partial, nullptr); });
   }
   const auto sums = *partial;
-  for_each("weft::sum_of_squares", blocks, KOKKOS_LAMBDA(std::int64_t b) {
-    const std::int64_t end = (b + 1) * block < n ? (b + 1) * block : n;
-    double sum = 0;
-    for (std::int64_t i = b * block; i < end; ++i)
-      sum += static_cast<double>(a[i]) * a[i];
-    sums(b) = sum;
-  });
+  for_each(
+      "weft::sum_of_squares", blocks, KOKKOS_LAMBDA(std::int64_t b) {
+        const std::int64_t end = (b + 1) * block < n ? (b + 1) * block : n;
+        double sum = 0;
+        for (std::int64_t i = b * block; i < end; ++i)
+          sum += static_cast<double>(a[i]) * a[i];
+        sums(b) = sum;
+      });
   std::vector<double> host(static_cast<std::size_t>(blocks));
   Kokkos::deep_copy(Kokkos::View<double*, Kokkos::HostSpace, Kokkos::MemoryUnmanaged>(host.data(), blocks),
                     Kokkos::subview(sums, Kokkos::pair<std::int64_t, std::int64_t>(0, blocks)));
@@ -65,23 +69,25 @@ template <class T>
 void column_sum(float* out, const T* a, std::int64_t rows, std::int64_t columns, float* partial) {
   constexpr std::int64_t height = column_sum_block, width = 64;
   const std::int64_t blocks = (rows + height - 1) / height, strips = (columns + width - 1) / width;
-  for_each("weft::column_sum", blocks * strips, KOKKOS_LAMBDA(std::int64_t task) {
-    const std::int64_t b = task / strips, j0 = task % strips * width;
-    const std::int64_t end = (b + 1) * height < rows ? (b + 1) * height : rows;
-    const std::int64_t w = j0 + width < columns ? width : columns - j0;
-    float* to = partial + b * columns + j0;
-    for (std::int64_t j = 0; j < w; ++j)
-      to[j] = 0;
-    for (std::int64_t i = b * height; i < end; ++i)
-      for (std::int64_t j = 0; j < w; ++j)
-        to[j] += load(a[i * columns + j0 + j]);
-  });
-  for_each("weft::column_sum_blocks", columns, KOKKOS_LAMBDA(std::int64_t j) {
-    float sum = 0;
-    for (std::int64_t b = 0; b < blocks; ++b)
-      sum += partial[b * columns + j];
-    out[j] = sum;
-  });
+  for_each(
+      "weft::column_sum", blocks * strips, KOKKOS_LAMBDA(std::int64_t task) {
+        const std::int64_t b = task / strips, j0 = task % strips * width;
+        const std::int64_t end = (b + 1) * height < rows ? (b + 1) * height : rows;
+        const std::int64_t w = j0 + width < columns ? width : columns - j0;
+        float* to = partial + b * columns + j0;
+        for (std::int64_t j = 0; j < w; ++j)
+          to[j] = 0;
+        for (std::int64_t i = b * height; i < end; ++i)
+          for (std::int64_t j = 0; j < w; ++j)
+            to[j] += load(a[i * columns + j0 + j]);
+      });
+  for_each(
+      "weft::column_sum_blocks", columns, KOKKOS_LAMBDA(std::int64_t j) {
+        float sum = 0;
+        for (std::int64_t b = 0; b < blocks; ++b)
+          sum += partial[b * columns + j];
+        out[j] = sum;
+      });
 }
 
 template void convert(float*, const bf16*, std::int64_t);

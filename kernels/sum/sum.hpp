@@ -25,8 +25,8 @@ double sum_of_squares(const float* a, std::int64_t n);
 template <class T>
 std::int64_t first_nonfinite(const T* a, std::int64_t n);
 
-/// out[j] = sum over rows i of a[i, j], a of shape (rows, columns), overwritten: blocks of 64 rows, block sums in order.
-/// partial: workspace of column_sum_workspace(rows, columns) floats.
+/// out[j] = sum over rows i of a[i, j], a of shape (rows, columns), overwritten: blocks of 64 rows, block sums in
+/// order. partial: workspace of column_sum_workspace(rows, columns) floats.
 template <class T>
 void column_sum(float* out, const T* a, std::int64_t rows, std::int64_t columns, float* partial);
 

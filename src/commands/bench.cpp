@@ -51,9 +51,9 @@ Measured measure(const std::string& name, const Pattern& pattern, std::int64_t N
   Buffer<T> qkv(N * row, "bench qkv"), dqkv(N * row, "bench dqkv"), out(N * out_row, "bench out"),
       dout(N * out_row, "bench dout");
   Buffer<float> lse(heads * N, "bench lse");
-  Buffer<unsigned char> workspace(
-      static_cast<std::int64_t>(std::max(attention_workspace_bytes(plan, shape, false), attention_workspace_bytes(plan, shape, true))),
-      "bench workspace");
+  Buffer<unsigned char> workspace(static_cast<std::int64_t>(std::max(attention_workspace_bytes(plan, shape, false),
+                                                                     attention_workspace_bytes(plan, shape, true))),
+                                  "bench workspace");
   float* scratch = reinterpret_cast<float*>(workspace.data());
   std::vector<T> values(static_cast<std::size_t>(N * row));
   for (std::size_t i = 0; i < values.size(); ++i)
@@ -62,7 +62,11 @@ Measured measure(const std::string& name, const Pattern& pattern, std::int64_t N
   copy_to_device(dout.data(), values.data(), dout.bytes());
   const std::int64_t D = heads * E;
   Measured m{name, sizeof(T) == 4 ? "fp32" : "bf16", N, E, 0, 0, 0, 0, 0, 0};
-  m.forward = median_seconds([&] { attention_forward(plan, shape, out.data(), lse.data(), qkv.data(), qkv.data() + D, qkv.data() + 2 * D, scratch); }, repeats);
+  m.forward = median_seconds(
+      [&] {
+        attention_forward(plan, shape, out.data(), lse.data(), qkv.data(), qkv.data() + D, qkv.data() + 2 * D, scratch);
+      },
+      repeats);
   m.backward = median_seconds(
       [&] {
         attention_backward(plan, shape, dqkv.data(), dqkv.data() + D, dqkv.data() + 2 * D, dout.data(), qkv.data(),
@@ -74,7 +78,8 @@ Measured measure(const std::string& name, const Pattern& pattern, std::int64_t N
   m.forward_share = 2 * product / rate / m.forward;
   m.backward_share = 5 * product / rate / m.backward;
   m.density = static_cast<double>(plan.keys()) / (static_cast<double>(heads * N) * static_cast<double>(N + 1) / 2);
-  m.bytes = qkv.bytes() + dqkv.bytes() + out.bytes() + dout.bytes() + lse.bytes() + workspace.bytes() + plan.host_bytes();
+  m.bytes =
+      qkv.bytes() + dqkv.bytes() + out.bytes() + dout.bytes() + lse.bytes() + workspace.bytes() + plan.host_bytes();
   return m;
 }
 
@@ -88,11 +93,12 @@ template <class T>
 void bench_precision(Console& console, std::vector<Measured>& all, bool quick) {
   const char* precision = sizeof(T) == 4 ? "fp32" : "bf16";
   const double rate = matrix_rate<T>({2048, 512, 2048}, quick ? 0.2 : 0.6);
-  console.line(fmt::format("\n{}: a matrix product of 2048 x 512 x 2048 reaches {}FLOP/s; shares below are of that rate, on "
-                           "the tiles that are run",
-                           precision, human_count(rate)));
-  console.line(fmt::format("{:<24} {:>7} {:>9} {:>11} {:>7} {:>11} {:>7} {:>12} {:>10}", "attention, E = 64, H = 2", "N",
-                           "density", "forward", "share", "backward", "share", "against dense", "memory"));
+  console.line(
+      fmt::format("\n{}: a matrix product of 2048 x 512 x 2048 reaches {}FLOP/s; shares below are of that rate, on "
+                  "the tiles that are run",
+                  precision, human_count(rate)));
+  console.line(fmt::format("{:<24} {:>7} {:>9} {:>11} {:>7} {:>11} {:>7} {:>12} {:>10}", "attention, E = 64, H = 2",
+                           "N", "density", "forward", "share", "backward", "share", "against dense", "memory"));
   const std::int64_t longest = quick ? 2048 : 16384;
   const Kind kinds[] = {{"dense", [](int N) { return dense(N); }, longest},
                         {"local l=128", [](int N) { return local(N, 128); }, longest},
@@ -106,7 +112,8 @@ void bench_precision(Console& console, std::vector<Measured>& all, bool quick) {
       const double seconds = m.forward + m.backward;
       if (kind.name == "dense")
         dense_seconds[N] = seconds;
-      const std::string against = dense_seconds.count(N) ? fmt::format("{:.2f} x faster", dense_seconds[N] / seconds) : "-";
+      const std::string against =
+          dense_seconds.count(N) ? fmt::format("{:.2f} x faster", dense_seconds[N] / seconds) : "-";
       console.line(fmt::format("{:<24} {:>7} {:>8.2f}% {:>11} {:>6.0f}% {:>11} {:>6.0f}% {:>13} {:>10}", kind.name, N,
                                100 * m.density, human_seconds(m.forward), 100 * m.forward_share,
                                human_seconds(m.backward), 100 * m.backward_share, against,
@@ -132,11 +139,12 @@ int bench(bool quick, const std::string& json) {
   if (!json.empty()) {
     std::string text = "[\n";
     for (const Measured& m : all)
-      text += fmt::format("  {{\"operation\": \"attention\", \"pattern\": \"{}\", \"precision\": \"{}\", \"N\": {}, \"E\": {}, "
-                          "\"H\": {}, \"density\": {}, \"forward_s\": {}, \"backward_s\": {}, \"forward_share\": {}, "
-                          "\"backward_share\": {}, \"bytes\": {}}}{}\n",
-                          m.pattern, m.precision, m.length, m.width, heads, m.density, m.forward, m.backward,
-                          m.forward_share, m.backward_share, m.bytes, &m == &all.back() ? "" : ",");
+      text += fmt::format(
+          "  {{\"operation\": \"attention\", \"pattern\": \"{}\", \"precision\": \"{}\", \"N\": {}, \"E\": {}, "
+          "\"H\": {}, \"density\": {}, \"forward_s\": {}, \"backward_s\": {}, \"forward_share\": {}, "
+          "\"backward_share\": {}, \"bytes\": {}}}{}\n",
+          m.pattern, m.precision, m.length, m.width, heads, m.density, m.forward, m.backward, m.forward_share,
+          m.backward_share, m.bytes, &m == &all.back() ? "" : ",");
     replace_file(json, text + "]\n");
   }
   return exit_done;

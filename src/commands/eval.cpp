@@ -42,7 +42,8 @@ std::string find_checkpoint(const Options& options) {
   return newest.path;
 }
 
-/// For a peer program: the logits of the first micro-batch of the split, as datasets "tokens" (B,N) and "logits" (B,N,V).
+/// For a peer program: the logits of the first micro-batch of the split, as datasets "tokens" (B,N) and "logits"
+/// (B,N,V).
 void dump_logits(const std::string& path, Model& model, const Sequences& sequences, const Config& config) {
   const std::int64_t B = config.training.micro_batch, N = config.model.context, V = config.model.vocabulary;
   std::vector<std::uint16_t> tokens(static_cast<std::size_t>(B * N));
@@ -89,9 +90,9 @@ int eval(const Options& options, const Ranks& ranks) {
     dump_logits(options.logits, *model, *sequences, config);
   const Evaluation result = evaluate(*model, *sequences, config.model.context, config.training.micro_batch,
                                      config.evaluation.max_windows, ranks);
-  console.line(fmt::format("{} (step {}), {} split of {}: {:.4f} bits per token, {:.4f} nats, accuracy {:.2f} %, {} tokens",
-                           path, step, options.split, config.data.path, result.bits(), result.loss,
-                           100 * result.accuracy, exact_count(result.tokens)));
+  console.line(fmt::format(
+      "{} (step {}), {} split of {}: {:.4f} bits per token, {:.4f} nats, accuracy {:.2f} %, {} tokens", path, step,
+      options.split, config.data.path, result.bits(), result.loss, 100 * result.accuracy, exact_count(result.tokens)));
   if (!options.json.empty() && ranks.root())
     replace_file(options.json,
                  fmt::format("{{\"checkpoint\": \"{}\", \"step\": {}, \"split\": \"{}\", \"loss\": {}, \"bits\": {}, "
@@ -107,10 +108,12 @@ void add_eval(CLI::App& app, std::function<int()>& action) {
   CLI::App* command = app.add_subcommand("eval", "loss and bits per token of a run or a checkpoint on a split");
   command->add_option("run", options->what, "a run folder or a checkpoint file")->required();
   command->add_option("overrides", options->overrides, "section.key=value, over the stored input");
-  command->add_option("--split", options->split, "train, valid or test")->check(CLI::IsMember({"train", "valid", "test"}));
+  command->add_option("--split", options->split, "train, valid or test")
+      ->check(CLI::IsMember({"train", "valid", "test"}));
   command->add_flag("--best", options->best, "the checkpoint that was best on validation, not the newest");
   command->add_option("--json", options->json, "write the result to this file too");
-  command->add_option("--logits", options->logits, "write tokens and logits of the first micro-batch to this HDF5 file");
+  command->add_option("--logits", options->logits,
+                      "write tokens and logits of the first micro-batch to this HDF5 file");
   command->callback([options, &action] {
     action = [options] { return run_job([&](const Ranks& ranks) { return eval(*options, ranks); }); };
   });

@@ -1,7 +1,7 @@
 #include "commands/pattern.hpp"
-#include "io/console.hpp"
 #include "config/parse.hpp"
 #include "io/atomic_file.hpp"
+#include "io/console.hpp"
 #include "io/png.hpp"
 #include "model/patterns.hpp"
 #include <CLI/CLI.hpp>

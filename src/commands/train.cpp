@@ -163,8 +163,10 @@ void add_train(CLI::App& app, std::function<int()>& action) {
   CLI::App* command = app.add_subcommand("train", "train the model of an input file; continues a stopped run");
   command->add_option("input", options->input, "the input file (TOML)")->required();
   command->add_option("overrides", options->overrides, "section.key=value, after the file; the later one wins");
-  command->add_option("--dump-batches", options->dumps.batches, "write the tokens of every step to this HDF5 file (one rank)");
-  command->add_option("--dump-gradients", options->dumps.gradients, "write the first step's gradients to this HDF5 file");
+  command->add_option("--dump-batches", options->dumps.batches,
+                      "write the tokens of every step to this HDF5 file (one rank)");
+  command->add_option("--dump-gradients", options->dumps.gradients,
+                      "write the first step's gradients to this HDF5 file");
   command->callback([options, &action] {
     action = [options] { return run_job([&](const Ranks& ranks) { return train(*options, ranks); }); };
   });

@@ -10,7 +10,7 @@ namespace weft {
 /// First every piece is planned (`plan` adds it and returns its number), then `allocate` takes the memory once.
 /// A plan that is never allocated tells what a run would need.
 class Arena {
-public:
+ public:
   struct Piece {
     std::string name;
     std::size_t offset = 0, bytes = 0;
@@ -31,7 +31,7 @@ public:
     return reinterpret_cast<T*>(memory_.data() + pieces_[static_cast<std::size_t>(piece)].offset);
   }
 
-private:
+ private:
   std::vector<Piece> pieces_;
   std::size_t bytes_ = 0;
   Buffer<unsigned char> memory_;

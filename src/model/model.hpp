@@ -33,18 +33,18 @@ using GradientsReady = std::function<void(std::int64_t first)>;
 
 /// What a run will cost, known before anything is allocated.
 struct ModelCosts {
-  std::size_t activation_bytes = 0;        ///< the arena
-  std::size_t low_precision_bytes = 0;     ///< copies of the weights in the storage type
-  std::size_t scratch_bytes = 0;           ///< of the matrix products
-  std::size_t pattern_bytes = 0;           ///< tile lists
-  double matrix_flops_per_token = 0;       ///< forward, matrix products of the layers and the output
-  double attention_flops_per_token = 0;    ///< forward, keys that the patterns see
+  std::size_t activation_bytes = 0;              ///< the arena
+  std::size_t low_precision_bytes = 0;           ///< copies of the weights in the storage type
+  std::size_t scratch_bytes = 0;                 ///< of the matrix products
+  std::size_t pattern_bytes = 0;                 ///< tile lists
+  double matrix_flops_per_token = 0;             ///< forward, matrix products of the layers and the output
+  double attention_flops_per_token = 0;          ///< forward, keys that the patterns see
   double executed_attention_flops_per_token = 0; ///< forward, tiles that the engine multiplies
-  double backward_factor = 2;              ///< backward work over forward work, recomputation included
+  double backward_factor = 2;                    ///< backward work over forward work, recomputation included
 };
 
 class Model {
-public:
+ public:
   virtual ~Model() = default;
   const ParameterList& parameters() const { return parameters_; }
   virtual ModelCosts costs() const = 0;
@@ -69,7 +69,7 @@ public:
   /// The first activation of the last pass, in the order of the forward pass, that is NaN or infinite; "" if none is.
   virtual std::string first_nonfinite_activation() = 0;
 
-protected:
+ protected:
   ParameterList parameters_;
 };
 

@@ -13,25 +13,25 @@ struct Parameter {
   std::string name;
   std::vector<std::int64_t> shape; ///< matrices as (inputs, outputs): y = x W + b
   Initialiser initialiser = Initialiser::zero;
-  double std = 0;           ///< of Initialiser::normal
-  std::int64_t offset = 0;  ///< of the first element in the flat buffers, in elements
-  std::int64_t size = 0;    ///< number of elements
+  double std = 0;          ///< of Initialiser::normal
+  std::int64_t offset = 0; ///< of the first element in the flat buffers, in elements
+  std::int64_t size = 0;   ///< number of elements
 
   bool decayed() const { return shape.size() >= 2; } ///< weight decay acts on matrices only
 };
 
 class ParameterList {
-public:
+ public:
   /// Adds a tensor behind the ones before it and returns its index. The order is that of the forward pass, so that the
   /// backward pass finishes the flat gradient from its end towards its start.
   int add(std::string name, std::vector<std::int64_t> shape, Initialiser initialiser, double std = 0);
 
   const std::vector<Parameter>& all() const { return list_; }
   const Parameter& operator[](int index) const { return list_[static_cast<std::size_t>(index)]; }
-  std::int64_t count() const { return count_; } ///< trained numbers
+  std::int64_t count() const { return count_; }   ///< trained numbers
   std::int64_t extent() const { return extent_; } ///< elements of a flat buffer: every tensor starts on a cache line
 
-private:
+ private:
   std::vector<Parameter> list_;
   std::int64_t count_ = 0, extent_ = 0;
 };

@@ -120,8 +120,8 @@ void SparseTransformer<T>::plan_memory() {
   dbranch_ = branch_; // the branch's value is not needed again when its gradient is made
   dattended_ = arena_.plan<T>("scratch.dattended", R * D);
   dwide_ = arena_.plan<T>("scratch.dwide", R * std::max(F, wide));
-  partial_ = arena_.plan<float>(
-      "scratch.partial", std::max(norm_workspace(R, D), column_sum_workspace(R, std::max({F, wide, D}))));
+  partial_ = arena_.plan<float>("scratch.partial",
+                                std::max(norm_workspace(R, D), column_sum_workspace(R, std::max({F, wide, D}))));
   std::size_t workspace = 0;
   for (const AttentionPlan& p : plans_)
     for (bool backward : {false, true})
@@ -211,8 +211,8 @@ std::string SparseTransformer<T>::first_nonfinite_activation() {
       break; // scratch from here on
     const int number = static_cast<int>(&piece - arena_.pieces().data());
     const auto n = static_cast<std::int64_t>(piece.bytes) / piece.element;
-    const std::int64_t bad =
-        piece.element == 4 ? weft::first_nonfinite(arena_.at<float>(number), n) : weft::first_nonfinite(arena_.at<bf16>(number), n);
+    const std::int64_t bad = piece.element == 4 ? weft::first_nonfinite(arena_.at<float>(number), n)
+                                                : weft::first_nonfinite(arena_.at<bf16>(number), n);
     // A row of attention without keys has lse = -infinity by definition.
     if (bad >= 0 && piece.name.find("lse") == std::string::npos)
       return piece.name;

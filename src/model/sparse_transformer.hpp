@@ -16,7 +16,7 @@ constexpr float block_epsilon = 1e-5f, final_epsilon = 1e-6f; ///< of the layer 
 
 template <class T>
 class SparseTransformer final : public Model {
-public:
+ public:
   explicit SparseTransformer(const Config& config);
   ModelCosts costs() const override;
   void allocate() override;
@@ -27,7 +27,7 @@ public:
   void copy_logits(float* logits) override;
   std::string first_nonfinite_activation() override;
 
-private:
+ private:
   /// Indices into the parameter list.
   struct Block {
     int norm1_gain, norm1_bias, qkv_weight, qkv_bias, out_weight, out_bias;
@@ -35,13 +35,13 @@ private:
   };
   /// Numbers of the arena's pieces that a block keeps until its backward pass. R = B*N rows.
   struct Kept {
-    int input;                                    // (R, D)    T: the residual stream entering the block
-    int mean1, rstd1, mean2, rstd2;               // (R)       fp32
-    int qkv;                                      // (R, 2*Dk + D) T: q | k | v
-    int attended;                                 // (R, D)    T: attention's output, heads side by side
-    int lse;                                      // (B, H, N) fp32
-    int middle;                                   // (R, D)    T: the stream between the two sub-blocks
-    int hidden;                                   // (R, F)    T: before the activation
+    int input;                      // (R, D)    T: the residual stream entering the block
+    int mean1, rstd1, mean2, rstd2; // (R)       fp32
+    int qkv;                        // (R, 2*Dk + D) T: q | k | v
+    int attended;                   // (R, D)    T: attention's output, heads side by side
+    int lse;                        // (B, H, N) fp32
+    int middle;                     // (R, D)    T: the stream between the two sub-blocks
+    int hidden;                     // (R, F)    T: before the activation
   };
 
   void declare_parameters();

@@ -26,8 +26,8 @@ void SparseTransformer<T>::feedforward_backward(std::int64_t layer, const MicroB
   linear_backward_weight(linear(D, F), gradient(p.in_weight), normed, dhidden);
   column_sum(gradient(p.in_bias), dhidden, R, F, number(partial_));
   linear_backward_input(linear(D, F), dbranch, dhidden, weight(p.in_weight));
-  norm_backward(dstream, gradient(p.norm2_gain), gradient(p.norm2_bias), dbranch, activation(k.middle),
-                number(k.mean2), number(k.rstd2), master(p.norm2_gain), R, D, number(partial_));
+  norm_backward(dstream, gradient(p.norm2_gain), gradient(p.norm2_bias), dbranch, activation(k.middle), number(k.mean2),
+                number(k.rstd2), master(p.norm2_gain), R, D, number(partial_));
 }
 
 template <class T>

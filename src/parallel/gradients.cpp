@@ -45,7 +45,7 @@ struct GradientSum::Parts {
   struct Flight {
     std::vector<MPI_Request> exchange; ///< pieces coming in and going out
     MPI_Request back = MPI_REQUEST_NULL;
-    std::vector<int> counts, starts; ///< of the pieces on their way back: must outlive the request
+    std::vector<int> counts, starts;          ///< of the pieces on their way back: must outlive the request
     std::vector<std::vector<float>> incoming; ///< per other rank's node, in tree order
   };
   std::vector<Flight> flights; ///< one per bucket; their memory is kept from step to step
@@ -58,7 +58,8 @@ struct GradientSum::Parts {
   /// The tree nodes of all ranks are merged in slot order; the result lies at places.front().
   void merge_local(std::int64_t first, std::int64_t last, const TreeStack& before, TreeNode node) {
     TreeStack trial = before; // the same merges for every range of the last slot
-    trial.push(node, current_place, [&](int into, int from) { add_to(at(into) + first, at(from) + first, last - first); });
+    trial.push(node, current_place,
+               [&](int into, int from) { add_to(at(into) + first, at(from) + first, last - first); });
   }
 
   void start(std::size_t b);
@@ -168,12 +169,13 @@ void GradientSum::Parts::start(std::size_t b) {
   for (int r = 0; r < ranks.size(); ++r)
     for (std::size_t n = 0; r != ranks.rank() && n < nodes_of_rank[static_cast<std::size_t>(r)].size(); ++n) {
       flight.exchange.emplace_back();
-      MPI_Irecv(flight.incoming[number++].data(), static_cast<int>(mine_last - mine_first), MPI_FLOAT, r,
-                tag, MPI_COMM_WORLD, &flight.exchange.back());
+      MPI_Irecv(flight.incoming[number++].data(), static_cast<int>(mine_last - mine_first), MPI_FLOAT, r, tag,
+                MPI_COMM_WORLD, &flight.exchange.back());
     }
   for (int r = 0; r < ranks.size(); ++r) {
     const auto [first, last] = buckets[b].piece(r, ranks.size());
-    for (std::size_t n = 0; r != ranks.rank() && n < nodes_of_rank[static_cast<std::size_t>(ranks.rank())].size(); ++n) {
+    for (std::size_t n = 0; r != ranks.rank() && n < nodes_of_rank[static_cast<std::size_t>(ranks.rank())].size();
+         ++n) {
       flight.exchange.emplace_back();
       MPI_Isend(at(place_after(stack, {0, slot}, current_place, n)) + first, static_cast<int>(last - first), MPI_FLOAT,
                 r, tag, MPI_COMM_WORLD, &flight.exchange.back());

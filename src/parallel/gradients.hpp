@@ -13,8 +13,9 @@
 namespace weft {
 
 class GradientSum {
-public:
-  /// extent: elements of the flat gradient. slots: micro-batches of a step over all ranks. bucket_bytes: size of a bucket.
+ public:
+  /// extent: elements of the flat gradient. slots: micro-batches of a step over all ranks. bucket_bytes: size of a
+  /// bucket.
   GradientSum(const Ranks& ranks, std::int64_t extent, std::int64_t slots, std::size_t bucket_bytes);
   ~GradientSum();
 
@@ -34,7 +35,7 @@ public:
   /// Seconds that finish() waited in total: communication that the backward pass did not hide.
   double waited_seconds() const;
 
-private:
+ private:
   struct Parts;
   std::unique_ptr<Parts> parts_;
   Share share_;

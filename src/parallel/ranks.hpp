@@ -7,7 +7,7 @@
 namespace weft {
 
 class Ranks {
-public:
+ public:
   /// Starts MPI (a program started without mpirun or srun is one rank). Errors inside MPI end the job.
   Ranks(int* argc, char*** argv);
   ~Ranks();
@@ -36,7 +36,7 @@ public:
   static std::string host();
   static std::string library_version();
 
-private:
+ private:
   int rank_ = 0, size_ = 1, node_rank_ = 0;
   bool started_ = false;
 };

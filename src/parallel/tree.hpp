@@ -21,7 +21,7 @@ using TreeMerge = std::function<void(int into, int from)>;
 
 /// A stack of nodes that grows slot by slot from the left and merges siblings as soon as both are there.
 class TreeStack {
-public:
+ public:
   explicit TreeStack(std::int64_t total) : total_(total) {}
 
   /// Puts a node on top, kept at `place` (any number the caller likes), and merges what can be merged, calling `merge`
@@ -31,7 +31,7 @@ public:
   const std::vector<TreeNode>& nodes() const { return nodes_; }
   const std::vector<int>& places() const { return places_; }
 
-private:
+ private:
   std::int64_t total_;
   std::vector<TreeNode> nodes_;
   std::vector<int> places_;

@@ -31,7 +31,8 @@ MemoryPlan plan_memory(const Config& config, const Model& model, int ranks) {
   MemoryPlan plan{};
   plan.weights = flat + costs.low_precision_bytes;
   plan.moments = 2 * flat;
-  plan.gradients = GradientSum::bytes(ranks, model.parameters().extent(), config.training.batch / config.training.micro_batch);
+  plan.gradients =
+      GradientSum::bytes(ranks, model.parameters().extent(), config.training.batch / config.training.micro_batch);
   plan.activations = costs.activation_bytes;
   plan.scratch = costs.scratch_bytes;
   plan.patterns = costs.pattern_bytes;
@@ -41,8 +42,8 @@ MemoryPlan plan_memory(const Config& config, const Model& model, int ranks) {
 
 double measure_matrix_rate(const Config& config) {
   const std::int64_t width = config.model.width;
-  const LinearShape shape{std::clamp<std::int64_t>(config.training.micro_batch * config.model.context, 256, 2048), width,
-                          4 * width};
+  const LinearShape shape{std::clamp<std::int64_t>(config.training.micro_batch * config.model.context, 256, 2048),
+                          width, 4 * width};
   return config.run.precision == "bf16" ? matrix_rate<bf16>(shape, 0.2) : matrix_rate<float>(shape, 0.2);
 }
 
@@ -55,8 +56,8 @@ void print_resources(Console& console, const Config& config, const Model& model,
   // Attention runs the whole tiles that hold its keys, at about half the rate of a matrix product.
   const double executed =
       c.matrix_flops_per_token * (1 + c.backward_factor) + 2 * 3.5 * c.executed_attention_flops_per_token;
-  const double per_rank = static_cast<double>((config.training.batch / config.training.micro_batch + ranks - 1) / ranks *
-                                              config.training.micro_batch);
+  const double per_rank = static_cast<double>((config.training.batch / config.training.micro_batch + ranks - 1) /
+                                              ranks * config.training.micro_batch);
   Table table("what this run takes");
   table.heading("model");
   table.row("parameters", exact_count(model.parameters().count()));

@@ -20,7 +20,8 @@ StartingPoint find_start(const Config& config) {
     std::error_code failed;
     fs::rename(folder.path, aside, failed);
     if (failed)
-      throw Error(exit_failure, "run.fresh: " + folder.path + " could not be moved to " + aside + ": " + failed.message());
+      throw Error(exit_failure,
+                  "run.fresh: " + folder.path + " could not be moved to " + aside + ": " + failed.message());
     start.notes.push_back("run.fresh: the old run was moved to " + aside);
     return start;
   }
@@ -29,8 +30,9 @@ StartingPoint find_start(const Config& config) {
     std::string text = "no checkpoint in " + folder.checkpoints() + " is good:";
     for (const std::string& note : newest.notes)
       text += "\n  " + note;
-    throw DataError(text + "\nrestore one of them from a copy, or start over with run.fresh=true (this moves the folder "
-                           "aside and deletes nothing)");
+    throw DataError(text +
+                    "\nrestore one of them from a copy, or start over with run.fresh=true (this moves the folder "
+                    "aside and deletes nothing)");
   }
   start.checkpoint = newest.path;
   start.notes = std::move(newest.notes);

@@ -26,8 +26,8 @@ struct StartingPoint {
   std::vector<std::string> notes; ///< what a person should know
 };
 
-/// Finds the newest good checkpoint. With run.fresh an existing folder is moved aside (never deleted) and the start is a
-/// new one. Throws DataError (status 4) where checkpoints exist and none of them is good.
+/// Finds the newest good checkpoint. With run.fresh an existing folder is moved aside (never deleted) and the start is
+/// a new one. Throws DataError (status 4) where checkpoints exist and none of them is good.
 StartingPoint find_start(const Config& config);
 
 } // namespace weft

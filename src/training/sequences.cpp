@@ -36,8 +36,8 @@ Sequences::Sequences(const std::string& folder, const std::string& split, std::i
   examples_.emplace(folder, split);
   if (examples_->length() != length)
     throw InputError("model.context is " + std::to_string(length) + " and the sequences of " + folder + " have " +
-                     std::to_string(examples_->length()) + " tokens; set model.context = " +
-                     std::to_string(examples_->length()));
+                     std::to_string(examples_->length()) +
+                     " tokens; set model.context = " + std::to_string(examples_->length()));
 }
 
 std::int64_t Sequences::tokens() const { return stream_ ? stream_->size() : examples_->size() * length_; }

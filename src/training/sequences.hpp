@@ -14,7 +14,7 @@ namespace weft {
 std::int64_t shuffled(std::int64_t index, std::int64_t n, std::uint64_t seed, std::uint32_t epoch);
 
 class Sequences {
-public:
+ public:
   /// Opens a split. Throws DataError (damaged or missing), InputError (examples of another length than N).
   Sequences(const std::string& folder, const std::string& split, std::int64_t length);
 
@@ -22,8 +22,8 @@ public:
   int vocabulary() const;
   std::string source_digest() const;
 
-  /// Training sequences of one epoch. A stream of S tokens gives floor(S/N) - 1 of them (one at least): each epoch takes
-  /// an offset below N at random and cuts windows from there, without overlap, so that over epochs every byte is
+  /// Training sequences of one epoch. A stream of S tokens gives floor(S/N) - 1 of them (one at least): each epoch
+  /// takes an offset below N at random and cuts windows from there, without overlap, so that over epochs every byte is
   /// met at every place of the window. Examples give one each.
   std::int64_t per_epoch() const;
   /// Sequence `index` of epoch `epoch` in its random order: N tokens to `to`.
@@ -37,7 +37,7 @@ public:
   };
   Scored window(std::int64_t index, std::uint16_t* to) const;
 
-private:
+ private:
   void read_stream(std::int64_t first, std::int64_t count, std::uint16_t* to) const;
   std::int64_t length_;
   std::optional<TokenStream> stream_;

@@ -29,8 +29,8 @@ struct TrainingState {
 void save_state(const std::string& path, const TrainingState& state, const ParameterList& parameters,
                 const Config& config, int ranks);
 
-/// Fills the state from a checkpoint. Throws DataError where it is damaged, InputError with the list of differences where
-/// it holds another model.
+/// Fills the state from a checkpoint. Throws DataError where it is damaged, InputError with the list of differences
+/// where it holds another model.
 void load_state(const std::string& path, TrainingState& state, const ParameterList& parameters, const Config& config);
 
 /// Only the weights, for evaluation.

@@ -26,8 +26,8 @@ RunLength run_length(const Config& config, const Sequences& train) {
                      config.data.path + " has only " + std::to_string(train.per_epoch()) + " sequences of " +
                      std::to_string(config.model.context) + " tokens; take a smaller training.batch or model.context");
   if (length.steps == 0)
-    length.steps = std::max<std::int64_t>(
-        1, std::llround(config.training.epochs * static_cast<double>(length.steps_per_epoch)));
+    length.steps =
+        std::max<std::int64_t>(1, std::llround(config.training.epochs * static_cast<double>(length.steps_per_epoch)));
   return length;
 }
 
@@ -242,11 +242,11 @@ ExitStatus Trainer::run(const Dumps& dumps) {
     save(false);
   if (!dumps.batches.empty() && ranks_.size() == 1) {
     const std::int64_t per_step = config_.training.batch * config_.model.context;
-    write_checkpoint(dumps.batches, {},
-                     {{"tokens",
-                       {static_cast<std::int64_t>(dumped_batches_.size()) / per_step, config_.training.batch,
-                        config_.model.context},
-                       dumped_batches_.data()}});
+    write_checkpoint(
+        dumps.batches, {},
+        {{"tokens",
+          {static_cast<std::int64_t>(dumped_batches_.size()) / per_step, config_.training.batch, config_.model.context},
+          dumped_batches_.data()}});
   }
   evaluate_test();
   write_metrics();

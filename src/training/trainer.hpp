@@ -32,7 +32,7 @@ struct Dumps {
 };
 
 class Trainer {
-public:
+ public:
   /// Plans memory and opens data. `matrix_rate`: operations per second that this machine's matrix product reaches.
   Trainer(const Config& config, const Ranks& ranks, Console& console, Model& model, double matrix_rate);
   ~Trainer();
@@ -47,7 +47,7 @@ public:
   const TrainingState& state() const { return state_; }
   const Sequences& train_sequences() const { return train_; }
 
-private:
+ private:
   struct StepResult {
     double loss, accuracy, norm;
     bool finite;

@@ -101,8 +101,9 @@ void Trainer::save(bool best) {
   }
   ranks_.broadcast(failure);
   if (!failure.empty())
-    throw Error(exit_failure, "the checkpoint of step " + std::to_string(state_.step) + " could not be written: " +
-                                  failure + "; earlier checkpoints are untouched: make room and start again to continue");
+    throw Error(exit_failure, "the checkpoint of step " + std::to_string(state_.step) +
+                                  " could not be written: " + failure +
+                                  "; earlier checkpoints are untouched: make room and start again to continue");
   if (!best) {
     last_save_ = now();
     saved_step_ = state_.step;

@@ -57,7 +57,8 @@ TYPED_TEST(Operations, LinearFollowsTheReference) {
     reference::linear_forward(s, y.data(), x.data(), w.data(), b.data());
     reference::linear_backward_input(s, dx.data(), dy.data(), w.data());
     reference::linear_backward_weight(s, dw.data(), x.data(), dy.data());
-    const auto device_x = to_device<TypeParam>(x), device_w = to_device<TypeParam>(w), device_dy = to_device<TypeParam>(dy);
+    const auto device_x = to_device<TypeParam>(x), device_w = to_device<TypeParam>(w),
+               device_dy = to_device<TypeParam>(dy);
     const auto device_b = to_device<float>(b);
     auto out = to_device<TypeParam>(Doubles(y.size(), NAN)), out_dx = to_device<TypeParam>(Doubles(x.size(), NAN));
     auto out_dw = to_device<float>(Doubles(w.size(), NAN)), out_float = to_device<float>(Doubles(y.size(), NAN));
@@ -74,7 +75,8 @@ TYPED_TEST(Operations, LinearFollowsTheReference) {
 
 TEST(Reference, LinearGradientsAreThoseOfFiniteDifferences) {
   const LinearShape s{4, 3, 5};
-  const auto x = random_doubles(12, 1), w = random_doubles(15, 2), b = random_doubles(5, 3), weight = random_doubles(20, 4);
+  const auto x = random_doubles(12, 1), w = random_doubles(15, 2), b = random_doubles(5, 3),
+             weight = random_doubles(20, 4);
   const auto value = [&](const Doubles& at_x, const Doubles& at_w) {
     Doubles y(20);
     reference::linear_forward(s, y.data(), at_x.data(), at_w.data(), b.data());
@@ -89,43 +91,53 @@ TEST(Reference, LinearGradientsAreThoseOfFiniteDifferences) {
 
 TEST(Reference, NormGradientsAreThoseOfFiniteDifferences) {
   const std::int64_t rows = 3, width = 7;
-  const auto x = random_doubles(21, 1), gain = random_doubles(7, 2), bias = random_doubles(7, 3), weight = random_doubles(21, 4);
+  const auto x = random_doubles(21, 1), gain = random_doubles(7, 2), bias = random_doubles(7, 3),
+             weight = random_doubles(21, 4);
   Doubles mean(3), rstd(3), out(21);
   const auto value = [&](const Doubles& at_x, const Doubles& at_gain, const Doubles& at_bias) {
     Doubles m(3), r(3), y(21);
-    reference::norm_forward(y.data(), m.data(), r.data(), at_x.data(), at_gain.data(), at_bias.data(), rows, width, 1e-5);
+    reference::norm_forward(y.data(), m.data(), r.data(), at_x.data(), at_gain.data(), at_bias.data(), rows, width,
+                            1e-5);
     return dot(y, weight);
   };
   reference::norm_forward(out.data(), mean.data(), rstd.data(), x.data(), gain.data(), bias.data(), rows, width, 1e-5);
   Doubles dx(21, 0), dgain(7), dbias(7);
   reference::norm_backward(dx.data(), dgain.data(), dbias.data(), weight.data(), x.data(), mean.data(), rstd.data(),
                            gain.data(), rows, width);
-  EXPECT_AT_MOST(relative_error(dx, finite_difference([&](const Doubles& at) { return value(at, gain, bias); }, x)), 1e-7);
-  EXPECT_AT_MOST(relative_error(dgain, finite_difference([&](const Doubles& at) { return value(x, at, bias); }, gain)), 1e-7);
-  EXPECT_AT_MOST(relative_error(dbias, finite_difference([&](const Doubles& at) { return value(x, gain, at); }, bias)), 1e-7);
+  EXPECT_AT_MOST(relative_error(dx, finite_difference([&](const Doubles& at) { return value(at, gain, bias); }, x)),
+                 1e-7);
+  EXPECT_AT_MOST(relative_error(dgain, finite_difference([&](const Doubles& at) { return value(x, at, bias); }, gain)),
+                 1e-7);
+  EXPECT_AT_MOST(relative_error(dbias, finite_difference([&](const Doubles& at) { return value(x, gain, at); }, bias)),
+                 1e-7);
 }
 
 TYPED_TEST(Operations, NormFollowsTheReferenceAndAddsToDx) {
   for (const auto& [rows, width] : {std::pair<std::int64_t, std::int64_t>{1, 1}, {3, 7}, {65, 48}, {200, 129}}) {
-    const auto x = rounded<TypeParam>(random_doubles(rows * width, 1)), dout = rounded<TypeParam>(random_doubles(rows * width, 4)),
+    const auto x = rounded<TypeParam>(random_doubles(rows * width, 1)),
+               dout = rounded<TypeParam>(random_doubles(rows * width, 4)),
                before = rounded<TypeParam>(random_doubles(rows * width, 5));
     const auto gain = rounded<float>(random_doubles(width, 2)), bias = rounded<float>(random_doubles(width, 3));
-    Doubles out(x.size()), mean(static_cast<std::size_t>(rows)), rstd(mean), dx = before, dgain(gain.size()), dbias(gain.size());
-    reference::norm_forward(out.data(), mean.data(), rstd.data(), x.data(), gain.data(), bias.data(), rows, width, 1e-2);
+    Doubles out(x.size()), mean(static_cast<std::size_t>(rows)), rstd(mean), dx = before, dgain(gain.size()),
+                                                                             dbias(gain.size());
+    reference::norm_forward(out.data(), mean.data(), rstd.data(), x.data(), gain.data(), bias.data(), rows, width,
+                            1e-2);
     reference::norm_backward(dx.data(), dgain.data(), dbias.data(), dout.data(), x.data(), mean.data(), rstd.data(),
                              gain.data(), rows, width);
     const auto dev_x = to_device<TypeParam>(x), dev_dout = to_device<TypeParam>(dout);
     const auto dev_gain = to_device<float>(gain), dev_bias = to_device<float>(bias);
     auto dev_out = to_device<TypeParam>(Doubles(x.size(), NAN)), dev_dx = to_device<TypeParam>(before);
     auto dev_mean = to_device<float>(Doubles(mean.size(), NAN)), dev_rstd = to_device<float>(Doubles(mean.size(), NAN)),
-         dev_dgain = to_device<float>(Doubles(gain.size(), NAN)), dev_dbias = to_device<float>(Doubles(gain.size(), NAN));
+         dev_dgain = to_device<float>(Doubles(gain.size(), NAN)),
+         dev_dbias = to_device<float>(Doubles(gain.size(), NAN));
     Buffer<float> partial(norm_workspace(rows, width), "test");
-    norm_forward(dev_out.data(), dev_mean.data(), dev_rstd.data(), dev_x.data(), dev_gain.data(), dev_bias.data(), rows, width, 1e-2f);
+    norm_forward(dev_out.data(), dev_mean.data(), dev_rstd.data(), dev_x.data(), dev_gain.data(), dev_bias.data(), rows,
+                 width, 1e-2f);
     norm_backward(dev_dx.data(), dev_dgain.data(), dev_dbias.data(), dev_dout.data(), dev_x.data(), dev_mean.data(),
                   dev_rstd.data(), dev_gain.data(), rows, width, partial.data());
     EXPECT_AT_MOST(relative_error(to_doubles(dev_out), out), this->limit);
     EXPECT_AT_MOST(relative_error(to_doubles(dev_dx), dx), this->limit);
-    EXPECT_AT_MOST(relative_error(to_doubles(dev_dgain), dgain) , 1e-5);
+    EXPECT_AT_MOST(relative_error(to_doubles(dev_dgain), dgain), 1e-5);
     EXPECT_AT_MOST(relative_error(to_doubles(dev_dbias), dbias), 1e-5);
   }
 }
@@ -136,12 +148,16 @@ TYPED_TEST(Operations, ActivationFollowsTheReferenceWhichFollowsFiniteDifference
   Doubles out(u.size()), du(u.size());
   reference::activation_forward(out.data(), u.data(), n);
   reference::activation_backward(du.data(), dout.data(), u.data(), n);
-  const Doubles few(u.begin(), u.begin() + 20), few_dout(dout.begin(), dout.begin() + 20), few_du(du.begin(), du.begin() + 20);
-  EXPECT_AT_MOST(relative_error(few_du, finite_difference([&](const Doubles& at) {
-                                  Doubles y(20);
-                                  reference::activation_forward(y.data(), at.data(), 20);
-                                  return dot(y, few_dout);
-                                }, few)), 1e-7);
+  const Doubles few(u.begin(), u.begin() + 20), few_dout(dout.begin(), dout.begin() + 20),
+      few_du(du.begin(), du.begin() + 20);
+  EXPECT_AT_MOST(relative_error(few_du, finite_difference(
+                                            [&](const Doubles& at) {
+                                              Doubles y(20);
+                                              reference::activation_forward(y.data(), at.data(), 20);
+                                              return dot(y, few_dout);
+                                            },
+                                            few)),
+                 1e-7);
   const auto dev_u = to_device<TypeParam>(u);
   auto dev_out = to_device<TypeParam>(Doubles(u.size(), NAN)), dev_du = to_device<TypeParam>(dout);
   activation_forward(dev_out.data(), dev_u.data(), n);
@@ -159,17 +175,23 @@ TYPED_TEST(Operations, CrossEntropyFollowsTheReferenceWhichFollowsFiniteDifferen
   Doubles losses(static_cast<std::size_t>(rows)), dz(z.size());
   reference::cross_entropy(losses.data(), dz.data(), z.data(), targets.data(), 0.25, rows, vocabulary);
   const Doubles few(z.begin(), z.begin() + 2 * vocabulary), few_dz(dz.begin(), dz.begin() + 2 * vocabulary);
-  EXPECT_AT_MOST(relative_error(few_dz, finite_difference([&](const Doubles& at) {
-                                  Doubles l(2), d(at.size());
-                                  reference::cross_entropy(l.data(), d.data(), at.data(), targets.data(), 1, 2, vocabulary);
-                                  return 0.25 * (l[0] + l[1]);
-                                }, few)), 1e-7);
+  EXPECT_AT_MOST(relative_error(few_dz, finite_difference(
+                                            [&](const Doubles& at) {
+                                              Doubles l(2), d(at.size());
+                                              reference::cross_entropy(l.data(), d.data(), at.data(), targets.data(), 1,
+                                                                       2, vocabulary);
+                                              return 0.25 * (l[0] + l[1]);
+                                            },
+                                            few)),
+                 1e-7);
   const auto dev_z = to_device<float>(z);
   Buffer<std::uint16_t> dev_targets(rows, "test");
   copy_to_device(dev_targets.data(), targets.data(), dev_targets.bytes());
-  auto dev_losses = to_device<float>(Doubles(losses.size(), NAN)), dev_hits = to_device<float>(Doubles(losses.size(), NAN));
+  auto dev_losses = to_device<float>(Doubles(losses.size(), NAN)),
+       dev_hits = to_device<float>(Doubles(losses.size(), NAN));
   auto dev_dz = to_device<TypeParam>(Doubles(z.size(), NAN));
-  cross_entropy(dev_losses.data(), dev_hits.data(), dev_dz.data(), dev_z.data(), dev_targets.data(), 0.25f, rows, vocabulary);
+  cross_entropy(dev_losses.data(), dev_hits.data(), dev_dz.data(), dev_z.data(), dev_targets.data(), 0.25f, rows,
+                vocabulary);
   EXPECT_AT_MOST(relative_error(to_doubles(dev_losses), losses), 3e-6);
   EXPECT_AT_MOST(relative_error(to_doubles(dev_dz), dz), this->limit);
   const Doubles hits = to_doubles(dev_hits);
@@ -206,11 +228,15 @@ TYPED_TEST(Operations, EmbeddingFollowsTheReferenceWhichFollowsFiniteDifferences
   Doubles out(dout.size()), dtables(tables.size(), NAN);
   reference::embedding_forward(out.data(), s, at, split(tables.data()), tokens.data());
   reference::embedding_backward(split(dtables.data()), s, at, dout.data(), tokens.data());
-  EXPECT_AT_MOST(relative_error(dtables, finite_difference([&](const Doubles& values) {
-                                  Doubles y(dout.size());
-                                  reference::embedding_forward(y.data(), s, at, split(values.data()), tokens.data());
-                                  return dot(y, dout);
-                                }, tables)), 1e-7);
+  EXPECT_AT_MOST(relative_error(dtables, finite_difference(
+                                             [&](const Doubles& values) {
+                                               Doubles y(dout.size());
+                                               reference::embedding_forward(y.data(), s, at, split(values.data()),
+                                                                            tokens.data());
+                                               return dot(y, dout);
+                                             },
+                                             tables)),
+                 1e-7);
   // Slot 0 is the start vector alone; slot i does not see token i.
   for (std::int64_t j = 0; j < s.width; ++j)
     EXPECT_EQ(out[static_cast<std::size_t>(j)], tables[static_cast<std::size_t>(sizes[0] + j)]);

@@ -123,8 +123,8 @@ struct Case {
   std::string pattern;
   std::vector<std::string> combination;
 };
-const Case cases[] = {{"dense", {"merged"}},       {"local", {"merged"}},   {"fixed", {"merged"}},
-                      {"fixed", {"interleaved"}},  {"fixed", {"heads"}},    {"strided", {"merged"}},
+const Case cases[] = {{"dense", {"merged"}},        {"local", {"merged"}},  {"fixed", {"merged"}},
+                      {"fixed", {"interleaved"}},   {"fixed", {"heads"}},   {"strided", {"merged"}},
                       {"strided", {"interleaved"}}, {"strided", {"heads"}}, {"strided", {"strided", "local", "local"}}};
 
 TEST(Model, NeverLeaksTheFuture) {

@@ -1,5 +1,5 @@
-#include "parallel/tree.hpp"
 #include "parallel/ranks.hpp"
+#include "parallel/tree.hpp"
 #include <gtest/gtest.h>
 #include <random>
 
