@@ -113,7 +113,7 @@ Trainer::StepResult Trainer::take_step(const Dumps& dumps) {
     copy_to_host(host.data(), gradient, host.size() * sizeof(float));
     std::vector<ArrayView> arrays;
     for (const Parameter& p : model_.parameters().all())
-      arrays.push_back({"gradients/" + p.name, p.shape, host.data() + p.offset});
+      arrays.push_back({p.name, p.shape, host.data() + p.offset});
     write_checkpoint(dumps.gradients, {{"step", state_.step + 1}}, arrays);
   }
   ++state_.step;

@@ -28,7 +28,7 @@ RunLength run_length(const Config& config, const Sequences& train);
 /// Writing aside what a peer program needs to follow the run (tests/peers).
 struct Dumps {
   std::string batches;   ///< HDF5: "tokens" (steps, batch, N)
-  std::string gradients; ///< HDF5: "gradients/<parameter>" of the first step, before clipping
+  std::string gradients; ///< HDF5: one dataset per parameter, of the first step, before clipping
 };
 
 class Trainer {

@@ -33,7 +33,8 @@ class StopTest(ProgramTest):
             ps = subprocess.run(["pgrep", "-f", f"run.name={name} "], capture_output=True, text=True).stdout.split()
             children = [p for p in ps if os.path.basename(os.readlink(f"/proc/{p}/exe")) == "weft"]
             os.kill(int(children[-1]), how)
-        text = process.stdout.read()
+        with process.stdout:
+            text = process.stdout.read()
         self.assertEqual(process.wait(timeout=120), 75, text)
         self.assertIn("status 75", text)
         return len(steps(self.run_folder(name))["step"])
@@ -58,7 +59,7 @@ class StopTest(ProgramTest):
         self.assert_same_run("whole", "parts", 2 * edge + 1)
 
     def steps_per_epoch(self):
-        text = self.train("count", "training.steps=1").stdout
+        text = self.train("count", "training.steps=1", "schedule.warmup_steps=0").stdout
         return int(text.split(" per epoch")[0].split()[-1])
 
     def test_a_finished_run_is_not_repeated(self):
@@ -70,7 +71,7 @@ class StopTest(ProgramTest):
 
     def test_fresh_moves_the_old_run_aside(self):
         self.train("again")
-        self.train("again", "run.fresh=true", "training.steps=2")
+        self.train("again", "run.fresh=true", "training.steps=2", "schedule.warmup_steps=0")
         kept = [f for f in os.listdir(self.folder + "/runs") if f.startswith("again.before-")]
         self.assertEqual(len(kept), 1)
         self.assertTrue(os.path.exists(f"{self.folder}/runs/{kept[0]}/checkpoints/step-00000012.h5"))
