@@ -120,7 +120,7 @@ if wanted cuda; then
   elif ! scripts/setup.sh --cuda; then
     failed=$((failed + 1)) failures+=("Kokkos for CUDA")
   else
-    check "cuda builds" built cuda
+    check "cuda builds" built cuda --target weft kernels_operations_test kernels_attention_test model_sparse_transformer_test
     if driver; then
       check "gpu_check.sh" scripts/gpu_check.sh
     else

@@ -17,7 +17,7 @@ namespace weft {
 namespace {
 
 struct Options {
-  std::string what, split = "test", json, logits;
+  std::string what, split, json, logits;
   std::vector<std::string> overrides;
   bool best = false;
 };
@@ -60,7 +60,7 @@ void dump_logits(const std::string& path, Model& model, const Sequences& sequenc
 
 int eval(const Options& options, const Ranks& ranks) {
   Console console(ranks.root());
-  std::string path;
+  std::string path, split;
   LoadedConfig loaded;
   std::int64_t step = 0;
   agree(ranks, [&] {
@@ -68,8 +68,9 @@ int eval(const Options& options, const Ranks& ranks) {
     const CheckpointFile file(path);
     step = file.integer("step");
     loaded = load_config_text(file.text("config"), path, options.overrides, DataCheck::skipped);
-    if (!has_split(loaded.config.data.path, options.split))
-      throw DataError("no split \"" + options.split + "\" in " + loaded.config.data.path +
+    split = options.split.empty() ? loaded.config.evaluation.split : options.split;
+    if (!has_split(loaded.config.data.path, split))
+      throw DataError("no split \"" + split + "\" in " + loaded.config.data.path +
                       "; give --split train, valid or test, or another folder with data.path=DIR");
   });
   const Config& config = loaded.config;
@@ -82,22 +83,21 @@ int eval(const Options& options, const Ranks& ranks) {
     model = make_model(config);
     weights = Buffer<float>(model->parameters().extent(), "weights");
     load_weights(path, weights, model->parameters(), config);
-    sequences = std::make_unique<Sequences>(config.data.path, options.split, config.model.context);
+    sequences = std::make_unique<Sequences>(config.data.path, split, config.model.context);
     model->allocate();
     model->use_weights(weights.data());
   });
   if (!options.logits.empty() && ranks.root())
     dump_logits(options.logits, *model, *sequences, config);
-  const Evaluation result = evaluate(*model, *sequences, config.model.context, config.training.micro_batch,
-                                     config.evaluation.max_windows, ranks);
+  const Evaluation result = evaluate(*model, *sequences, config, ranks);
   console.line(fmt::format(
       "{} (step {}), {} split of {}: {:.4f} bits per token, {:.4f} nats, accuracy {:.2f} %, {} tokens", path, step,
-      options.split, config.data.path, result.bits(), result.loss, 100 * result.accuracy, exact_count(result.tokens)));
+      split, config.data.path, result.bits(), result.loss, 100 * result.accuracy, exact_count(result.tokens)));
   if (!options.json.empty() && ranks.root())
     replace_file(options.json,
                  fmt::format("{{\"checkpoint\": \"{}\", \"step\": {}, \"split\": \"{}\", \"loss\": {}, \"bits\": {}, "
                              "\"accuracy\": {}, \"tokens\": {}}}\n",
-                             path, step, options.split, result.loss, result.bits(), result.accuracy, result.tokens));
+                             path, step, split, result.loss, result.bits(), result.accuracy, result.tokens));
   return exit_done;
 }
 
@@ -108,7 +108,7 @@ void add_eval(CLI::App& app, std::function<int()>& action) {
   CLI::App* command = app.add_subcommand("eval", "loss and bits per token of a run or a checkpoint on a split");
   command->add_option("run", options->what, "a run folder or a checkpoint file")->required();
   command->add_option("overrides", options->overrides, "section.key=value, over the stored input");
-  command->add_option("--split", options->split, "train, valid or test")
+  command->add_option("--split", options->split, "train, valid or test; else evaluation.split")
       ->check(CLI::IsMember({"train", "valid", "test"}));
   command->add_flag("--best", options->best, "the checkpoint that was best on validation, not the newest");
   command->add_option("--json", options->json, "write the result to this file too");

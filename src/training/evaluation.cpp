@@ -7,9 +7,12 @@ namespace weft {
 
 double Evaluation::bits() const { return loss / std::numbers::ln2; }
 
-Evaluation evaluate(Model& model, const Sequences& sequences, std::int64_t length, std::int64_t micro_batch,
-                    std::int64_t max_windows, const Ranks& ranks, const std::function<void(double)>& progress) {
-  const std::int64_t windows = max_windows > 0 ? std::min(max_windows, sequences.windows()) : sequences.windows();
+Evaluation evaluate(Model& model, const Sequences& sequences, const Config& config, const Ranks& ranks,
+                    const std::function<void(double)>& progress) {
+  const std::int64_t length = config.model.context, micro_batch = config.training.micro_batch;
+  const std::int64_t context = config.evaluation.minimum_context, most = config.evaluation.max_windows;
+  const std::int64_t windows =
+      most > 0 ? std::min(most, sequences.windows(context)) : sequences.windows(context);
   const std::int64_t groups = (windows + micro_batch - 1) / micro_batch;
   const Share share = share_of(groups, ranks.rank(), ranks.size());
   std::vector<std::uint16_t> tokens(static_cast<std::size_t>(micro_batch * length));
@@ -20,7 +23,7 @@ Evaluation evaluate(Model& model, const Sequences& sequences, std::int64_t lengt
     for (std::int64_t b = 0; b < micro_batch; ++b) {
       const std::int64_t window = group * micro_batch + b;
       if (window < windows)
-        scored.push_back(sequences.window(window, tokens.data() + b * length));
+        scored.push_back(sequences.window(window, tokens.data() + b * length, context));
     }
     MicroBatch batch;
     batch.tokens = tokens.data();

@@ -1,4 +1,5 @@
 #pragma once
+#include "config/config.hpp"
 #include "model/model.hpp"
 #include "parallel/ranks.hpp"
 #include "training/sequences.hpp"
@@ -15,7 +16,7 @@ struct Evaluation {
 /// Mean loss over a split, exactly one score per token (windows: Sequences::window), shared out over the ranks; the
 /// same bits on any number of ranks, since the windows' sums are added in their order. max_windows > 0: only the first
 /// ones. `micro_batch` is the batch the model was made for. `progress` (may be empty) is called with the share done.
-Evaluation evaluate(Model& model, const Sequences& sequences, std::int64_t length, std::int64_t micro_batch,
-                    std::int64_t max_windows, const Ranks& ranks, const std::function<void(double)>& progress = {});
+Evaluation evaluate(Model& model, const Sequences& sequences, const Config& config, const Ranks& ranks,
+                    const std::function<void(double)>& progress = {});
 
 } // namespace weft

@@ -70,26 +70,30 @@ void Sequences::training(std::uint64_t seed, std::int64_t epoch, std::int64_t in
   read_stream(offset + place * length_, length_, to);
 }
 
-std::int64_t Sequences::windows() const {
-  return stream_ ? (stream_->size() + length_ - 1) / length_ : examples_->size();
+std::int64_t Sequences::windows(std::int64_t minimum_context) const {
+  if (examples_)
+    return examples_->size();
+  const std::int64_t size = tokens(), slide = length_ - minimum_context;
+  return size <= length_ ? 1 : 1 + (size - length_ + slide - 1) / slide;
 }
 
-Sequences::Scored Sequences::window(std::int64_t index, std::uint16_t* to) const {
+Sequences::Scored Sequences::window(std::int64_t index, std::uint16_t* to, std::int64_t minimum_context) const {
   if (examples_) {
     examples_->read(index, 1, to, nullptr, nullptr);
     return {0, length_};
   }
-  const std::int64_t size = tokens(), first = index * length_;
-  if (first + length_ <= size) {
-    read_stream(first, length_, to);
-    return {0, length_};
-  }
-  if (size < length_) { // padded; padding is behind everything that counts
+  const std::int64_t size = tokens(), slide = length_ - minimum_context;
+  if (size <= length_) { // padded; padding is behind everything that counts
     read_stream(0, size, to);
     return {0, size};
   }
-  read_stream(size - length_, length_, to);
-  return {length_ - (size - first), length_};
+  if (index == 0) {
+    read_stream(0, length_, to);
+    return {0, length_};
+  }
+  const std::int64_t scored = length_ + (index - 1) * slide, end = std::min(size, scored + slide);
+  read_stream(end - length_, length_, to);
+  return {scored - (end - length_), length_};
 }
 
 } // namespace weft

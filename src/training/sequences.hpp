@@ -29,15 +29,16 @@ class Sequences {
   /// Sequence `index` of epoch `epoch` in its random order: N tokens to `to`.
   void training(std::uint64_t seed, std::int64_t epoch, std::int64_t index, std::uint16_t* to) const;
 
-  /// Evaluation: windows that score each token of the split exactly once. The last window of a stream whose length is
-  /// no multiple of N reaches back to be full and scores only what is left.
-  std::int64_t windows() const;
+  /// Evaluation: windows that score each token of the split exactly once, each (but in the first window) with at least
+  /// `minimum_context` tokens before it: windows of N slide by N - minimum_context and score what is new. The last
+  /// window of a stream reaches back to be full and scores only what is left. Examples are scored whole.
+  std::int64_t windows(std::int64_t minimum_context = 0) const;
   struct Scored {
     std::int64_t first, last; ///< slots of the window that count
   };
-  Scored window(std::int64_t index, std::uint16_t* to) const;
+  Scored window(std::int64_t index, std::uint16_t* to, std::int64_t minimum_context = 0) const;
 
- private:
+private:
   void read_stream(std::int64_t first, std::int64_t count, std::uint16_t* to) const;
   std::int64_t length_;
   std::optional<TokenStream> stream_;

@@ -25,8 +25,7 @@ bool Trainer::evaluation_due() const {
 void Trainer::evaluate_valid() {
   const double begin = now();
   const Sequences valid(config_.data.path, "valid", config_.model.context);
-  const Evaluation result = evaluate(model_, valid, config_.model.context, config_.training.micro_batch,
-                                     config_.evaluation.max_windows, ranks_);
+  const Evaluation result = evaluate(model_, valid, config_, ranks_);
   state_.evaluated_at = state_.step;
   const bool better = result.loss < state_.best_valid_loss;
   state_.evaluations_without_better = better ? 0 : state_.evaluations_without_better + 1;
@@ -67,8 +66,7 @@ void Trainer::evaluate_test() {
   if (!config_.evaluation.test_at_end || !has_split(config_.data.path, "test"))
     return;
   const Sequences test(config_.data.path, "test", config_.model.context);
-  const Evaluation result = evaluate(model_, test, config_.model.context, config_.training.micro_batch,
-                                     config_.evaluation.max_windows, ranks_);
+  const Evaluation result = evaluate(model_, test, config_, ranks_);
   if (!ranks_.root())
     return;
   metrics_.set_final(result.loss, result.accuracy);

@@ -1,0 +1,55 @@
+#include "training/schedule.hpp"
+#include <cmath>
+#include <gtest/gtest.h>
+
+using namespace weft;
+
+namespace {
+
+Config with(const std::string& kind) {
+  Config c;
+  c.optimizer.learning_rate = 2;
+  c.schedule.kind = kind;
+  c.schedule.warmup_steps = 10;
+  return c;
+}
+
+TEST(Schedule, WarmsUpLinearlyWhateverFollows) {
+  for (const char* kind : {"constant", "linear", "cosine", "step"})
+    for (int step : {1, 5, 9})
+      EXPECT_DOUBLE_EQ(learning_rate(with(kind), step, 110), 0.2 * step) << kind;
+}
+
+TEST(Schedule, CosineIsThatOfThePaper) {
+  const Config c = with("cosine");
+  EXPECT_DOUBLE_EQ(learning_rate(c, 10, 110), 2);
+  EXPECT_DOUBLE_EQ(learning_rate(c, 60, 110), 1);
+  EXPECT_NEAR(learning_rate(c, 35, 110), 1 + std::sqrt(0.5), 1e-12);
+  EXPECT_NEAR(learning_rate(c, 110, 110), 0, 1e-12);
+}
+
+TEST(Schedule, LinearConstantAndStep) {
+  Config c = with("linear");
+  c.schedule.final_factor = 0.5;
+  EXPECT_DOUBLE_EQ(learning_rate(c, 60, 110), 1.5);
+  EXPECT_DOUBLE_EQ(learning_rate(c, 110, 110), 1);
+  EXPECT_DOUBLE_EQ(learning_rate(with("constant"), 110, 110), 2);
+  c = with("step");
+  c.schedule.step_milestones = {20, 40};
+  EXPECT_DOUBLE_EQ(learning_rate(c, 19, 110), 2);
+  EXPECT_DOUBLE_EQ(learning_rate(c, 20, 110), 0.2);
+  EXPECT_NEAR(learning_rate(c, 40, 110), 0.02, 1e-15);
+}
+
+TEST(Schedule, OneCycleRisesToItsPeakAndFalls) {
+  Config c = with("one_cycle");
+  c.schedule.warmup_steps = 0;
+  EXPECT_NEAR(learning_rate(c, 30, 100), 2, 1e-12);
+  EXPECT_NEAR(learning_rate(c, 100, 100), 0, 1e-12);
+  for (int step = 1; step < 30; ++step)
+    EXPECT_LT(learning_rate(c, step, 100), learning_rate(c, step + 1, 100));
+  for (int step = 30; step < 100; ++step)
+    EXPECT_GT(learning_rate(c, step, 100), learning_rate(c, step + 1, 100));
+}
+
+} // namespace
