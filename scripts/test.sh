@@ -95,7 +95,7 @@ fi
 
 if wanted asan; then
   title "preset asan: files, input files and kernels under AddressSanitizer and UndefinedBehaviorSanitizer"
-  targets=()
+  targets=(weft)
   for source in tests/{io,config,kernels}/*_test.cpp; do
     [ -f "$source" ] && targets+=("$(basename "$(dirname "$source")")_$(basename "$source" .cpp)")
   done

@@ -13,8 +13,8 @@ class TrainTest(ProgramTest):
     def test_all_mistakes_are_told_at_once_and_nothing_is_written(self):
         with open(self.input, "a") as file:
             file.write("\n[optimiser]\nlearning_rate = 1\n")
-        done = self.train("wrong", "model.widht=3", "model.heads=5", "training.steps=0", status=2)
-        for part in ("optimiser", "did you mean", "model.width", "model.heads", "input.toml:", "command line"):
+        done = self.train("wrong", "model.widht=3", "model.layers=-1", "training.steps=0", status=2)
+        for part in ("optimiser", "did you mean", "model.width", "model.layers", "input.toml:", "command line"):
             self.assertIn(part, done.stderr)
         self.assertFalse(os.path.exists(self.folder + "/runs"))
 
