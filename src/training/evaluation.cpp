@@ -11,8 +11,7 @@ Evaluation evaluate(Model& model, const Sequences& sequences, const Config& conf
                     const std::function<void(double)>& progress) {
   const std::int64_t length = config.model.context, micro_batch = config.training.micro_batch;
   const std::int64_t context = config.evaluation.minimum_context, most = config.evaluation.max_windows;
-  const std::int64_t windows =
-      most > 0 ? std::min(most, sequences.windows(context)) : sequences.windows(context);
+  const std::int64_t windows = most > 0 ? std::min(most, sequences.windows(context)) : sequences.windows(context);
   const std::int64_t groups = (windows + micro_batch - 1) / micro_batch;
   const Share share = share_of(groups, ranks.rank(), ranks.size());
   std::vector<std::uint16_t> tokens(static_cast<std::size_t>(micro_batch * length));

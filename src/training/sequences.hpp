@@ -38,7 +38,7 @@ class Sequences {
   };
   Scored window(std::int64_t index, std::uint16_t* to, std::int64_t minimum_context = 0) const;
 
-private:
+ private:
   void read_stream(std::int64_t first, std::int64_t count, std::uint16_t* to) const;
   std::int64_t length_;
   std::optional<TokenStream> stream_;

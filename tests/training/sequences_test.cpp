@@ -11,16 +11,15 @@ namespace {
 
 /// A stream whose byte i is i mod 251, so that a window tells where it lies.
 std::string stream_of(std::int64_t size) {
-  const std::string folder =
-      std::filesystem::temp_directory_path() / ("weft-sequences-" + std::to_string(getpid()) + "-" + std::to_string(size));
+  const std::string folder = std::filesystem::temp_directory_path() /
+                             ("weft-sequences-" + std::to_string(getpid()) + "-" + std::to_string(size));
   std::filesystem::create_directories(folder);
-  write_stream_split(
-      folder, "train", size,
-      [](std::int64_t first, std::int64_t count, std::uint8_t* to) {
-        for (std::int64_t i = 0; i < count; ++i)
-          to[i] = static_cast<std::uint8_t>((first + i) % 251);
-      },
-      1, {"test", 256, ""});
+  write_stream_split(folder, "train", size,
+                     [](std::int64_t first, std::int64_t count, std::uint8_t* to) {
+                       for (std::int64_t i = 0; i < count; ++i)
+                         to[i] = static_cast<std::uint8_t>((first + i) % 251);
+                     },
+                     1, {"test", 256, ""});
   return folder;
 }
 
