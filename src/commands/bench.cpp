@@ -123,7 +123,7 @@ void bench_precision(Console& console, std::vector<Measured>& all, bool quick) {
     }
     if (points.size() < 2)
       continue;
-    const auto& [x0, y0] = points[points.size() / 2 - (points.size() > 2 ? 1 : 0)];
+    const auto& [x0, y0] = points[(points.size() - 1) / 2];
     const auto& [x1, y1] = points.back();
     console.line(fmt::format("{:<24} time grows as N^{:.2f} over the upper half", kind.name, (y1 - y0) / (x1 - x0)));
   }
