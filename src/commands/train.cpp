@@ -148,7 +148,6 @@ int train(const Options& options, const Ranks& ranks) {
     record.checkpoint = start.checkpoint;
     append_provenance(folder.provenance(), record);
   }
-  catch_stop_signals();
   const ExitStatus status = trainer->run(options.dumps);
   const double peak = ranks.maximum(static_cast<double>(peak_bytes()));
   console.line(fmt::format("peak memory {} per rank, predicted {}", human_bytes(peak),
@@ -168,7 +167,10 @@ void add_train(CLI::App& app, std::function<int()>& action) {
   command->add_option("--dump-gradients", options->dumps.gradients,
                       "write the first step's gradients to this HDF5 file");
   command->callback([options, &action] {
-    action = [options] { return run_job([&](const Ranks& ranks) { return train(*options, ranks); }); };
+    action = [options] {
+      const StopSignals signals; // before MPI starts threads
+      return run_job([&](const Ranks& ranks) { return train(*options, ranks); });
+    };
   });
 }
 

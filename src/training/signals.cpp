@@ -1,22 +1,47 @@
 #include "training/signals.hpp"
-#include <csignal>
+#include <atomic>
+#include <pthread.h>
+#include <utility>
 
 namespace weft {
 
 namespace {
-volatile std::sig_atomic_t caught = 0;
-void remember(int signal) { caught = signal; }
+std::atomic<int> first_signal = 0;
+
+void watch(const std::stop_token& stop, const sigset_t& wanted) {
+  const timespec patience = {0, 50'000'000};
+  bool interrupted = false;
+  while (!stop.stop_requested()) {
+    const int signal = sigtimedwait(&wanted, nullptr, &patience);
+    if (signal < 0) // nothing came
+      continue;
+    if (signal == SIGINT && std::exchange(interrupted, true)) {
+      pthread_sigmask(SIG_UNBLOCK, &wanted, nullptr);
+      raise(SIGINT); // its default action: the end
+    }
+    int none = 0;
+    first_signal.compare_exchange_strong(none, signal);
+  }
+}
 } // namespace
 
-void catch_stop_signals() {
-  struct sigaction action = {};
-  action.sa_handler = remember;
-  action.sa_flags = SA_RESTART;
+StopSignals::StopSignals() {
+  sigset_t wanted;
+  sigemptyset(&wanted);
   for (int signal : {SIGTERM, SIGINT, SIGUSR1, SIGUSR2})
-    sigaction(signal, &action, nullptr);
+    sigaddset(&wanted, signal);
+  first_signal = 0;
+  pthread_sigmask(SIG_BLOCK, &wanted, &before_);
+  watch_ = std::jthread([wanted](const std::stop_token& stop) { watch(stop, wanted); });
 }
 
-int stop_signal() { return caught; }
+StopSignals::~StopSignals() {
+  watch_.request_stop();
+  watch_.join();
+  pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+}
+
+int stop_signal() { return first_signal; }
 
 std::string signal_text(int signal) {
   switch (signal) {
