@@ -149,6 +149,11 @@ int train(const Options& options, const Ranks& ranks) {
     append_provenance(folder.provenance(), record);
   }
   const ExitStatus status = trainer->run(options.dumps);
+  if (ranks.size() > 1) {
+    const GradientSum::Overlap overlap = trainer->overlap();
+    console.line(fmt::format("gradient sums: {:.0f} % of the bytes sent while the backward pass ran, waited {} in all",
+                             100 * overlap.early_share, human_seconds(overlap.waited_seconds)));
+  }
   const double peak = ranks.maximum(static_cast<double>(peak_bytes()));
   console.line(fmt::format("peak memory {} per rank, predicted {}", human_bytes(peak),
                            human_bytes(static_cast<double>(memory.total()))));

@@ -48,8 +48,8 @@ struct GradientSum::Parts {
     std::vector<int> counts, starts;          ///< of the pieces on their way back: must outlive the request
     std::vector<std::vector<float>> incoming; ///< per other rank's node, in tree order
   };
-  std::vector<Flight> flights; ///< one per bucket; their memory is kept from step to step
-  double waited = 0;
+  std::vector<Flight> flights;                 ///< one per bucket; their memory is kept from step to step
+  double waited = 0, sent = 0, sent_early = 0; ///< seconds; elements
 
   Parts(const Ranks& r, std::int64_t e, std::int64_t s) : ranks(r), extent(e), slots(s), stack(s) {}
 
@@ -132,6 +132,9 @@ void GradientSum::ready(std::int64_t first) {
       const Bucket& bucket = p.buckets[p.started];
       p.merge_local(bucket.first, bucket.last, p.stack, {0, p.slot});
       p.start(p.started++);
+      const auto size = static_cast<double>(bucket.last - bucket.first);
+      p.sent += size;
+      p.sent_early += first > 0 ? size : 0;
     }
     p.progress();
   }
@@ -251,6 +254,8 @@ const float* GradientSum::finish() {
   return p.at(p.stack.places().front());
 }
 
-double GradientSum::waited_seconds() const { return parts_->waited; }
+GradientSum::Overlap GradientSum::overlap() const {
+  return {parts_->waited, parts_->sent > 0 ? parts_->sent_early / parts_->sent : 0};
+}
 
 } // namespace weft

@@ -32,8 +32,12 @@ class GradientSum {
   /// Waits for all buckets; after this every rank holds the same sum of all slots. Valid until the next current().
   const float* finish();
 
-  /// Seconds that finish() waited in total: communication that the backward pass did not hide.
-  double waited_seconds() const;
+  /// How well the sum over the ranks hides behind the backward passes, over all steps so far.
+  struct Overlap {
+    double waited_seconds = 0; ///< in finish(): communication that the backward pass did not hide
+    double early_share = 0;    ///< of the bytes: sent while the backward pass still ran
+  };
+  Overlap overlap() const;
 
  private:
   struct Parts;

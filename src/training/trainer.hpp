@@ -45,6 +45,7 @@ class Trainer {
 
   const RunLength& length() const { return length_; }
   const TrainingState& state() const { return state_; }
+  GradientSum::Overlap overlap() const { return gradients_.overlap(); }
   const Sequences& train_sequences() const { return train_; }
 
  private:

@@ -1,5 +1,6 @@
 """The same input gives the same bits on 1, 2, 3 and 4 ranks."""
 import os
+import re
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), ".."))
@@ -15,8 +16,9 @@ class RanksTest(ProgramTest):
 
     def test_many_small_buckets_and_uneven_slots_give_the_same_bits(self):
         self.train("whole", "training.batch=6")
-        self.train("buckets", "training.batch=6", "parallel.bucket_mib=0.01", ranks=4)
+        done = self.train("buckets", "training.batch=6", "parallel.bucket_mib=0.01", ranks=4)
         self.assert_same_run("whole", "buckets", 12)
+        self.assertGreater(int(re.search(r"gradient sums: (\d+) % of the bytes", done.stdout)[1]), 50)
 
     def test_evaluation_has_the_same_bits_on_any_number_of_ranks(self):
         self.train("one")
