@@ -146,17 +146,33 @@ void Console::step(const StepLine& step) {
   if (!speaks_)
     return;
   const std::string text = step_text(step);
-  if (terminal_) {
-    // A line longer than the terminal would wrap, and \r would return to its second half only.
-    const std::size_t room = columns(out_);
-    const std::string shown = room > 0 ? text.substr(0, room - 1) : text;
-    std::fprintf(out_, "\r%s\x1b[K", shown.c_str());
-    refreshed_ = true;
-  } else {
+  if (terminal_)
+    refresh(text);
+  else
     std::fprintf(out_, "%s\n", text.c_str());
-  }
   std::fflush(out_);
   log(text + "\n");
+}
+
+void Console::refresh(const std::string& text) {
+  // A line longer than the terminal would wrap, and \r would return to its second half only.
+  const std::size_t room = columns(out_);
+  const std::string shown = room > 0 ? text.substr(0, room - 1) : text;
+  std::fprintf(out_, "\r%s\x1b[K", shown.c_str());
+  refreshed_ = true;
+}
+
+void Console::progress(const std::string& text) {
+  const auto now = std::chrono::steady_clock::now();
+  const double since = std::chrono::duration<double>(now - last_progress_).count();
+  if (!speaks_ || since < (terminal_ ? 0.2 : 30.0))
+    return;
+  last_progress_ = now;
+  if (terminal_)
+    refresh(text);
+  else
+    std::fprintf(out_, "%s\n", text.c_str());
+  std::fflush(out_);
 }
 
 void Console::log(const std::string& text) {

@@ -1,5 +1,6 @@
 // How rank 0 talks to a person: a table of settings, a step line, plain lines; the same to a terminal, a file, run.log.
 #pragma once
+#include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <limits>
@@ -59,14 +60,18 @@ class Console {
   void line(const std::string& text); ///< one line (or several); ends a refreshed step line first
   void table(const Table& table) { line(table.text()); }
   void step(const StepLine& line); ///< refreshed in place on a terminal, a plain line otherwise and in the log
+  /// How far a long piece of work is: refreshed in place on a terminal, a line at most every 30 seconds otherwise.
+  void progress(const std::string& text);
   bool terminal() const { return terminal_; }
 
  private:
   void log(const std::string& text);
+  void refresh(const std::string& text);
   void end_refreshed();
   std::FILE* out_ = nullptr;
   std::FILE* log_ = nullptr;
   bool speaks_, terminal_ = false, refreshed_ = false;
+  std::chrono::steady_clock::time_point last_progress_ = std::chrono::steady_clock::now();
 };
 
 } // namespace weft

@@ -1,6 +1,10 @@
 #include "commands/eval.hpp"
+#include "commands/evaluation_record.hpp"
 #include "commands/job.hpp"
+#include "commands/provenance.hpp"
+#include "config/keys.hpp"
 #include "config/parse.hpp"
+#include "config/resolved.hpp"
 #include "io/atomic_file.hpp"
 #include "io/checkpoint_file.hpp"
 #include "io/console.hpp"
@@ -9,6 +13,8 @@
 #include "training/run_folder.hpp"
 #include "training/state.hpp"
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <chrono>
 #include <filesystem>
 #include <fmt/core.h>
 
@@ -17,7 +23,7 @@ namespace weft {
 namespace {
 
 struct Options {
-  std::string what, split, json, logits;
+  std::string what, split, json, by_position, logits;
   std::vector<std::string> overrides;
   bool best = false;
 };
@@ -58,16 +64,46 @@ void dump_logits(const std::string& path, Model& model, const Sequences& sequenc
   write_checkpoint(path, {}, {{"tokens", {B, N}, as_float.data()}, {"logits", {B, N, V}, logits.data()}});
 }
 
+/// The stored input under the overrides. Another attention may be asked for than the one trained with; the position
+/// tables stay those of the checkpoint, even where their shape came from the attention's stride.
+LoadedConfig evaluation_config(const std::string& text, const std::string& path, const Options& options,
+                               const Config& trained) {
+  std::vector<std::string> overrides = options.overrides;
+  const bool shape_given = std::any_of(overrides.begin(), overrides.end(), [](const std::string& one) {
+    return one.rfind("model.position_shape", 0) == 0;
+  });
+  if (!shape_given)
+    overrides.push_back(fmt::format("model.position_shape=[{}]", joined(position_tables(trained), ", ")));
+  return load_config_text(text, path, overrides, DataCheck::skipped);
+}
+
+/// The record in the run folder, and the files asked for.
+void leave_records(const Options& options, const EvaluationRecord& record, const Config& trained, const Config& used,
+                   const Evaluation& result) {
+  const std::string json = record_json(record, used, result);
+  if (std::filesystem::is_directory(options.what)) {
+    const std::string folder = RunFolder(options.what).evaluations();
+    std::filesystem::create_directories(folder);
+    replace_file(folder + "/" + record_name(record, trained, used), json);
+  }
+  if (!options.json.empty())
+    replace_file(options.json, json);
+  if (!options.by_position.empty())
+    replace_file(options.by_position, by_position_csv(result));
+}
+
 int eval(const Options& options, const Ranks& ranks) {
   Console console(ranks.root());
   std::string path, split;
   LoadedConfig loaded;
+  Config trained;
   std::int64_t step = 0;
   agree(ranks, [&] {
     path = find_checkpoint(options);
     const CheckpointFile file(path);
     step = file.integer("step");
-    loaded = load_config_text(file.text("config"), path, options.overrides, DataCheck::skipped);
+    trained = from_toml_text(file.text("config"), path);
+    loaded = evaluation_config(file.text("config"), path, options, trained);
     split = options.split.empty() ? loaded.config.evaluation.split : options.split;
     if (!has_split(loaded.config.data.path, split))
       throw DataError("no split \"" + split + "\" in " + loaded.config.data.path +
@@ -89,15 +125,23 @@ int eval(const Options& options, const Ranks& ranks) {
   });
   if (!options.logits.empty() && ranks.root())
     dump_logits(options.logits, *model, *sequences, config);
-  const Evaluation result = evaluate(*model, *sequences, config, ranks);
-  console.line(fmt::format(
-      "{} (step {}), {} split of {}: {:.4f} bits per token, {:.4f} nats, accuracy {:.2f} %, {} tokens", path, step,
-      split, config.data.path, result.bits(), result.loss, 100 * result.accuracy, exact_count(result.tokens)));
-  if (!options.json.empty() && ranks.root())
-    replace_file(options.json,
-                 fmt::format("{{\"checkpoint\": \"{}\", \"step\": {}, \"split\": \"{}\", \"loss\": {}, \"bits\": {}, "
-                             "\"accuracy\": {}, \"tokens\": {}}}\n",
-                             path, step, split, result.loss, result.bits(), result.accuracy, result.tokens));
+  for (const std::string& difference : attention_differences(trained, config))
+    console.line("note: " + difference);
+  const auto begin = std::chrono::steady_clock::now();
+  const Evaluation result = evaluate(*model, *sequences, config, ranks, [&](double done) {
+    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
+    console.progress(
+        fmt::format("evaluating: {:.0f} %, {} left", 100 * done, human_seconds(took.count() * (1 - done) / done)));
+  });
+  if (!options.by_position.empty())
+    console.line(by_position_table(result));
+  const std::int64_t m = config.evaluation.minimum_context;
+  console.line(
+      fmt::format("{} (step {}), {} split of {}{}: {:.4f} bits per token, {:.4f} nats, accuracy {:.2f} %, {} tokens",
+                  path, step, split, config.data.path, m > 0 ? fmt::format(", minimum context {}", m) : "",
+                  result.bits(), result.loss, 100 * result.accuracy, exact_count(result.tokens)));
+  if (ranks.root())
+    leave_records(options, {path, split, utc_now(), step, options.best}, trained, config, result);
   return exit_done;
 }
 
@@ -112,6 +156,8 @@ void add_eval(CLI::App& app, std::function<int()>& action) {
       ->check(CLI::IsMember({"train", "valid", "test"}));
   command->add_flag("--best", options->best, "the checkpoint that was best on validation, not the newest");
   command->add_option("--json", options->json, "write the result to this file too");
+  command->add_option("--by-position", options->by_position,
+                      "write bits by the number of tokens before the scored one to this CSV file, and print a table");
   command->add_option("--logits", options->logits,
                       "write tokens and logits of the first micro-batch to this HDF5 file");
   command->callback([options, &action] {

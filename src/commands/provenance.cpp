@@ -1,6 +1,7 @@
 #include "commands/provenance.hpp"
 #include "config/version.hpp"
 #include "io/atomic_file.hpp"
+#include "io/json.hpp"
 #include <chrono>
 #include <ctime>
 #include <filesystem>
@@ -9,40 +10,6 @@
 
 namespace weft {
 namespace {
-
-std::string json_text(std::string_view text) {
-  std::string out = "\"";
-  for (const char c : text) {
-    if (c == '"' || c == '\\')
-      out += std::string("\\") + c;
-    else if (static_cast<unsigned char>(c) < 0x20)
-      out += fmt::format("\\u{:04x}", static_cast<int>(c));
-    else
-      out += c;
-  }
-  return out + "\"";
-}
-
-std::string list(const std::vector<std::string>& texts) {
-  std::string out = "[";
-  for (const std::string& text : texts)
-    out += (out.size() > 1 ? ", " : "") + json_text(text);
-  return out + "]";
-}
-
-/// An object of name/value pairs, the values being JSON already.
-class Object {
- public:
-  explicit Object(std::string indent) : indent_(std::move(indent)) {}
-  Object& add(std::string_view name, const std::string& json) {
-    body_ += fmt::format("{}\n{}  {}: {}", body_.empty() ? "" : ",", indent_, json_text(name), json);
-    return *this;
-  }
-  std::string json() const { return "{" + body_ + "\n" + indent_ + "}"; }
-
- private:
-  std::string indent_, body_;
-};
 
 // The frame around the records: what append_provenance writes, and by which it knows its own file again.
 constexpr std::string_view head = "{\n  \"format_version\": 1,\n  \"starts\": [\n    ", tail = "\n  ]\n}\n";
@@ -60,17 +27,17 @@ std::string utc_now() {
 
 std::string provenance_json(const Start& s) {
   const Version& v = version();
-  Object libraries("      ");
+  JsonObject libraries("      ");
   for (const auto& [name, number] : v.libraries)
     libraries.add(name, json_text(number));
-  Object out("    ");
-  out.add("started", json_text(s.started)).add("command", list(s.command));
+  JsonObject out("    ");
+  out.add("started", json_text(s.started)).add("command", json_list(s.command));
   out.add("version", json_text(v.version)).add("commit", json_text(v.commit)).add("dirty", v.dirty ? "true" : "false");
   out.add("build_type", json_text(v.build_type))
       .add("compiler", json_text(v.compiler))
       .add("flags", json_text(v.flags));
   out.add("options", json_text(v.options)).add("libraries", libraries.json());
-  out.add("hosts", list(s.hosts)).add("ranks", std::to_string(s.ranks)).add("threads", std::to_string(s.threads));
+  out.add("hosts", json_list(s.hosts)).add("ranks", std::to_string(s.ranks)).add("threads", std::to_string(s.threads));
   out.add("device", json_text(s.device)).add("seed", std::to_string(s.seed));
   out.add("config_sha256", json_text(s.config_sha256));
   out.add("data_path", json_text(s.data_path)).add("data_sha256", json_text(s.data_sha256));

@@ -15,7 +15,8 @@ Evaluation evaluate(Model& model, const Sequences& sequences, const Config& conf
   const std::int64_t groups = (windows + micro_batch - 1) / micro_batch;
   const Share share = share_of(groups, ranks.rank(), ranks.size());
   std::vector<std::uint16_t> tokens(static_cast<std::size_t>(micro_batch * length));
-  std::vector<double> sums; // per window: loss, hits, tokens
+  std::vector<double> sums;                                          // per window: loss, hits, tokens
+  std::vector<double> at_slot(2 * static_cast<std::size_t>(length)); // losses, tokens
   Scores scores;
   for (std::int64_t group = share.first; group < share.last; ++group) {
     std::vector<Sequences::Scored> scored;
@@ -33,6 +34,8 @@ Evaluation evaluate(Model& model, const Sequences& sequences, const Config& conf
         const std::size_t at = b * static_cast<std::size_t>(length) + static_cast<std::size_t>(i);
         loss += static_cast<double>(scores.losses[at]);
         hits += static_cast<double>(scores.hits[at]);
+        at_slot[static_cast<std::size_t>(i)] += std::ldexp(std::rint(std::ldexp(scores.losses[at], 20)), -20);
+        at_slot[static_cast<std::size_t>(length + i)] += 1;
       }
       sums.insert(sums.end(), {loss, hits, static_cast<double>(scored[b].last - scored[b].first)});
     }
@@ -50,6 +53,13 @@ Evaluation evaluate(Model& model, const Sequences& sequences, const Config& conf
   result.tokens = static_cast<std::int64_t>(tokens_scored);
   result.loss /= tokens_scored;
   result.accuracy /= tokens_scored;
+  const std::vector<double> slots = ranks.gather(at_slot);
+  result.loss_at.assign(static_cast<std::size_t>(length), 0.0);
+  result.tokens_at.assign(static_cast<std::size_t>(length), 0.0);
+  for (std::size_t i = 0; i < slots.size(); ++i) {
+    const std::size_t slot = i % at_slot.size(), n = static_cast<std::size_t>(length);
+    (slot < n ? result.loss_at[slot] : result.tokens_at[slot - n]) += slots[i];
+  }
   return result;
 }
 

@@ -10,6 +10,9 @@ struct Evaluation {
   double loss = 0;     ///< mean over the scored tokens, nats
   double accuracy = 0; ///< share of them predicted right
   std::int64_t tokens = 0;
+  /// By slot of the window, that is by the number of tokens before it in the window: sum of losses (nats), each
+  /// rounded to 2^-20 so that the sum is exact in any order, and tokens scored there.
+  std::vector<double> loss_at, tokens_at;
   double bits() const;
 };
 

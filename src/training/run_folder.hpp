@@ -17,6 +17,7 @@ struct RunFolder {
   std::string config() const { return path + "/config.toml"; }
   std::string log() const { return path + "/run.log"; }
   std::string provenance() const { return path + "/provenance.json"; }
+  std::string evaluations() const { return path + "/evaluations"; }
   std::string tensorboard() const { return path + "/tb"; }
 };
 

@@ -1,0 +1,96 @@
+#include "commands/evaluation_record.hpp"
+#include "config/version.hpp"
+#include "io/console.hpp"
+#include "io/json.hpp"
+#include <fmt/format.h>
+#include <numbers>
+
+namespace weft {
+
+namespace {
+std::string combination_text(const Config& config) {
+  const auto& c = config.attention.combination;
+  return fmt::format("{}", fmt::join(c, ", "));
+}
+} // namespace
+
+std::vector<std::string> attention_differences(const Config& trained, const Config& used) {
+  std::vector<std::string> out;
+  const auto compare = [&](const char* key, const auto& a, const auto& b) {
+    if (a != b)
+      out.push_back(fmt::format("{}: trained with {}, used {}", key, a, b));
+  };
+  const auto &a = trained.attention, &b = used.attention;
+  compare("attention.pattern", a.pattern, b.pattern);
+  compare("attention.stride", a.stride, b.stride);
+  compare("attention.summary", a.summary, b.summary);
+  compare("attention.shared_summary", a.shared_summary, b.shared_summary);
+  compare("attention.combination", combination_text(trained), combination_text(used));
+  return out;
+}
+
+std::string record_name(const EvaluationRecord& record, const Config& trained, const Config& used) {
+  std::string name = fmt::format("{}-m{}", record.split, used.evaluation.minimum_context);
+  if (record.best)
+    name += "-best";
+  if (!attention_differences(trained, used).empty())
+    name += fmt::format("-{}-l{}", used.attention.pattern, used.attention.stride);
+  if (used.evaluation.max_windows > 0)
+    name += fmt::format("-first{}", used.evaluation.max_windows);
+  return name + ".json";
+}
+
+std::string record_json(const EvaluationRecord& record, const Config& used, const Evaluation& result) {
+  JsonObject attention("  ");
+  attention.add("pattern", json_text(used.attention.pattern))
+      .add("stride", std::to_string(used.attention.stride))
+      .add("summary", std::to_string(used.attention.summary))
+      .add("shared_summary", used.attention.shared_summary ? "true" : "false")
+      .add("combination", json_text(combination_text(used)));
+  JsonObject out;
+  out.add("format_version", "1")
+      .add("time", json_text(record.time))
+      .add("commit", json_text(version().commit_text()))
+      .add("checkpoint", json_text(record.checkpoint))
+      .add("best", record.best ? "true" : "false")
+      .add("step", std::to_string(record.step))
+      .add("data", json_text(used.data.path))
+      .add("split", json_text(record.split))
+      .add("context", std::to_string(used.model.context))
+      .add("minimum_context", std::to_string(used.evaluation.minimum_context))
+      .add("max_windows", std::to_string(used.evaluation.max_windows))
+      .add("attention", attention.json())
+      .add("loss", json_number(result.loss))
+      .add("bits", json_number(result.bits()))
+      .add("accuracy", json_number(result.accuracy))
+      .add("tokens", std::to_string(result.tokens));
+  return out.json() + "\n";
+}
+
+std::string by_position_csv(const Evaluation& result) {
+  std::string out = "context,bits,count\n";
+  for (std::size_t i = 0; i < result.loss_at.size(); ++i)
+    if (result.tokens_at[i] > 0)
+      out += fmt::format("{},{:.6f},{:.0f}\n", i, result.loss_at[i] / result.tokens_at[i] / std::numbers::ln2,
+                         result.tokens_at[i]);
+  return out;
+}
+
+std::string by_position_table(const Evaluation& result) {
+  Table table("bits by context: tokens of the window before the scored one");
+  for (std::size_t first = 0, last = 1; first < result.loss_at.size(); first = last, last = 2 * last) {
+    double loss = 0, tokens = 0;
+    const std::size_t end = std::min(last, result.loss_at.size());
+    for (std::size_t i = first; i < end; ++i) {
+      loss += result.loss_at[i];
+      tokens += result.tokens_at[i];
+    }
+    if (tokens > 0)
+      table.row(end - first > 1 ? fmt::format("{} .. {}", first, end - 1) : std::to_string(first),
+                fmt::format("{:.4f} bits  over {} tokens", loss / tokens / std::numbers::ln2,
+                            exact_count(static_cast<std::int64_t>(tokens))));
+  }
+  return table.text();
+}
+
+} // namespace weft
