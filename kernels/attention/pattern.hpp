@@ -118,8 +118,9 @@ PatternWork pattern_work(const Pattern& pattern);
 Pattern dense(int length);                   ///< j <= i
 Pattern local(int length, int l);            ///< i - l < j <= i (set 1 of strided)
 Pattern strided_residues(int length, int l); ///< j <= i, (i - j) mod l = 0 (set 2 of strided)
-Pattern strided_merged(int length, int l);   ///< the union of the two
-Pattern fixed_block(int length, int l);      ///< j <= i, same block of l (set 1 of fixed)
+/// The union of the two, with a window of 1 .. l keys; 0 stands for l, as in the paper.
+Pattern strided_merged(int length, int l, int window = 0);
+Pattern fixed_block(int length, int l); ///< j <= i, same block of l (set 1 of fixed)
 /// j <= i, j mod l in [l - (group + 1) c, l - group c - 1] (set 2 of fixed; group 0 is the end of the block). The first
 /// queries see no key: their output is zero, their log-sum-exp -infinity, their gradients zero.
 Pattern fixed_summary(int length, int l, int c, int group);

@@ -23,6 +23,7 @@ std::vector<std::string> attention_differences(const Config& trained, const Conf
   const auto &a = trained.attention, &b = used.attention;
   compare("attention.pattern", a.pattern, b.pattern);
   compare("attention.stride", a.stride, b.stride);
+  compare("attention.window", a.window, b.window);
   compare("attention.summary", a.summary, b.summary);
   compare("attention.shared_summary", a.shared_summary, b.shared_summary);
   compare("attention.combination", combination_text(trained), combination_text(used));
@@ -44,6 +45,7 @@ std::string record_json(const EvaluationRecord& record, const Config& used, cons
   JsonObject attention("  ");
   attention.add("pattern", json_text(used.attention.pattern))
       .add("stride", std::to_string(used.attention.stride))
+      .add("window", std::to_string(used.attention.window))
       .add("summary", std::to_string(used.attention.summary))
       .add("shared_summary", used.attention.shared_summary ? "true" : "false")
       .add("combination", json_text(combination_text(used)));

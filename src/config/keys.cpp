@@ -51,6 +51,8 @@ std::vector<Key> keys_of(Config& c) {
        "which keys a query sees, always causal"},
       {"attention.stride", &c.attention.stride, between(1, most_positions), "tokens",
        "l: window of local, window and stride of strided, block length of fixed"},
+      {"attention.window", &c.attention.window, between(0, most_positions), "tokens",
+       "window of local and strided where it is not l; 0: attention.stride, as in the paper"},
       {"attention.summary", &c.attention.summary, between(1, most_positions), "tokens",
        "c: summary columns per block and head (fixed)"},
       {"attention.shared_summary", &c.attention.shared_summary, any, "",

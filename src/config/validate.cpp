@@ -132,6 +132,12 @@ void check_attention(const Config& c, Checker& rules) {
   rules.check(a.pattern == "dense" || a.stride <= c.model.context,
               {"attention.stride", "model.context", "attention.pattern"},
               fmt::format("got a stride of {}, expected at most model.context = {}", a.stride, c.model.context));
+  rules.check(a.window == 0 || a.pattern == "local" || a.pattern == "strided",
+              {"attention.window", "attention.pattern"},
+              fmt::format("got a window of {} with pattern \"{}\", expected pattern local or strided, or window = 0",
+                          a.window, a.pattern));
+  rules.check(a.pattern != "strided" || a.window <= a.stride, {"attention.window", "attention.stride"},
+              fmt::format("got a window of {}, expected at most attention.stride = {}", a.window, a.stride));
   if (a.pattern != "fixed")
     return;
   const bool fits = a.summary <= a.stride;

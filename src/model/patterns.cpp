@@ -58,15 +58,16 @@ std::int64_t pattern_period(const Config& config) {
 
 Pattern build_pattern(const Config& config, const PatternChoice& choice) {
   const int N = static_cast<int>(config.model.context), l = static_cast<int>(config.attention.stride),
-            c = static_cast<int>(config.attention.summary), group = static_cast<int>(choice.group);
+            c = static_cast<int>(config.attention.summary), group = static_cast<int>(choice.group),
+            window = config.attention.window > 0 ? static_cast<int>(config.attention.window) : l;
   if (choice.set == "dense")
     return dense(N);
   if (choice.set == "local")
-    return local(N, l);
+    return local(N, window);
   if (choice.set == "strided")
     return strided_residues(N, l);
   if (choice.set == "strided merged")
-    return strided_merged(N, l);
+    return strided_merged(N, l, window);
   if (choice.set == "block")
     return fixed_block(N, l);
   if (choice.set == "summary")

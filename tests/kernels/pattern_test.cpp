@@ -105,6 +105,16 @@ TEST(Pattern, StridedMergedIsTheUnion) {
           "merged " + std::to_string(n) + " " + std::to_string(l));
 }
 
+TEST(Pattern, StridedMergedTakesAShorterWindow) {
+  for (const int n : lengths)
+    for (const int l : strides)
+      for (const int w : {1, (l + 1) / 2, l})
+        expect_pattern(
+            strided_merged(n, l, w), [l, w](int i, int j) { return j <= i && (j > i - w || (i - j) % l == 0); },
+            "merged " + std::to_string(n) + " " + std::to_string(l) + " window " + std::to_string(w));
+  EXPECT_THROW(strided_merged(64, 8, 9), std::invalid_argument);
+}
+
 TEST(Pattern, FixedSetsAndTheirUnion) {
   for (const int n : lengths)
     for (const int l : strides) {

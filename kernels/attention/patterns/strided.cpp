@@ -34,8 +34,9 @@ Pattern strided_residues(int length, int l) {
   return pattern;
 }
 
-Pattern strided_merged(int length, int l) {
-  Pattern pattern = local(length, l);
+Pattern strided_merged(int length, int l, int window) {
+  detail::require(window >= 0 && window <= l, "a window of 0 .. l keys");
+  Pattern pattern = local(length, window > 0 ? window : l);
   add_residues(pattern, {Rule::residue_older, l}); // the window already holds the query's own position
   drop_empty_passes(pattern);
   return pattern;
