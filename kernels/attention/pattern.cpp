@@ -50,6 +50,8 @@ bool surely_full(const Rule& rule, const Span& q, const Span& k) {
     return q.block >= 0 && q.block == k.block && k.high <= q.low;
   case Rule::earlier_block:
     return k.high / rule.l < q.low / rule.l;
+  case Rule::same_block:
+    return q.block >= 0 && q.block == k.block;
   }
   return false;
 }

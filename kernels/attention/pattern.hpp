@@ -24,7 +24,8 @@ struct Rule {
     residue,       ///< j <= i and (i - j) mod l = 0
     residue_older, ///< (i - j) mod l = 0 and i - j >= l: residue without the query's own position
     block,         ///< j <= i and j div l = i div l
-    earlier_block  ///< j div l < i div l
+    earlier_block, ///< j div l < i div l
+    same_block     ///< j div l = i div l, later keys too: the one rule that is not causal
   };
   Kind kind = causal;
   int l = 1;
@@ -45,6 +46,8 @@ WEFT_FUNCTION bool allowed(const Rule& rule, int i, int j) {
     return j <= i && j / rule.l == i / rule.l;
   case Rule::earlier_block:
     return j / rule.l < i / rule.l;
+  case Rule::same_block:
+    return j / rule.l == i / rule.l;
   }
   return false;
 }
@@ -112,8 +115,8 @@ struct PatternWork {
 };
 PatternWork pattern_work(const Pattern& pattern);
 
-// The builders, one file each in patterns/. All are causal and take any N >= 1, l >= 1, 1 <= c <= l; otherwise they
-// throw std::invalid_argument. The formulas are in docs/attention.md.
+// The builders, one file each in patterns/. All but block_bidirectional are causal. They take any N >= 1, l >= 1, 1 <=
+// c <= l; otherwise they throw std::invalid_argument. The formulas are in docs/attention.md.
 
 Pattern dense(int length);                   ///< j <= i
 Pattern local(int length, int l);            ///< i - l < j <= i (set 1 of strided)
@@ -125,6 +128,9 @@ Pattern fixed_block(int length, int l); ///< j <= i, same block of l (set 1 of f
 /// queries see no key: their output is zero, their log-sum-exp -infinity, their gradients zero.
 Pattern fixed_summary(int length, int l, int c, int group);
 Pattern fixed_merged(int length, int l, int c, int group); ///< the union of the two
+
+/// j div l = i div l, later keys too: shows a model what it is to predict. For leak audits only.
+Pattern block_bidirectional(int length, int l);
 
 /// The number of summary groups in a block, l div c; head h takes group h mod this, or group 0 where all share.
 constexpr int summary_groups(int l, int c) { return l / c; }

@@ -1,4 +1,5 @@
 #include "commands/check.hpp"
+#include "commands/check_causality.hpp"
 #include "config/parse.hpp"
 #include "config/resolved.hpp"
 #include "io/shards.hpp"
@@ -11,11 +12,23 @@
 namespace weft {
 
 namespace {
-int check(const std::string& input, const std::vector<std::string>& overrides, int ranks, bool resolved) {
-  const LoadedConfig loaded = load_config(input, overrides, DataCheck::skipped);
+struct Options {
+  std::string input;
+  std::vector<std::string> overrides;
+  int ranks = 1;
+  bool resolved = false, causality = false;
+  std::string csv, png; ///< of the causality check
+};
+
+int check(const Options& options) {
+  const std::string& input = options.input;
+  const int ranks = options.ranks;
+  const LoadedConfig loaded = load_config(input, options.overrides, DataCheck::skipped);
   const Config& config = loaded.config;
+  if (options.causality)
+    return check_causality(config, options.csv, options.png);
   Console console;
-  if (resolved) {
+  if (options.resolved) {
     console.line(to_toml(config));
     return exit_done;
   }
@@ -38,21 +51,18 @@ int check(const std::string& input, const std::vector<std::string>& overrides, i
 } // namespace
 
 void add_check(CLI::App& app, std::function<int()>& action) {
-  struct Options {
-    std::string input;
-    std::vector<std::string> overrides;
-    int ranks = 1;
-    bool resolved = false;
-  };
   auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("check", "check an input file: parameters, memory, work, time; no run");
   command->add_option("input", options->input, "the input file (TOML)")->required();
   command->add_option("overrides", options->overrides, "section.key=value, after the file; the later one wins");
   command->add_option("--ranks", options->ranks, "ranks to plan for")->check(CLI::PositiveNumber);
   command->add_flag("--resolved", options->resolved, "print every key with its value and stop");
-  command->callback([options, &action] {
-    action = [options] { return check(options->input, options->overrides, options->ranks, options->resolved); };
-  });
+  CLI::Option* causality = command->add_flag(
+      "--causality", options->causality,
+      "instead: change every byte of a window and tell which slots see it; status 1 if a slot sees what it predicts");
+  command->add_option("--csv", options->csv, "with --causality: a line per target")->needs(causality);
+  command->add_option("--png", options->png, "with --causality: draw which slot sees which byte")->needs(causality);
+  command->callback([options, &action] { action = [options] { return check(*options); }; });
 }
 
 } // namespace weft

@@ -37,6 +37,7 @@ struct Config {
     std::string pattern = "fixed"; // dense | local | strided | fixed
     std::int64_t stride = 128;     // l
     std::int64_t window = 0;       // of local and strided; 0: l
+    bool allow_leak = false;       // take a pattern that is not causal
     std::int64_t summary = 32;     // c
     bool shared_summary = false;   // every head the last sub-block instead of one of its own
     std::vector<std::string> combination = {

@@ -138,6 +138,9 @@ void check_attention(const Config& c, Checker& rules) {
                           a.window, a.pattern));
   rules.check(a.pattern != "strided" || a.window <= a.stride, {"attention.window", "attention.stride"},
               fmt::format("got a window of {}, expected at most attention.stride = {}", a.window, a.stride));
+  rules.check(a.pattern != "block_bidirectional" || a.allow_leak, {"attention.pattern", "attention.allow_leak"},
+              "got \"block_bidirectional\", which shows the model the bytes that it is to predict, so that its loss "
+              "measures nothing; expected a causal pattern, or attention.allow_leak = true to demonstrate the leak");
   if (a.pattern != "fixed")
     return;
   const bool fits = a.summary <= a.stride;
@@ -205,6 +208,8 @@ std::vector<std::string> pattern_sets(const std::string& pattern) {
     return {"local", "strided"};
   if (pattern == "fixed")
     return {"block", "summary"};
+  if (pattern == "block_bidirectional")
+    return {"block_bidirectional"};
   return {};
 }
 

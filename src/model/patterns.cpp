@@ -74,6 +74,8 @@ Pattern build_pattern(const Config& config, const PatternChoice& choice) {
     return fixed_summary(N, l, c, group);
   if (choice.set == "fixed merged")
     return fixed_merged(N, l, c, group);
+  if (choice.set == "block_bidirectional")
+    return block_bidirectional(N, l);
   throw InputError("got the key set \"" + choice.set + "\" for attention.pattern \"" + config.attention.pattern +
                    "\"; weft help attention lists what it takes");
 }

@@ -59,6 +59,8 @@ INSTANTIATE_TEST_SUITE_P(
         Case{{"attention.summary=48", "attention.shared_summary=true"}, ""},
         Case{{"attention.summary=48", "attention.pattern=strided"}, ""},
         Case{{"attention.stride=2048"}, "expected at most model.context = 1024"},
+        Case{{"attention.pattern=block_bidirectional"}, "attention.allow_leak = true"},
+        Case{{"attention.pattern=block_bidirectional", "attention.allow_leak=true"}, ""},
         Case{{"attention.window=4"}, "expected pattern local or strided, or window = 0"},
         Case{{"attention.window=129", "attention.pattern=strided"}, "expected at most attention.stride = 128"},
         Case{{"attention.window=4", "attention.pattern=strided"}, ""},

@@ -43,6 +43,15 @@ inline std::vector<PatternCase> pattern_cases() {
   };
 }
 
+/// The causal ones above and the one that is not.
+inline std::vector<PatternCase> all_pattern_cases() {
+  std::vector<PatternCase> cases = pattern_cases();
+  cases.push_back({"both ways", [](int n) {
+                     return std::vector{block_bidirectional(n, 8), block_bidirectional(n, 45)};
+                   }});
+  return cases;
+}
+
 /// Inputs of one call with rows of odd strides (so that gaps must survive), in storage type T.
 template <class T>
 class AttentionCase {

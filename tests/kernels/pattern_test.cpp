@@ -115,6 +115,19 @@ TEST(Pattern, StridedMergedTakesAShorterWindow) {
   EXPECT_THROW(strided_merged(64, 8, 9), std::invalid_argument);
 }
 
+TEST(Pattern, BlockBidirectionalSeesItsWholeBlock) {
+  for (const int n : lengths)
+    for (const int l : strides) {
+      const Pattern pattern = block_bidirectional(n, l);
+      for (int i = 0; i < n; ++i) {
+        std::vector<int> expected;
+        for (int j = i / l * l; j < n && j / l == i / l; ++j)
+          expected.push_back(j);
+        ASSERT_EQ(keys_of(pattern, i), expected) << n << " " << l << " " << i;
+      }
+    }
+}
+
 TEST(Pattern, FixedSetsAndTheirUnion) {
   for (const int n : lengths)
     for (const int l : strides) {

@@ -1,0 +1,44 @@
+"""weft check --causality: honest patterns are found honest, and the known leak is found and counted."""
+import csv
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), ".."))
+from programs import ProgramTest, main, run
+
+LEAK = ("attention.pattern=block_bidirectional", "attention.allow_leak=true", "attention.stride=8")
+
+
+class CausalityTest(ProgramTest):
+    def check(self, *arguments, **how):
+        return run(["check", self.input, "--causality", *arguments], **how)
+
+    def test_every_causal_pattern_is_found_honest(self):
+        for pattern in ("dense", "local", "strided", "fixed"):
+            for combination in ("merged", "interleaved", "heads") if pattern in ("strided", "fixed") else ("merged",):
+                done = self.check(f"attention.pattern={pattern}", f"attention.combination={combination}")
+                self.assertIn("no leak: none of 64 targets", done.stdout, f"{pattern} {combination}")
+
+    def test_the_leak_of_the_reproduction_is_found_and_counted(self):
+        table, picture = self.folder + "/targets.csv", self.folder + "/seen.png"
+        done = self.check(*LEAK, "model.context=254", "--csv", table, "--png", picture, status=1)
+        self.assertIn("LEAK: 222 of 254 targets", done.stdout)
+        with open(table) as file:
+            rows = list(csv.DictReader(file))
+        # A target is seen by its slot unless it lies in the last place of a block (or of the window).
+        honest = [int(row["position"]) for row in rows if row["leaks"] == "0"]
+        self.assertEqual(honest, [*range(7, 254, 8), 253])
+        with open(picture, "rb") as file:
+            self.assertEqual(file.read(8), b"\x89PNG\r\n\x1a\n")
+
+    def test_the_leaking_pattern_is_refused_without_consent(self):
+        done = self.train("leak", "attention.pattern=block_bidirectional", status=2)
+        self.assertIn("attention.allow_leak", done.stderr)
+
+    def test_a_long_window_is_refused_with_advice(self):
+        done = self.check("model.context=4096", status=2)
+        self.assertIn("model.context=256", done.stderr)
+
+
+if __name__ == "__main__":
+    main()
