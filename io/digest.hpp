@@ -1,5 +1,5 @@
-// Digests that say whether bytes are what they were: SHA-256 (FIPS 180-4), MD5 (RFC 1321, for the published sum of
-// enwik8 only), CRC-32C (RFC 3720, appendix B.4, for TFRecord files).
+// Digests that say whether bytes are what they were: SHA-256 (FIPS 180-4), MD5 (RFC 1321, for the published sums
+// of enwik8 and CIFAR-10 only), CRC-32C (RFC 3720, appendix B.4, for TFRecord files).
 #pragma once
 #include <cstddef>
 #include <cstdint>

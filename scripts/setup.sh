@@ -21,7 +21,8 @@ done
 
 packages=(
   g++ cmake ninja-build git ca-certificates gzip bzip2 xz-utils
-  openmpi-bin libopenmpi-dev libhdf5-openmpi-dev libdnnl-dev
+  openmpi-bin libopenmpi-dev libhdf5-openmpi-dev
+  libdnnl-dev ocl-icd-opencl-dev opencl-c-headers # oneDNN: its CMake files want OpenCL
   libtomlplusplus-dev libfmt-dev libcli11-dev libarchive-dev libpng-dev libssl-dev
   libgtest-dev libgmock-dev
   python3 python3-numpy python3-h5py python3-pandas python3-matplotlib

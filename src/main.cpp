@@ -5,6 +5,7 @@
 #include "commands/help.hpp"
 #include "commands/pattern.hpp"
 #include "commands/prepare.hpp"
+#include "commands/sample.hpp"
 #include "commands/train.hpp"
 #include "config/keys.hpp"
 #include "config/parse.hpp"
@@ -97,6 +98,7 @@ int main(int argc, char** argv) {
   app.set_version_flag("--version", weft::version_text(), "Version, commit, build options and libraries");
   weft::add_train(app, action);
   weft::add_eval(app, action);
+  weft::add_sample(app, action);
   weft::add_prepare(app, action);
   weft::add_check(app, action);
   weft::add_pattern(app, action);

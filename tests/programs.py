@@ -51,7 +51,8 @@ def run(arguments, ranks=1, threads=1, status=0, environment=None, timeout=240):
     if ranks > 1:
         command = [MPIEXEC, "-n", str(ranks), *command]
     env = dict(os.environ, OMP_NUM_THREADS=str(threads), **(environment or {}))
-    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL)
+    done = subprocess.run(command, env=env, capture_output=True, text=True, errors="surrogateescape", timeout=timeout,
+                          stdin=subprocess.DEVNULL)
     if status is not None and done.returncode != status:
         raise AssertionError(f"{' '.join(command)} ended with {done.returncode}, expected {status}\n"
                              f"{done.stdout}\n{done.stderr}")

@@ -15,6 +15,7 @@ struct Prepared {
   std::vector<SplitInfo> splits; ///< train, valid, test
   std::string note;              ///< "verified: ...", or what is known about the raw bytes
   bool written = true;           ///< false: the target held the very same data already
+  std::string unit = "bytes";    ///< what the sizes of the splits count
 };
 
 class AtomicFolder;

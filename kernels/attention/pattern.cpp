@@ -190,7 +190,8 @@ std::vector<int> keys_of(const Pattern& pattern, int i) {
   std::vector<int> keys;
   for (const Pass& pass : pattern.passes) {
     const int slot = position(pass.query_slot, i);
-    for (const Part& part : pass.parts)
+    for (const Part& part : pass.parts) {
+      const auto before = static_cast<std::ptrdiff_t>(keys.size());
       for (std::int64_t e = part.key_tiles.begin[slot / query_tile]; e < part.key_tiles.begin[slot / query_tile + 1];
            ++e) {
         const TileEntry entry = part.key_tiles.entries[e];
@@ -200,8 +201,12 @@ std::vector<int> keys_of(const Pattern& pattern, int i) {
           if (seen >> s & 1u)
             keys.push_back(position(part.key_order, entry.tile * key_tile + s));
       }
+      // Most parts list their keys in order already.
+      if (!std::is_sorted(keys.begin() + before, keys.end()))
+        std::sort(keys.begin() + before, keys.end());
+      std::inplace_merge(keys.begin(), keys.begin() + before, keys.end());
+    }
   }
-  std::sort(keys.begin(), keys.end());
   return keys;
 }
 

@@ -5,6 +5,8 @@
 #include <stdexcept>
 #ifdef WEFT_CUDA
 #include <cuda_runtime_api.h>
+#else
+#include <sys/mman.h>
 #endif
 
 namespace weft {
@@ -74,6 +76,19 @@ void device_free(void* memory) noexcept {
 
 void device_zero(void* memory, std::size_t bytes) {
   Kokkos::deep_copy(Space(), device(memory, bytes), static_cast<unsigned char>(0));
+}
+
+void prefer_large_pages(void* memory, std::size_t bytes) {
+#ifdef WEFT_CUDA
+  (void)memory;
+  (void)bytes;
+#else
+  constexpr std::uintptr_t page = std::uintptr_t{2} << 20;
+  const auto address = reinterpret_cast<std::uintptr_t>(memory);
+  const std::uintptr_t first = (address + page - 1) / page * page, last = (address + bytes) / page * page;
+  if (first < last)
+    madvise(reinterpret_cast<void*>(first), last - first, MADV_HUGEPAGE);
+#endif
 }
 
 void copy_to_device(void* to, const void* from, std::size_t bytes) {

@@ -3,6 +3,30 @@
 
 namespace weft {
 
+namespace {
+/// to[D] = slot i of a sequence, whose token i-1 is *previous.
+template <class T>
+KOKKOS_INLINE_FUNCTION void embed(T* to, std::int64_t width, const Coordinates& at,
+                                  const EmbeddingTables<const float*>& t, const std::uint16_t* previous,
+                                  std::int64_t i) {
+  if (i == 0) {
+    for (std::int64_t j = 0; j < width; ++j)
+      to[j] = store<T>(t.start[j]);
+    return;
+  }
+  const float* token = t.token + *previous * width;
+  const float* position[max_coordinates];
+  for (int c = 0; c < at.count; ++c)
+    position[c] = t.position[c] + at.of(c, i - 1) * width;
+  for (std::int64_t j = 0; j < width; ++j) {
+    float sum = token[j];
+    for (int c = 0; c < at.count; ++c)
+      sum += position[c][j];
+    to[j] = store<T>(sum);
+  }
+}
+} // namespace
+
 template <class T>
 void embedding_forward(T* out, const EmbeddingShape& shape, const Coordinates& coordinates,
                        const EmbeddingTables<const float*>& tables, const std::uint16_t* tokens) {
@@ -11,24 +35,19 @@ void embedding_forward(T* out, const EmbeddingShape& shape, const Coordinates& c
   const EmbeddingTables<const float*> t = tables;
   for_each(
       "weft::embedding_forward", s.batch * s.length, KOKKOS_LAMBDA(std::int64_t row) {
-        const std::int64_t i = row % s.length;
-        T* to = out + row * s.width;
-        if (i == 0) {
-          for (std::int64_t j = 0; j < s.width; ++j)
-            to[j] = store<T>(t.start[j]);
-          return;
-        }
-        const float* token = t.token + tokens[row - 1] * s.width;
-        const float* position[max_coordinates];
-        for (int c = 0; c < at.count; ++c)
-          position[c] = t.position[c] + at.of(c, i - 1) * s.width;
-        for (std::int64_t j = 0; j < s.width; ++j) {
-          float sum = token[j];
-          for (int c = 0; c < at.count; ++c)
-            sum += position[c][j];
-          to[j] = store<T>(sum);
-        }
+        embed(out + row * s.width, s.width, at, t, tokens + (row > 0 ? row - 1 : 0), row % s.length);
       });
+}
+
+template <class T>
+void embedding_slot(T* out, const EmbeddingShape& shape, const Coordinates& coordinates,
+                    const EmbeddingTables<const float*>& tables, const std::uint16_t* previous, std::int64_t i) {
+  const std::int64_t width = shape.width;
+  const Coordinates at = coordinates;
+  const EmbeddingTables<const float*> t = tables;
+  for_each(
+      "weft::embedding_slot", shape.batch,
+      KOKKOS_LAMBDA(std::int64_t b) { embed(out + b * width, width, at, t, previous + b, i); });
 }
 
 template <class T>
@@ -64,6 +83,10 @@ template void embedding_forward(float*, const EmbeddingShape&, const Coordinates
                                 const std::uint16_t*);
 template void embedding_forward(bf16*, const EmbeddingShape&, const Coordinates&, const EmbeddingTables<const float*>&,
                                 const std::uint16_t*);
+template void embedding_slot(float*, const EmbeddingShape&, const Coordinates&, const EmbeddingTables<const float*>&,
+                             const std::uint16_t*, std::int64_t);
+template void embedding_slot(bf16*, const EmbeddingShape&, const Coordinates&, const EmbeddingTables<const float*>&,
+                             const std::uint16_t*, std::int64_t);
 template void embedding_backward(const EmbeddingTables<float*>&, const EmbeddingShape&, const Coordinates&,
                                  const float*, const std::uint16_t*);
 template void embedding_backward(const EmbeddingTables<float*>&, const EmbeddingShape&, const Coordinates&, const bf16*,

@@ -38,6 +38,12 @@ template <class T>
 void embedding_forward(T* out, const EmbeddingShape& shape, const Coordinates& coordinates,
                        const EmbeddingTables<const float*>& tables, const std::uint16_t* tokens /* (B,N) */);
 
+/// Slot i of the above alone, for decoding: overwrites out[B,D]; previous[B] holds the tokens x[b,i-1] and is not read
+/// where i = 0. shape.length is not used.
+template <class T>
+void embedding_slot(T* out, const EmbeddingShape& shape, const Coordinates& coordinates,
+                    const EmbeddingTables<const float*>& tables, const std::uint16_t* previous, std::int64_t i);
+
 /// Overwrites every gradient table. Each table row adds its uses in the order of (b, i): no atomics.
 template <class T>
 void embedding_backward(const EmbeddingTables<float*>& dtables, const EmbeddingShape& shape,

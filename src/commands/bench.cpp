@@ -1,4 +1,5 @@
 #include "commands/bench.hpp"
+#include "commands/bench_decode.hpp"
 #include "io/atomic_file.hpp"
 #include "io/console.hpp"
 #include "io/error.hpp"
@@ -129,10 +130,22 @@ void bench_precision(Console& console, std::vector<Measured>& all, bool quick) {
   }
 }
 
-int bench(bool quick, const std::string& json) {
+struct Options {
+  bool quick = false, decode = false;
+  std::int64_t samples = 4, width = 128;
+  std::string json, precision = "fp32";
+};
+
+int bench(const Options& options) {
+  const bool quick = options.quick;
+  const std::string& json = options.json;
   const Runtime runtime;
   Console console;
   console.line(Runtime::description());
+  if (options.decode) {
+    bench_decode(console, quick, options.samples, options.width, options.precision, json);
+    return exit_done;
+  }
   std::vector<Measured> all;
   bench_precision<float>(console, all, quick);
   bench_precision<bf16>(console, all, quick);
@@ -153,15 +166,16 @@ int bench(bool quick, const std::string& json) {
 } // namespace
 
 void add_bench(CLI::App& app, std::function<int()>& action) {
-  struct Options {
-    bool quick = false;
-    std::string json;
-  };
   auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("bench", "time attention and matrix products against their floors");
   command->add_flag("--quick", options->quick, "short sequences only");
   command->add_option("--json", options->json, "write the figures to this file");
-  command->callback([options, &action] { action = [options] { return bench(options->quick, options->json); }; });
+  command->add_flag("--decode", options->decode, "time sampling byte by byte instead: dense, fixed, strided");
+  command->add_option("--samples", options->samples, "samples side by side (with --decode)");
+  command->add_option("--width", options->width, "model.width, a multiple of 32 (with --decode)");
+  command->add_option("--precision", options->precision, "fp32 or bf16 (with --decode)")
+      ->check(CLI::IsMember({"fp32", "bf16"}));
+  command->callback([options, &action] { action = [options] { return bench(*options); }; });
 }
 
 } // namespace weft

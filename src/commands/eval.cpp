@@ -1,5 +1,6 @@
 #include "commands/eval.hpp"
 #include "commands/evaluation_record.hpp"
+#include "commands/find_checkpoint.hpp"
 #include "commands/job.hpp"
 #include "commands/provenance.hpp"
 #include "config/keys.hpp"
@@ -27,26 +28,6 @@ struct Options {
   std::vector<std::string> overrides;
   bool best = false;
 };
-
-/// The checkpoint meant by a file, a run folder, or a run folder with --best.
-std::string find_checkpoint(const Options& options) {
-  namespace fs = std::filesystem;
-  if (fs::is_regular_file(options.what))
-    return options.what;
-  if (!fs::is_directory(options.what))
-    throw InputError(options.what + " is neither a run folder nor a checkpoint file");
-  const RunFolder folder(options.what);
-  if (options.best) {
-    if (!fs::exists(folder.best()))
-      throw DataError(folder.best() + " is not there: the run has not been evaluated yet; leave out --best");
-    return folder.best();
-  }
-  const NewestGood newest = newest_good(folder.checkpoints());
-  if (newest.path.empty())
-    throw DataError("no good checkpoint in " + folder.checkpoints() +
-                    (newest.notes.empty() ? ": it holds none" : ": " + newest.notes.front()));
-  return newest.path;
-}
 
 /// For a peer program: the logits of the first micro-batch of the split, as datasets "tokens" (B,N) and "logits"
 /// (B,N,V).
@@ -99,7 +80,7 @@ int eval(const Options& options, const Ranks& ranks) {
   Config trained;
   std::int64_t step = 0;
   agree(ranks, [&] {
-    path = find_checkpoint(options);
+    path = find_checkpoint(options.what, options.best);
     const CheckpointFile file(path);
     step = file.integer("step");
     trained = from_toml_text(file.text("config"), path);

@@ -1,6 +1,8 @@
 #include "commands/prepare.hpp"
 #include "io/error.hpp"
+#include "io/raw/cifar10.hpp"
 #include "io/raw/enwik8.hpp"
+#include "io/raw/images.hpp"
 #include "io/raw/text.hpp"
 #include <CLI/CLI.hpp>
 #include <fmt/core.h>
@@ -13,7 +15,7 @@ namespace {
 
 struct Options {
   std::vector<std::string> from;
-  std::string to;
+  std::string to, test;
   int shards = 1;
   bool allow_partial = false;
 };
@@ -27,15 +29,24 @@ int report(const Prepared& prepared, const std::string& folder) {
   const char* const names[] = {"train", "valid", "test"};
   for (std::size_t i = 0; i < prepared.splits.size(); ++i) {
     const SplitInfo& split = prepared.splits[i];
-    fmt::print("  {:<5} {:>13} bytes in {} shard{}  SHA-256 {}\n", names[i], split.size, split.shards,
+    fmt::print("  {:<5} {:>13} {} in {} shard{}  SHA-256 {}\n", names[i], split.size, prepared.unit, split.shards,
                split.shards == 1 ? "" : "s", split.split_sha256);
   }
   return exit_done;
 }
 
+/// The one file or folder of a task that takes no more.
+const std::string& only_source(const Options& options, const std::string& task) {
+  if (options.from.size() != 1)
+    throw InputError(
+        fmt::format("prepare {} takes one file or folder after --from, got {}", task, options.from.size()));
+  return options.from.front();
+}
+
 CLI::App* add_task(CLI::App& prepare, const std::string& name, const std::string& help, Options& options) {
   CLI::App* task = prepare.add_subcommand(name, help);
-  task->add_option("--from,raw", options.from, "raw files as downloaded, plain or compressed")->required();
+  task->add_option("--from,raw", options.from, "raw files (images: the folder) as downloaded, plain or compressed")
+      ->required();
   task->add_option("--to", options.to, "folder of the data set; must not exist, or hold the very same data")
       ->required();
   task->add_option("--shards", options.shards, "files per split")
@@ -58,10 +69,9 @@ void add_prepare(CLI::App& app, std::function<int()>& action) {
   enwik8->add_flag("--allow-partial", options->allow_partial, "take a shorter file, which cannot be verified");
   enwik8->callback([options, &action] {
     action = [options] {
-      if (options->from.size() != 1)
-        throw InputError(fmt::format("prepare enwik8 takes one raw file, got {}", options->from.size()));
-      return report(prepare_enwik8(options->from.front(), options->to, options->shards, options->allow_partial),
-                    options->to);
+      return report(
+          prepare_enwik8(only_source(*options, "enwik8"), options->to, options->shards, options->allow_partial),
+          options->to);
     };
   });
 
@@ -71,6 +81,33 @@ void add_prepare(CLI::App& app, std::function<int()>& action) {
                             *options);
   text->callback([options, &action] {
     action = [options] { return report(prepare_text(options->from, options->to, options->shards), options->to); };
+  });
+
+  CLI::App* cifar10 =
+      add_task(*prepare, "cifar10",
+               "cifar-10-binary.tar.gz or cifar-10-python.tar.gz, or the .tar or folder of one of them; "
+               "the MD5 of an official archive is verified; splits of 48,000, 2,000 and 10,000 images",
+               *options);
+  cifar10->add_flag("--allow-partial", options->allow_partial,
+                    "take fewer batches or images; 4 % of training are valid");
+  cifar10->callback([options, &action] {
+    action = [options] {
+      return report(
+          prepare_cifar10(only_source(*options, "cifar10"), options->to, options->shards, options->allow_partial),
+          options->to);
+    };
+  });
+
+  CLI::App* images =
+      add_task(*prepare, "images", "a folder of PNG files of one size, turned into 8-bit RGB; splits of 90, 5 and 5 %",
+               *options);
+  images->add_option("--test", options->test,
+                     "a folder whose files are the test split; then 4 % of the others are valid");
+  images->callback([options, &action] {
+    action = [options] {
+      return report(prepare_images(only_source(*options, "images"), options->test, options->to, options->shards),
+                    options->to);
+    };
   });
 }
 

@@ -182,12 +182,32 @@ void check_training(const Config& c, Checker& rules) {
                           at.empty() ? 0 : at.back(), t.steps));
 }
 
+/// Examples bring their own length; told here, before anything is allocated.
+void check_examples(const LoadedConfig& loaded, const Checker& rules, Problems& problems) {
+  const Config& c = loaded.config;
+  for (const char* split : {"train", "valid", "test"}) {
+    if (!has_split(c.data.path, split) || dataset_kind(c.data.path, split) == DataKind::stream)
+      continue;
+    const Examples examples(c.data.path, split);
+    if (rules.sound({"model.context"}) && examples.length() != c.model.context)
+      problems.add(rules.where("model.context"), "model.context",
+                   fmt::format("got {}, expected {}, the length of the examples in the {} split of {}", c.model.context,
+                               examples.length(), split, c.data.path));
+    if (rules.sound({"evaluation.minimum_context"}) && c.evaluation.minimum_context > 0)
+      problems.add(rules.where("evaluation.minimum_context"), "evaluation.minimum_context",
+                   fmt::format("got {}, expected 0: {} holds examples, and each is scored whole, from its first token",
+                               c.evaluation.minimum_context, c.data.path));
+  }
+}
+
 void check_data(const LoadedConfig& loaded, const Checker& rules, Problems& problems) {
   const std::string key = "data.path";
   const std::string& path = loaded.config.data.path;
   try {
-    if (!rules.sound({"data.path"}) || has_split(path, "train"))
+    if (!rules.sound({"data.path"}))
       return;
+    if (has_split(path, "train"))
+      return check_examples(loaded, rules, problems);
   } catch (const DataError& damage) {
     return problems.add_missing_data(rules.where(key), key, damage.what());
   }

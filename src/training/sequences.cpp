@@ -2,6 +2,7 @@
 #include "io/error.hpp"
 #include "kernels/random/philox.hpp"
 #include <algorithm>
+#include <fmt/core.h>
 
 namespace weft {
 
@@ -35,9 +36,25 @@ Sequences::Sequences(const std::string& folder, const std::string& split, std::i
   }
   examples_.emplace(folder, split);
   if (examples_->length() != length)
-    throw InputError("model.context is " + std::to_string(length) + " and the sequences of " + folder + " have " +
-                     std::to_string(examples_->length()) +
-                     " tokens; set model.context = " + std::to_string(examples_->length()));
+    throw InputError(fmt::format("model.context is {} and the examples of the {} split of {} have {} tokens; set "
+                                 "model.context = {}",
+                                 length, split, folder, examples_->length(), examples_->length()));
+  if (examples_->pairs())
+    throw InputError(fmt::format("the {} split of {} holds pairs of sequences; a model of the next token takes single "
+                                 "ones: choose another data.path",
+                                 split, folder));
+  // Padding would be learnt and scored like data.
+  constexpr std::int64_t block = 1 << 16;
+  std::vector<std::int32_t> lengths(static_cast<std::size_t>(std::min(block, examples_->size())));
+  for (std::int64_t at = 0; at < examples_->size(); at += block) {
+    const std::int64_t count = std::min(block, examples_->size() - at);
+    examples_->read(at, count, nullptr, lengths.data(), nullptr);
+    for (std::int64_t i = 0; i < count; ++i)
+      if (lengths[static_cast<std::size_t>(i)] != length)
+        throw InputError(fmt::format("example {} of the {} split of {} has {} tokens, padded to {}; a model of the "
+                                     "next token takes whole examples only: choose another data.path",
+                                     at + i, split, folder, lengths[static_cast<std::size_t>(i)], length));
+  }
 }
 
 std::int64_t Sequences::tokens() const { return stream_ ? stream_->size() : examples_->size() * length_; }
@@ -71,6 +88,10 @@ void Sequences::training(std::uint64_t seed, std::int64_t epoch, std::int64_t in
 }
 
 std::int64_t Sequences::windows(std::int64_t minimum_context) const {
+  if (examples_ && minimum_context > 0)
+    throw InputError(fmt::format("evaluation.minimum_context is {}, expected 0: the data set holds examples, and each "
+                                 "is scored whole, from its first token",
+                                 minimum_context));
   if (examples_)
     return examples_->size();
   const std::int64_t size = tokens(), slide = length_ - minimum_context;

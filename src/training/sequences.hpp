@@ -15,7 +15,8 @@ std::int64_t shuffled(std::int64_t index, std::int64_t n, std::uint64_t seed, st
 
 class Sequences {
  public:
-  /// Opens a split. Throws DataError (damaged or missing), InputError (examples of another length than N).
+  /// Opens a split. Throws DataError (damaged or missing), InputError (examples of another length than N, padded ones,
+  /// pairs).
   Sequences(const std::string& folder, const std::string& split, std::int64_t length);
 
   std::int64_t tokens() const;
@@ -31,7 +32,8 @@ class Sequences {
 
   /// Evaluation: windows that score each token of the split exactly once, each (but in the first window) with at least
   /// `minimum_context` tokens before it: windows of N slide by N - minimum_context and score what is new. The last
-  /// window of a stream reaches back to be full and scores only what is left. Examples are scored whole.
+  /// window of a stream reaches back to be full and scores only what is left. Examples are scored whole; with a
+  /// minimum context they are an InputError.
   std::int64_t windows(std::int64_t minimum_context = 0) const;
   struct Scored {
     std::int64_t first, last; ///< slots of the window that count

@@ -5,6 +5,7 @@
 #include "io/checkpoint_file.hpp"
 #include "io/digest.hpp"
 #include "io/metrics.hpp"
+#include "io/png.hpp"
 #include "io/shards.hpp"
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -85,6 +86,83 @@ TEST(Prepare, WrongDataIsADataErrorAndLeavesNothing) {
   EXPECT_EQ(run({"prepare", "text", "--from", scratch / "none", "--to", scratch / "set"}), exit_data);
   EXPECT_EQ(scratch.entries(), 2u);
   EXPECT_EQ(run({"prepare", "enwik8", "--from", scratch / "raw", "--to", scratch / "set", "--allow-partial"}), 0);
+}
+
+TEST(Prepare, ImagesAreReportedAsImages) {
+  const Scratch scratch;
+  fs::create_directories(scratch / "raw");
+  for (int i = 0; i < 40; ++i) {
+    const std::string pixels = noise(3 * 5 * 2, static_cast<std::uint64_t>(i + 1));
+    write_png(scratch / "raw/" + std::to_string(i) + ".png", 5, 2, 3,
+              reinterpret_cast<const std::uint8_t*>(pixels.data()));
+  }
+  std::string printed;
+  EXPECT_EQ(run({"prepare", "images", scratch / "raw", "--to", scratch / "set"}, &printed), 0);
+  for (const char* part : {"40 images of 5 x 2 pixels", "36 images in 1 shard", "2 images in 1 shard"})
+    EXPECT_NE(printed.find(part), std::string::npos) << printed;
+  EXPECT_EQ(run({"prepare", "images", scratch / "raw", scratch / "raw", "--to", scratch / "other"}), exit_input);
+  EXPECT_EQ(run({"prepare", "images", scratch / "none", "--to", scratch / "other"}), exit_data);
+  EXPECT_EQ(run({"prepare", "images", scratch / "raw", "--to", scratch / "other", "--shards", "3"}), exit_input);
+  flip(scratch / "raw/7.png", 60);
+  EXPECT_EQ(run({"prepare", "images", scratch / "raw", "--to", scratch / "other"}, &printed), exit_data);
+  EXPECT_NE(printed.find("7.png"), std::string::npos) << printed;
+  EXPECT_EQ(scratch.entries(), 2u);
+}
+
+TEST(Prepare, Cifar10TakesPartsOnRequest) {
+  const Scratch scratch;
+  fs::create_directories(scratch / "cifar-10-batches-bin");
+  std::string records;
+  for (int i = 0; i < 30; ++i)
+    records += static_cast<char>(i % 10) + noise(3072, static_cast<std::uint64_t>(i + 1));
+  put(scratch / "cifar-10-batches-bin/data_batch_1.bin", records);
+  put(scratch / "cifar-10-batches-bin/test_batch.bin", records.substr(0, 3073 * 4));
+  std::string printed;
+  EXPECT_EQ(run({"prepare", "cifar10", "--from", scratch.str(), "--to", scratch / "set"}, &printed), exit_data);
+  EXPECT_NE(printed.find("30 images in data_batch_1, no data_batch_2"), std::string::npos) << printed;
+  EXPECT_EQ(scratch.entries(), 1u);
+  EXPECT_EQ(run({"prepare", "cifar10", "--from", scratch.str(), "--to", scratch / "set", "--allow-partial"}, &printed),
+            0);
+  for (const char* part : {"part of CIFAR-10, not verified", "29 images", "4 images"})
+    EXPECT_NE(printed.find(part), std::string::npos) << printed;
+  if (!has_h5py())
+    return;
+  EXPECT_EQ(run_python(scratch, R"(
+import sys, h5py, numpy
+raw = numpy.fromfile(sys.argv[1] + "/cifar-10-batches-bin/test_batch.bin", numpy.uint8).reshape(4, 3073)
+with h5py.File(sys.argv[1] + "/set/test-00000-of-00001.h5") as f:
+    assert f["tokens"].dtype == numpy.uint8 and f["tokens"].shape == (4, 3072)
+    assert (f["tokens"][:] == raw[:, 1:].reshape(4, 3, 32, 32).transpose(0, 2, 3, 1).reshape(4, 3072)).all()
+    assert (f["label"][:] == raw[:, 0]).all() and (f["length"][:] == 3072).all()
+    assert f.attrs["task"] == "cifar10" and f.attrs["vocabulary"] == 256
+)"),
+            0);
+}
+
+// The pickles of the official archive were written by Python 2; these, by Python 3 with the same protocol.
+TEST(Prepare, Cifar10TakesWhatPythonPickles) {
+  if (!has_h5py())
+    GTEST_SKIP() << "no h5py and NumPy for /usr/bin/python3";
+  const Scratch scratch;
+  ASSERT_EQ(run_python(scratch, R"(
+import os, pickle, sys, numpy
+for name, count in (("data_batch_1", 30), ("test_batch", 4)):
+    data = numpy.random.default_rng(count).integers(0, 256, (count, 3072), dtype=numpy.uint8)
+    label = numpy.arange(count) % 10
+    for kind in ("bin", "py"):
+        os.makedirs(f"{sys.argv[1]}/{kind}", exist_ok=True)
+    numpy.concatenate([label[:, None].astype(numpy.uint8), data], 1).tofile(f"{sys.argv[1]}/bin/{name}.bin")
+    with open(f"{sys.argv[1]}/py/{name}", "wb") as f:
+        pickle.dump({b"batch_label": b"one", b"labels": label.tolist(), b"data": data, b"filenames": [b"a.png"] * count},
+                    f, protocol=2)
+)"),
+            0);
+  std::string printed;
+  EXPECT_EQ(run({"prepare", "cifar10", "--from", scratch / "bin", "--to", scratch / "set", "--allow-partial"}), 0);
+  EXPECT_EQ(run({"prepare", "cifar10", "--from", scratch / "py", "--to", scratch / "set", "--allow-partial"}, &printed),
+            0);
+  EXPECT_NE(printed.find("Python version"), std::string::npos) << printed;
+  EXPECT_NE(printed.find("the very same data already"), std::string::npos) << printed;
 }
 
 TEST(Prepare, H5pyReadsDataSets) {

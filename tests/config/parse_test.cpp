@@ -2,6 +2,8 @@
 #include "config/keys.hpp"
 #include "config/parse.hpp"
 #include "config/resolved.hpp"
+#include "io/shards.hpp"
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <filesystem>
@@ -189,6 +191,11 @@ TEST(Load, a_missing_file_is_wrong_input_and_a_missing_data_set_is_missing_data)
   }
   EXPECT_NO_THROW(load_config(file, {}, DataCheck::skipped));
   std::ofstream(folder / "train-00000-of-00001.h5") << "x";
+  EXPECT_THROW(load_config(file), MissingDataError); // damaged: told before anything starts
+  const auto bytes = [](std::int64_t, std::int64_t count, std::uint8_t* to) {
+    std::fill_n(to, count, std::uint8_t{7});
+  };
+  write_stream_split(folder.string(), "train", 5000, bytes, 1, {"text", 256, ""});
   EXPECT_NO_THROW(load_config(file));
   std::filesystem::remove_all(folder);
 }

@@ -1,6 +1,9 @@
 // Promise: keys that do not fit together are told before anything is allocated, each rule by its own line.
 #include "config/validate.hpp"
+#include "io/shards.hpp"
+#include <filesystem>
 #include <gmock/gmock.h>
+#include <unistd.h>
 
 using namespace weft;
 using testing::HasSubstr;
@@ -116,4 +119,27 @@ TEST(Validate, a_config_changed_by_hand_is_judged_by_the_table_too) {
   EXPECT_NO_THROW(validate(loaded, DataCheck::skipped));
   loaded.config.model.heads = 0;
   EXPECT_THROW(validate(loaded, DataCheck::skipped), InputError);
+}
+
+TEST(Validate, examples_of_another_length_are_told_with_the_rest) {
+  const std::string folder = std::filesystem::temp_directory_path() / ("weft-validate-" + std::to_string(getpid()));
+  std::filesystem::create_directories(folder);
+  write_examples_split(folder, "train", 3, 48, false, [](std::int64_t, std::int64_t, ExampleRows&) {}, 1,
+                       {"t", 256, ""});
+  write_examples_split(folder, "test", 3, 50, false, [](std::int64_t, std::int64_t, ExampleRows&) {}, 1,
+                       {"t", 256, ""});
+  const auto told = [&](const std::string& text) -> std::string {
+    try {
+      load_config_text("[data]\npath = \"" + folder + "\"\n[training]\nsteps = 1\n" + text, "a.toml", {});
+    } catch (const InputError& error) {
+      return error.what();
+    }
+    return "";
+  };
+  const std::string text = told("[evaluation]\nminimum_context = 7\n[model]\ncontext = 64\n[attention]\nstride = 16\n");
+  EXPECT_THAT(text, HasSubstr("a.toml:8: model.context: got 64, expected 48, the length of the examples in the train"));
+  EXPECT_THAT(text, HasSubstr("expected 0: " + folder + " holds examples"));
+  EXPECT_THAT(told("[model]\ncontext = 48\n[attention]\nstride = 16\nsummary = 8\n"),
+              HasSubstr("got 48, expected 50, the length of the examples in the test split"));
+  std::filesystem::remove_all(folder);
 }

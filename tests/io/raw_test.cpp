@@ -3,9 +3,8 @@
 #include "io/raw/archive.hpp"
 #include "io/raw/enwik8.hpp"
 #include "io/raw/text.hpp"
+#include "raw_support.hpp"
 #include "scratch.hpp"
-#include <archive.h>
-#include <archive_entry.h>
 #include <csignal>
 #include <zlib.h>
 
@@ -18,27 +17,6 @@ void put_gzip(const std::string& path, const std::string& text, const char* mode
   gzFile file = gzopen(path.c_str(), mode);
   gzwrite(file, text.data(), static_cast<unsigned>(text.size()));
   gzclose(file);
-}
-
-using Member = std::pair<std::string, std::string>;
-void put_archive(const std::string& path, const std::vector<Member>& members, bool zip, bool gzip) {
-  archive* writer = archive_write_new();
-  zip ? archive_write_set_format_zip(writer) : archive_write_set_format_ustar(writer);
-  if (gzip)
-    archive_write_add_filter_gzip(writer);
-  ASSERT_EQ(archive_write_open_filename(writer, path.c_str()), ARCHIVE_OK);
-  for (const auto& [name, text] : members) {
-    archive_entry* entry = archive_entry_new();
-    archive_entry_set_pathname(entry, name.c_str());
-    archive_entry_set_size(entry, static_cast<la_int64_t>(text.size()));
-    archive_entry_set_filetype(entry, name.back() == '/' ? AE_IFDIR : AE_IFREG);
-    archive_entry_set_perm(entry, 0644);
-    archive_write_header(writer, entry);
-    archive_write_data(writer, text.data(), text.size());
-    archive_entry_free(entry);
-  }
-  archive_write_close(writer);
-  archive_write_free(writer);
 }
 
 std::vector<Member> read_all(const std::string& path) {

@@ -1,3 +1,4 @@
+#include "io/error.hpp"
 #include "training/sequences.hpp"
 #include <algorithm>
 #include <filesystem>
@@ -22,6 +23,24 @@ std::string stream_of(std::int64_t size) {
                      1, {"test", 256, ""});
   return folder;
 }
+
+/// `rows` examples of `width` tokens; token i of row r is (r + i) mod 251. Row `short_row`, if any, ends a token early.
+struct ExamplesFolder {
+  ExamplesFolder(std::int64_t rows, std::int64_t width, bool pairs = false, std::int64_t short_row = -1)
+      : path(std::filesystem::temp_directory_path() / ("weft-examples-" + std::to_string(getpid()))) {
+    std::filesystem::create_directories(path);
+    const auto provider = [&](std::int64_t first, std::int64_t count, ExampleRows& to) {
+      for (std::int64_t r = 0; r < count; ++r) {
+        to.length[static_cast<std::size_t>(r)] = static_cast<std::int32_t>(width - (first + r == short_row ? 1 : 0));
+        for (std::int64_t i = 0; i < width; ++i)
+          to.tokens[static_cast<std::size_t>(r * width + i)] = static_cast<std::uint16_t>((first + r + i) % 251);
+      }
+    };
+    write_examples_split(path, "train", rows, width, pairs, provider, 2, {"test", 256, ""});
+  }
+  ~ExamplesFolder() { std::filesystem::remove_all(path); }
+  std::string path;
+};
 
 TEST(Shuffle, IsAPermutationThatChangesWithSeedAndEpoch) {
   for (std::int64_t n : {1, 2, 3, 7, 64, 100, 1000}) {
@@ -99,6 +118,56 @@ TEST(Training, AStreamShorterThanAWindowIsPadded) {
   sequences.training(7, 0, 0, window.data());
   EXPECT_EQ(window, (std::vector<std::uint16_t>{0, 1, 2, 3, 0, 0, 0, 0, 0, 0}));
   std::filesystem::remove_all(folder);
+}
+
+TEST(Examples, AnEpochMeetsEachOnceInAnOrderOfItsOwn) {
+  const ExamplesFolder folder(37, 12);
+  const Sequences sequences(folder.path, "train", 12);
+  EXPECT_EQ(sequences.per_epoch(), 37);
+  EXPECT_EQ(sequences.tokens(), 37 * 12);
+  std::vector<std::uint16_t> row(12);
+  std::vector<std::vector<int>> orders;
+  for (std::int64_t epoch = 0; epoch < 2; ++epoch) {
+    std::vector<int> order;
+    for (std::int64_t i = 0; i < 37; ++i) {
+      sequences.training(7, epoch, i, row.data());
+      order.push_back(row[0]);
+      for (int j = 1; j < 12; ++j)
+        EXPECT_EQ(row[static_cast<std::size_t>(j)], row[0] + j);
+    }
+    EXPECT_EQ(std::set<int>(order.begin(), order.end()).size(), 37u);
+    orders.push_back(order);
+  }
+  EXPECT_NE(orders[0], orders[1]);
+}
+
+TEST(Examples, EvaluationScoresEachWholeAndInOrder) {
+  const ExamplesFolder folder(9, 12);
+  const Sequences sequences(folder.path, "train", 12);
+  ASSERT_EQ(sequences.windows(), 9);
+  EXPECT_THROW(sequences.windows(3), InputError);
+  std::vector<std::uint16_t> row(12);
+  for (std::int64_t i = 0; i < 9; ++i) {
+    const Sequences::Scored scored = sequences.window(i, row.data());
+    EXPECT_EQ(scored.first, 0);
+    EXPECT_EQ(scored.last, 12);
+    EXPECT_EQ(row[0], i);
+  }
+}
+
+std::string refusal(const std::string& folder, std::int64_t length) {
+  try {
+    const Sequences sequences(folder, "train", length);
+  } catch (const InputError& error) {
+    return error.what();
+  }
+  return "";
+}
+
+TEST(Examples, ThoseThatDoNotFitAreRefused) {
+  EXPECT_NE(refusal(ExamplesFolder(9, 12).path, 13).find("set model.context = 12"), std::string::npos);
+  EXPECT_NE(refusal(ExamplesFolder(9, 12, true).path, 12).find("holds pairs"), std::string::npos);
+  EXPECT_NE(refusal(ExamplesFolder(9, 12, false, 5).path, 12).find("example 5 of the train split"), std::string::npos);
 }
 
 } // namespace
