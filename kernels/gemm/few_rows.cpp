@@ -34,12 +34,10 @@ KOKKOS_INLINE_FUNCTION void strip_product(float* sums, const T* x, const T* stri
 }
 } // namespace
 
+namespace {
 template <class T>
-StripMatrix<T>::StripMatrix(const float* w, std::int64_t k, std::int64_t n) : inputs(k), outputs(n) {
+void fill_strips(T* to, const float* w, std::int64_t k, std::int64_t n) {
   const std::int64_t strips = (n + strip_columns - 1) / strip_columns;
-  values = Buffer<T>(strips * strip_columns * k, "weights in strips");
-  prefer_large_pages(values.data(), values.bytes());
-  T* to = values.data();
   for_each(
       "weft::strips", strips * k, KOKKOS_LAMBDA(std::int64_t task) {
         const std::int64_t strip = task / k, row = task % k;
@@ -48,6 +46,15 @@ StripMatrix<T>::StripMatrix(const float* w, std::int64_t k, std::int64_t n) : in
           to[task * strip_columns + c] = store<T>(column < n ? w[row * n + column] : 0.0f);
         }
       });
+}
+} // namespace
+
+template <class T>
+StripMatrix<T>::StripMatrix(const float* w, std::int64_t k, std::int64_t n) : inputs(k), outputs(n) {
+  const std::int64_t strips = (n + strip_columns - 1) / strip_columns;
+  values = Buffer<T>(strips * strip_columns * k, "weights in strips");
+  prefer_large_pages(values.data(), values.bytes());
+  fill_strips(values.data(), w, k, n); // apart: CUDA takes no device lambda in a constructor
 }
 
 template <class T, class Out>
