@@ -1,71 +1,87 @@
 #!/usr/bin/python3
-"""Bits by position in the window: does long context help?
+"""Does long context help? Bits per token by the number of tokens before the scored one.
 
-  plot_context.py FILE... --out F [--bins 24]
+  weft eval RUN --by-position context.csv
+  plot_context.py context.csv... [--labels A B ...] [--out PREFIX] [--bins 24]
 
-FILE: CSV with header context,bits,count (weft eval --by-position FILE). Writes F.png and F.pdf, a curve per file; bins
-are equal on a log axis of context + 1, means weighted by count.
+Reads CSV files with the header context,bits,count. Draws means over ranges of context that grow by a constant factor, each
+weighted by its tokens, and the mean over all of them; writes PREFIX.png and PREFIX.pdf (default: context).
 """
 import argparse
 import csv
 import os
 import sys
 
-import matplotlib
+from figures import plt, save
 
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt  # noqa: E402  (the backend comes first)
-import numpy as np  # noqa: E402
+import numpy as np  # noqa: E402  (figures chooses the backend first)
+
+
+class CurveError(Exception):
+    """A file that is no such curve; the message says what to do."""
 
 
 def read(path):
-    """context, bits, count as arrays."""
+    """Columns context, bits and count."""
     try:
-        with open(path, newline="", encoding="utf-8") as f:
-            reader = csv.DictReader(f)
-            rows = [(float(r["context"]), float(r["bits"]), float(r["count"])) for r in reader]
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        sys.exit(f"{path}: {error!r}; expected a CSV with header context,bits,count, as weft eval --by-position writes it")
-    if not rows:
-        sys.exit(f"{path} has no rows: expected one per position of the window")
-    return np.array(rows).T
+        with open(path, encoding="utf-8", newline="") as f:
+            rows = list(csv.reader(f))
+    except OSError as error:
+        raise CurveError(f"{path}: {error.strerror}; make it with weft eval RUN --by-position {path}") from error
+    if not rows or rows[0] != ["context", "bits", "count"]:
+        raise CurveError(f"{path}: got the header {','.join(rows[0]) if rows else '(empty file)'}, expected "
+                         "context,bits,count, as weft eval --by-position writes it")
+    try:
+        values = np.array([[float(x) for x in row] for row in rows[1:]], dtype=float).reshape(-1, 3)
+    except ValueError as error:
+        raise CurveError(f"{path}: {error}; expected three numbers in every line") from error
+    if not len(values) or not np.isfinite(values).all() or not (values[:, 2] > 0).all():
+        raise CurveError(f"{path}: expected finite bits and counts above 0 in at least one line")
+    return values.T
 
 
 def binned(context, bits, count, bins=24):
-    """Mean context and mean bits, weighted by count, of bins equal in log(context + 1); empty bins are left out."""
-    use = (count > 0) & np.isfinite(bits)
-    context, bits, count = context[use], bits[use], count[use]
-    if not len(context):
-        return context, bits
-    scale = np.log(context + 1)
-    which = np.minimum((scale / max(scale.max(), 1e-12) * bins).astype(int), bins - 1)
-    weight = np.bincount(which, count, bins)
-    full = weight > 0
-    return tuple(np.bincount(which, count * v, bins)[full] / weight[full] for v in (context, bits))
+    """Middle, mean bits and tokens of ranges of context that grow by a constant factor."""
+    edges = np.unique(np.round(np.geomspace(1, context.max() + 2, bins + 1)).astype(int))
+    at = np.searchsorted(edges, context + 1, side="right") - 1
+    tokens = np.bincount(at, count, len(edges))
+    total = np.bincount(at, count * bits, len(edges))
+    place = np.bincount(at, count * context, len(edges))
+    there = tokens > 0
+    return place[there] / tokens[there], total[there] / tokens[there], tokens[there]
+
+
+def draw(curves, bins=24):
+    figure, axes = plt.subplots(figsize=(6.4, 4.0), layout="constrained")
+    for label, (context, bits, count) in curves:
+        x, y, _ = binned(context, bits, count, bins)
+        mean = float((bits * count).sum() / count.sum())
+        line, = axes.plot(x + 1, y, "o-", ms=3, lw=1.3, label=f"{label}: {mean:.3f} over all")
+        axes.axhline(mean, color=line.get_color(), lw=0.8, ls=":")
+    axes.set_xscale("log")
+    axes.set_xlabel("tokens of context + 1")
+    axes.set_ylabel("bits per token")
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, fontsize=8)
+    return figure
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("files", nargs="+", metavar="FILE")
-    parser.add_argument("--out", required=True, metavar="F")
+    parser.add_argument("files", nargs="+", metavar="CSV")
+    parser.add_argument("--labels", nargs="+", metavar="TEXT", help="one for every file; else the files' names")
+    parser.add_argument("--out", default="context", metavar="PREFIX")
     parser.add_argument("--bins", type=int, default=24)
     given = parser.parse_args()
-    if given.bins < 1:
-        sys.exit(f"--bins {given.bins}: expected at least 1")
-    figure, axes = plt.subplots(figsize=(6.5, 4), layout="constrained")
-    for path in given.files:
-        x, y = binned(*read(path), given.bins)
-        axes.plot(x + 1, y, "o-", ms=3, lw=1.2, label=os.path.splitext(os.path.basename(path))[0])
-    axes.set(xscale="log", xlabel="bytes of context + 1", ylabel="bits per byte")
-    axes.grid(alpha=0.25)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize=8)
-    stem = os.path.splitext(given.out)[0] if given.out.endswith((".png", ".pdf")) else given.out
-    for ending in ("png", "pdf"):
-        partial = f"{stem}.partial.{ending}"
-        figure.savefig(partial, dpi=150)
-        os.replace(partial, f"{stem}.{ending}")
-        print(f"{stem}.{ending}")
+    labels = given.labels or [os.path.splitext(os.path.basename(f))[0] for f in given.files]
+    if len(labels) != len(given.files):
+        parser.error(f"--labels: got {len(labels)}, expected {len(given.files)}, one for every file")
+    try:
+        curves = [(label, read(path)) for label, path in zip(labels, given.files)]
+    except CurveError as error:
+        sys.exit(str(error))
+    save(draw(curves, given.bins), given.out)
 
 
 if __name__ == "__main__":

@@ -7,14 +7,11 @@ Writes PREFIX.png and PREFIX.pdf (default: curves). --compressors draws what gzi
 test bytes.
 """
 import argparse
-import os
 import sys
 
-import matplotlib
+from figures import plt, save
 
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt  # noqa: E402  (the backend comes first)
-import numpy as np  # noqa: E402
+import numpy as np  # noqa: E402  (figures chooses the backend first)
 
 from runs import RunError, compressed_bits, load_all  # noqa: E402
 
@@ -74,12 +71,7 @@ def main():
         floors = compressed_bits(runs[0].held_out()) if given.compressors else {}
     except RunError as error:
         sys.exit(str(error))
-    figure = draw(runs, given.against, floors)
-    for ending in ("png", "pdf"):
-        partial = f"{given.out}.partial.{ending}"
-        figure.savefig(partial, dpi=150)
-        os.replace(partial, f"{given.out}.{ending}")
-        print(f"{given.out}.{ending}")
+    save(draw(runs, given.against, floors), given.out)
 
 
 if __name__ == "__main__":

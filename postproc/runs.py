@@ -35,6 +35,9 @@ class Run:
                 self.steps = {k: v[...] for k, v in f["steps"].items()} if "steps" in f else {}
                 self.epochs = {k: v[...] for k, v in f["epochs"].items()} if "epochs" in f else {}
                 self.final = {k: float(v[()]) for k, v in f["final"].items()} if "final" in f else {}
+                energy = f.get("steps/energy_j")
+                source = energy.attrs.get("source", "not measured") if energy is not None else "not measured"
+                self.energy_source = source.decode() if isinstance(source, bytes) else str(source)
         except OSError as error:
             raise RunError(f"{path} cannot be read as HDF5 ({error}): is the file complete?") from error
         self.config = self._load("config.toml", lambda f: tomllib.load(f))
@@ -96,22 +99,68 @@ class Run:
         values = values[np.isfinite(values)]
         return float(values.min()) if len(values) else None
 
+    @property
+    def hours(self):
+        """Wall time of all training steps, or None."""
+        seconds = self.column("steps", "seconds")
+        seconds = seconds[np.isfinite(seconds)]
+        return float(seconds.sum()) / 3600 if len(seconds) else None
+
+    @property
+    def energy_kwh(self):
+        """Energy of all training steps, or None unless it was measured for every one of them."""
+        joules = self.column("steps", "energy_j")
+        if self.energy_source == "not measured" or not len(joules) or not np.isfinite(joules).all():
+            return None
+        return float(joules.sum()) / 3.6e6
+
+    @property
+    def data_path(self):
+        return self.config.get("data", {}).get("path", "")
+
+    @property
+    def max_windows(self):
+        return self.config.get("evaluation", {}).get("max_windows", 0)
+
+    def evaluations(self):
+        """The records that `weft eval` left in the run folder, oldest first."""
+        found = []
+        for path in sorted(glob.glob(os.path.join(self.folder, "evaluations", "*.json"))):
+            try:
+                with open(path, encoding="utf-8") as f:
+                    record = json.load(f)
+            except ValueError as error:
+                raise RunError(f"{path} cannot be read as JSON ({error}): run that weft eval again") from error
+            if isinstance(record, dict):
+                found.append(record)
+        return sorted(found, key=lambda r: str(r.get("time", "")))
+
     def held_out(self, split="test"):
         """The bytes of a split that the run's evaluation scored, from its data set."""
-        folder = self.config.get("data", {}).get("path", "")
-        shards = sorted(glob.glob(os.path.join(folder, f"{split}-*-of-*.h5")))
-        if not shards:
-            raise RunError(f"no split {split} in {folder or 'data.path'}: run this in the folder that the run was started in")
-        windows = self.config.get("evaluation", {}).get("max_windows", 0)
-        limit = windows * self.config["model"]["context"] if windows else None
-        parts, size = [], 0
-        for shard in shards:
-            with h5py.File(shard, "r") as f:
-                if f["tokens"].ndim != 1:
-                    raise RunError(f"{shard} holds examples, not a stream of bytes")
-                parts.append(f["tokens"][: None if limit is None else max(0, limit - size)])
-                size += len(parts[-1])
-        return np.concatenate(parts).astype(np.uint8).tobytes()
+        windows = self.max_windows
+        return held_out(self.data_path, split, windows * self.config["model"]["context"] if windows else None)
+
+
+def shards(folder, split):
+    found = sorted(glob.glob(os.path.join(folder, f"{split}-*-of-*.h5")))
+    if not found:
+        raise RunError(f"no split {split} in {folder or 'data.path'}: run this in the folder that the run was started in")
+    return found
+
+
+def held_out(folder, split="test", limit=None):
+    """The first `limit` bytes (None: all) of a split, examples one after the other."""
+    parts, size = [], 0
+    for shard in shards(folder, split):
+        with h5py.File(shard, "r") as f:
+            tokens = f["tokens"]
+            if tokens.dtype != np.uint8:
+                raise RunError(f"{shard} holds tokens of type {tokens.dtype}, expected bytes (uint8)")
+            width = 1 if tokens.ndim == 1 else tokens.shape[1]
+            rows = None if limit is None else max(0, -(-(limit - size) // width))
+            parts.append(tokens[:rows].reshape(-1))
+            size += len(parts[-1])
+    return np.concatenate(parts)[:limit].astype(np.uint8).tobytes()
 
 
 def compressed_bits(data):

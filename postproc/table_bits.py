@@ -8,19 +8,19 @@ seed are one row, mean ± standard deviation (n - 1). Published figures are foun
 --compressors adds gzip, bzip2 and xz on the very bytes that each row's test figure was measured on.
 """
 import argparse
-import csv
-import io
 import os
 import statistics
 import sys
 import tomllib
 
 from runs import RunError, compressed_bits, load_all
+from tables import Form, write_all
 
 COLUMNS = ("row", "published", "ours", "seeds", "valid", "train", "parameters", "epochs", "steps", "commit", "source",
            "note")
 TITLES = {"ours": "ours (test)", "valid": "ours (best valid)", "train": "ours (last train)"}
-TEXT = ("row", "commit", "source", "note")  # columns aligned to the left
+FORM = Form(COLUMNS, TITLES, text=("row", "commit", "source", "note"), always=("row", "published", "ours"))
+HEAD = "Bits per token (byte), lower is better."
 
 
 def published():
@@ -85,48 +85,6 @@ def make_table(runs, compressors=False):
     return [{c: row.get(c, "") for c in COLUMNS} for row in rows]
 
 
-def as_csv(rows):
-    out = io.StringIO()
-    writer = csv.DictWriter(out, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return out.getvalue()
-
-
-def shown(rows):
-    """Columns that say something, with their titles."""
-    return [(c, TITLES.get(c, c)) for c in COLUMNS if c in ("row", "published", "ours") or any(r[c] for r in rows)]
-
-
-def as_markdown(rows):
-    columns = shown(rows)
-    lines = ["Bits per token (byte), lower is better.", "", "| " + " | ".join(title for _, title in columns) + " |",
-             "| " + " | ".join("---" if c in TEXT else "---:" for c, _ in columns) + " |"]
-    lines += ["| " + " | ".join(r[c].replace("|", "\\|") for c, _ in columns) + " |" for r in rows]
-    return "\n".join(lines) + "\n"
-
-
-def as_latex(rows):
-    columns = shown(rows)
-    special = {"\\": r"\textbackslash{}", "±": r"$\pm$", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
-               "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "|": r"\textbar{}"}
-
-    def tex(text):
-        return "".join(special.get(c, c) for c in text)
-
-    align = "".join("l" if c in TEXT else "r" for c, _ in columns)
-    lines = [r"% needs \usepackage{booktabs}", r"\begin{tabular}{" + align + "}", r"\toprule",
-             " & ".join(tex(title) for _, title in columns) + r" \\", r"\midrule"]
-    lines += [" & ".join(tex(r[c]) for c, _ in columns) + r" \\" for r in rows]
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
-
-
-def write(path, text):
-    with open(path + ".partial", "w", encoding="utf-8") as f:
-        f.write(text)
-    os.replace(path + ".partial", path)
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="+", metavar="RUN", help="run folder")
@@ -137,9 +95,8 @@ def main():
         rows = make_table(load_all(given.runs), given.compressors)
     except RunError as error:
         sys.exit(str(error))
-    for ending, form in ((".csv", as_csv), (".md", as_markdown), (".tex", as_latex)):
-        write(given.out + ending, form(rows))
-    print(as_markdown(rows), end="")
+    write_all(given.out, FORM, rows, HEAD)
+    print(FORM.markdown(rows, HEAD), end="")
 
 
 if __name__ == "__main__":

@@ -1,209 +1,251 @@
 #!/usr/bin/python3
-"""The Sparse Transformer paper's Tables 2 and 3 and the 2024 reproduction's Tables 1 and 2, with our runs beside them.
+"""A published table beside our runs and beside what needs no neural network.
 
-  table_paper.py --table sparse2|sparse3|repro1|repro2 --runs runs/ [--data DIR] --out DIR
+  table_paper.py --table sparse2|sparse3|repro1|repro2|all [--runs runs] [--out tables] [--no-floors] [--columns A,B,...]
 
-Rows are those of tables.toml. A run counts for the row with the longest stem that its name begins with; runs with other
-settings than their seed are rows of their own. Ours is mean ± standard deviation (n - 1) of final/test_bits, in Table 3
-of the bits in evaluations/test-m<m>.json. Floors (byte_models.py) are on the test bytes that the runs scored, or, where
-none has run, on those of DIR/<data of the row>; kept in OUT/floors.json. Writes OUT/<table>.csv, .md and .tex.
+  sparse2  Child et al. 2019, Table 2 (enwik8, CIFAR-10) and ImageNet 64x64
+  sparse3  Child et al. 2019, Table 3: minimum context on enwik8, from the records of `weft eval`
+  repro1   Soós and Halli Sudhakara 2024, Table 1 (enwik8)
+  repro2   Soós and Halli Sudhakara 2024, Table 2 (CIFAR-10)
+
+Writes OUT/<table>.csv, .md and .tex, prints the Markdown and keeps the floors in OUT/floors.json (see floors.py). Rows are
+in tables.toml, published figures in published.toml. A run counts for a row if its run.name is the row's (with _seed1 or
+the like) and its settings are those of the row's input file; runs whose names go on (enwik8_fixed_small) or whose settings
+differ get lines of their own below it, which say what differs. What was never run says "not run".
 """
 import argparse
-import csv
 import glob
-import hashlib
-import io
-import json
 import os
+import statistics
 import sys
 import tomllib
 
-import h5py
-import numpy as np
+from floors import Floors
+from records import differences, evaluation, evaluations_of
+from runs import RunError, load_all
+from table_bits import published, spread
+from tables import Form, write_all
 
-from byte_models import floors, kept_floors
-from runs import Run, RunError
-from table_bits import spread, write
-
-FLOORS = ("uniform", "gzip -9", "xz -9e", "marginal", "order 5")
-COLUMNS = ("row", "published", "measured", "ours", "n", *FLOORS, "parameters", "epochs", "hours", "energy", "commit", "input")
-TITLES = {"measured": "what the published figure measured", "n": "runs", "energy": "energy (kWh)", "input": "input file"}
-NOT_RUN, UNKNOWN = "not run", "not measured"
-SPECIAL = {"\\": r"\textbackslash{}", "±": r"$\pm$", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
-           "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "|": r"\textbar{}",
-           "<": r"\textless{}", ">": r"\textgreater{}"}
-
-
-def tables():
-    with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "tables.toml"), "rb") as f:
-        return tomllib.load(f)
-
-
-def stem_of(name, stems):
-    """The longest stem that the name begins with, or None."""
-    return max((s for s in stems if name.startswith(s)), key=len, default=None)
-
-
-def find_runs(folder, stems):
-    """Runs under a folder by stem; a folder without metrics.h5 has not begun and is passed over."""
-    found = {}
-    for path in sorted(glob.glob(os.path.join(folder, "*", "metrics.h5"))):
-        run = Run(os.path.dirname(path))
-        stem = stem_of(run.name, stems)
-        if stem:
-            found.setdefault(stem, []).append(run)
-    return found
+HERE = os.path.dirname(os.path.abspath(__file__))
+INPUTS = os.path.join(HERE, "..", "inputs")
+FLOORS = ("uniform", "marginal", "gzip", "xz", "order5", "neighbour")
+COLUMNS = ("row", "published", "measures", "ours", "n", *FLOORS, "parameters", "epochs", "hours", "energy", "machine",
+           "published_step", "step", "commit", "note")
+TITLES = {"measures": "what the published figure is", "ours": "ours (test)", "gzip": "gzip -9", "xz": "xz -9e",
+          "order5": "order-5 model", "neighbour": "left neighbour", "published_step": "published s/step",
+          "step": "our s/step"}
+TEXT, WIDE = ("row", "measures", "machine", "commit", "note"), ("row", "measures", "note")
+FORM = Form(COLUMNS, TITLES, TEXT, WIDE)
+NOT_RUN = "not run"
+# What an empty cell says in a column where other lines have something to say.
+EMPTY = {**dict.fromkeys(FLOORS, "n/a"), "published": "none", "published_step": "none", "note": "none"}
+NOTES = (
+    "ours: mean ± standard deviation (n - 1) over the n runs that count for the row. Floors are bits per byte of the very "
+    "test bytes of the line: marginal, order-5 and left-neighbour models are counted on the training split, gzip and xz see "
+    "the test bytes alone. Parameters and epochs: ours, the published ones in brackets. Hours: wall time of the training "
+    "steps.",)
 
 
-def test_bits(run, minimum_context=None):
-    """The figure of a row, or None where the run has not got that far."""
-    if minimum_context is None:
-        return run.final.get("test_bits")
-    path = os.path.join(run.folder, "evaluations", f"test-m{minimum_context}.json")
-    if not os.path.isfile(path):
-        return None
-    try:
-        with open(path, encoding="utf-8") as f:
-            record = json.load(f)
-        if record["split"] != "test" or record["minimum_context"] != minimum_context:
-            raise RunError(f"{path} is of split {record['split']}, minimum context {record['minimum_context']}; expected "
-                           f"test and {minimum_context}: run weft eval again")
-        return float(record["bits"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{path} is no evaluation record ({error!r}): run weft eval again") from error
+def settings_note(run, entry):
+    """What makes a run another one than the row's, as texts."""
+    path = os.path.join(INPUTS, entry["input"])
+    return differences(run, path if os.path.isfile(path) else None, entry.get("test_bytes"))
 
 
-def split_bytes(folder, split):
-    """The bytes of a split, shard after shard, streams and examples alike; '' of the source where no shard names one."""
-    parts, source = [], ""
-    for shard in sorted(glob.glob(os.path.join(folder, f"{split}-*-of-*.h5"))):
-        with h5py.File(shard, "r") as f:
-            parts.append(np.asarray(f["tokens"][...]).reshape(-1).astype(np.uint8))
-            source = source or str(f.attrs.get("source_sha256", ""))
-    return (np.concatenate(parts).tobytes() if parts else b""), source
+def belongs(run, names):
+    """The row's name that the run's name is or goes on from; the longest, if several are."""
+    fitting = [n for n in names if run.base_name == n or run.base_name.startswith((n + "_", n + "-"))]
+    return max(fitting, key=len, default=None)
 
 
-def row_floors(folder, limit, kept):
-    """Floors on the first `limit` test bytes (None: all) of a data set, or None where it is not there."""
-    test, source = split_bytes(folder, "test")
-    test = test[:limit]
-    if not test:
-        return None
-    source = source or hashlib.sha256(test).hexdigest()
-    key = f"{source} test {len(test)} {hashlib.sha256(test).hexdigest()[:16]}"
-    return kept_floors(kept, key, lambda: floors(split_bytes(folder, "train")[0], test))
-
-
-def scored(run):
-    """How many test bytes the run's plain evaluation scored at most, or None for all."""
-    windows = run.config.get("evaluation", {}).get("max_windows", 0)
-    return windows * run.config["model"]["context"] if windows else None
-
-
-def hours(run):
-    seconds = run.column("steps", "seconds")
-    return float(np.nansum(seconds)) / 3600 if len(seconds) else None
-
-
-def energy(run):
-    """Kilowatt hours of all steps, or None where a step has none."""
-    joules = run.column("steps", "energy_j")
-    return float(joules.sum()) / 3.6e6 if len(joules) and np.all(np.isfinite(joules)) and joules.sum() > 0 else None
-
-
-def mean_of(values, form, missing):
-    values = [v for v in values if v is not None]
-    return form.format(sum(values) / len(values)) if values else missing
-
-
-def make_row(entry, group, floor):
-    """One row; group holds the runs that repeat it, none of them where it has not been run."""
-    bits = [test_bits(r, entry.get("minimum_context")) for r in group]
-    done = [r for r, b in zip(group, bits) if b is not None]
-    counts = " / ".join(f"{n:,}" for n in sorted({r.parameters for r in done if r.parameters is not None}))
-    epochs = " ".join(sorted({f"{e:.4g}" for e in (r.last("epochs", "epoch") for r in done) if e is not None}))
-    made = {
-        "row": entry["row"], "published": entry["published"], "measured": entry["measured"], "input": entry["input"],
-        "ours": spread(bits) or NOT_RUN + (" (no test figure yet)" if group else ""), "n": str(len(done)),
-        "parameters": (counts or NOT_RUN) + f" (published: {entry.get('parameters', 'not stated')})",
-        "epochs": (epochs or NOT_RUN) + f" (published: {entry.get('epochs', 'not stated')})",
-        "hours": mean_of([hours(r) for r in done], "{:.3g}", UNKNOWN) if done else NOT_RUN,
-        "energy": mean_of([energy(r) for r in done], "{:.4g}", UNKNOWN),
-        "commit": " ".join(sorted({c for r in done for c in r.commits})) or ("not recorded" if done else NOT_RUN),
-    }
-    for name in FLOORS:
-        made[name] = f"{floor[name]:.4f}" if floor else ("8.0000" if name == "uniform" else "no data")
-    return made
-
-
-def make_table(table, runs_folder, data, out):
-    known = tables()
-    stems = {row["stem"] for each in known.values() for row in each["rows"]}
-    found, rows = find_runs(runs_folder, stems), []
-    for entry in known[table]["rows"]:
-        groups = {}
-        for run in found.get(entry["stem"], []):
-            groups.setdefault(run.row_key, []).append(run)
-        several = len(groups) > 1
-        for group in list(groups.values()) or [[]]:
-            folder = group[0].config.get("data", {}).get("path", "") if group else os.path.join(data, entry["data"])
-            floor = row_floors(folder, scored(group[0]) if group else None, os.path.join(out, "floors.json"))
-            name = entry["row"]
-            if several or any(r.base_name != entry["stem"] for r in group):
-                name += f" ({', '.join(r.name for r in group)})"
-            if group and scored(group[0]):
-                name += f" [first {scored(group[0]):,} test bytes]"
-            rows.append(make_row(entry | {"row": name}, group, floor))
+def assigned(runs, known):
+    """For every row's name: the runs that count, and the groups of others with the notes on them."""
+    rows = {name: ([], []) for name in known}
+    groups = {}
+    for run in runs:
+        name = belongs(run, known)
+        if name is None:
+            continue
+        notes = settings_note(run, known[name])
+        if run.base_name == name and not notes:
+            rows[name][0].append(run)
+        else:
+            groups.setdefault((name, run.row_key), []).append((run, notes))
+    for (name, _), members in groups.items():
+        rows[name][1].append(([run for run, _ in members], members[0][1]))
     return rows
 
 
-def as_csv(rows):
-    out = io.StringIO()
-    writer = csv.DictWriter(out, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return out.getvalue()
+def floor_cells(floors, folder, digest=None, limit=None):
+    """Cells of the floors, and notes on them."""
+    if floors is None:
+        return dict.fromkeys(FLOORS, ""), []
+    found = floors.of(folder, "test", limit, digest)
+    if found is None:
+        return {**dict.fromkeys(FLOORS, "no data set"), "uniform": "8.0000", "neighbour": ""}, []
+    cells = {name: f"{found[name]:.4f}" if name in found else "" for name in FLOORS}
+    cut = found["bytes"] < (limit or found["of_bytes"])
+    return cells, [f"floors on the first {found['bytes']:,} test bytes"] if cut else []
 
 
-def as_markdown(rows, title, note):
-    titles = [TITLES.get(c, c) for c in COLUMNS]
-    lines = [title, "", "| " + " | ".join(titles) + " |", "|" + " --- |" * len(COLUMNS)]
-    lines += ["| " + " | ".join(r[c].replace("|", "\\|") for c in COLUMNS) + " |" for r in rows]
-    return "\n".join([*lines, "", note]) + "\n"
+def several(texts):
+    """Different texts once each, in the order given."""
+    return " / ".join(dict.fromkeys(texts))
 
 
-def tex(text):
-    return "".join(SPECIAL.get(c, c) for c in text)
+def machine(run):
+    if not run.provenance:
+        return "not recorded"
+    start = run.provenance[-1]
+    ranks = start.get("ranks", 1)
+    return f"{ranks} rank{'s' * (ranks != 1)}: {start.get('device', 'device not recorded')}"
 
 
-def as_latex(rows, title, note):
-    lines = ["% needs \\usepackage{booktabs}", f"% {title}", f"% {note}", r"\begin{tabular}{" + "l" * len(COLUMNS) + "}",
-             r"\toprule", " & ".join(tex(TITLES.get(c, c)) for c in COLUMNS) + r" \\", r"\midrule"]
-    lines += [" & ".join(tex(r[c]) for c in COLUMNS) + r" \\" for r in rows]
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
+def spent(runs):
+    """Cells on size, length and cost of runs; all say "not run" if there is none."""
+    if not runs:
+        return dict.fromkeys(("parameters", "epochs", "hours", "energy", "machine", "step", "commit"), NOT_RUN)
+
+    def each(value, form):
+        values = [value(r) for r in runs]
+        known = [v for v in values if v is not None]
+        return several(form.format(v) for v in known) if known else "not recorded"
+
+    hours = [r.hours for r in runs if r.hours is not None]
+    energy = [r.energy_kwh for r in runs]
+    steps = [v for r in runs for v in r.column("steps", "seconds") if v == v]
+    return {
+        "parameters": each(lambda r: r.parameters, "{:,}"),
+        "epochs": each(lambda r: r.last("epochs", "epoch"), "{:.4g}"),
+        "hours": f"{statistics.fmean(hours):.3g}" if hours else "not recorded",
+        "energy": "not measured" if None in energy else f"{statistics.fmean(energy):.3g} kWh",
+        "machine": several(machine(r) for r in runs),
+        "step": f"{statistics.median(steps):.3g}" if steps else "not recorded",
+        "commit": several(c for r in runs for c in r.commits) or "not recorded",
+    }
 
 
-NOTE = ("Floors in bits per byte on the same test bytes; order 5: interpolated byte model (Witten-Bell), counts from the first "
-        "4,000,000 train bytes, scored on the first 500,000 test bytes. Lower is better.")
+def make_line(label, entry, ours, n, runs, notes, floors):
+    """One line; entry: what was published, {} for nothing; runs: those it is made of."""
+    digest = next((s["data_sha256"] for r in runs for s in r.provenance if s.get("data_sha256")), None)
+    folder = runs[0].data_path if runs else entry.get("data", "")
+    limit = runs[0].max_windows * runs[0].config["model"]["context"] if runs and runs[0].max_windows else None
+    cells, more = floor_cells(floors, folder, digest, limit)
+    row = {"row": label, "ours": ours, "n": str(n), **cells, **spent(runs)}
+    row["published"] = entry.get("figure", f"{entry['bits']:.2f}" if "bits" in entry else "")
+    row["measures"] = entry.get("measures", "nothing was published")
+    row["published_step"] = f"{entry['seconds']:.2f}" if "seconds" in entry else ""
+    for key in ("parameters", "epochs"):
+        if key in entry:
+            row[key] += f" ({entry[key]})"
+    row["note"] = "; ".join([*notes, *more])
+    return {c: row[c] for c in COLUMNS}
+
+
+def figures(runs):
+    """Cell and count of the test figures of runs, and notes."""
+    bits = [r.final["test_bits"] for r in runs if "test_bits" in r.final]
+    missing = len(runs) - len(bits)
+    notes = [f"{missing} of {len(runs)} runs without a test figure"] if missing else []
+    return (spread(bits) or ("no test figure yet" if runs else NOT_RUN)), len(bits), notes
+
+
+def bits_lines(table, known, rows, floors):
+    lines = []
+    for override in table["rows"]:
+        entry = {**known[override["run"]], **override}
+        if "figure" in override:
+            entry.pop("seconds", None)  # the table at hand gives none
+        counted, others = rows[override["run"]]
+        ours, n, notes = figures(counted)
+        if "note" in entry:
+            notes.append(entry["note"])
+        lines.append(make_line(entry["row"], entry, ours, n, counted, notes, floors))
+        for runs, differing in others:
+            ours, n, notes = figures(runs)
+            lines.append(make_line(f"other run: {runs[0].base_name}", {}, ours, n, runs, notes + differing, floors))
+    return lines
+
+
+def context_lines(table, known, rows, floors):
+    """Lines of a table by minimum context."""
+    base = known[table["run"]]
+    counted, others = rows[table["run"]]
+    lines = []
+
+    def line(label, entry, m, runs, notes):
+        found = [(r, evaluation(r, m)) for r in runs]
+        bits = [e["bits"] for _, e in found if e]
+        late = [f"evaluated at step {e['step']}" for r, e in found
+                if e and "step" in e and e["step"] != r.last("steps", "step")]
+        used = [r for r, e in found if e]
+        made = make_line(label, entry, spread(bits) or NOT_RUN, len(bits), used, notes + late, floors)
+        commits = [str(e["commit"])[:10] for _, e in found if e and e.get("commit")]
+        if commits:
+            made["commit"] = several(commits)
+        return made
+
+    for row in table["minimum_context"]:
+        entry = {k: base[k] for k in ("parameters", "epochs", "data") if k in base}
+        entry.update(figure=row["figure"], measures=table["measures"])
+        lines.append(line(f"m = {row['m']:,}", entry, row["m"], counted, []))
+    known_m = {row["m"] for row in table["minimum_context"]}
+    for runs, notes in [(counted, []), *others]:
+        for m in sorted({m for r in runs for m in evaluations_of(r)} - (known_m if runs is counted else set())):
+            label = f"{'other run: ' + runs[0].base_name + ', ' if runs is not counted else ''}m = {m:,}"
+            lines.append(line(label, {}, m, runs, notes))
+    return lines
+
+
+def filled(lines):
+    """Nothing is left blank in a column that is shown."""
+    for column, text in EMPTY.items():
+        if any(line[column] for line in lines):
+            for line in lines:
+                line[column] = line[column] or text
+    return lines
+
+
+def make_table(name, runs, floors=None):
+    """Title and lines of one of the tables of tables.toml."""
+    with open(os.path.join(HERE, "tables.toml"), "rb") as f:
+        table = tomllib.load(f)[name]
+    known = published()
+    rows = assigned(runs, known)
+    make = context_lines if "minimum_context" in table else bits_lines
+    return table["title"], filled(make(table, known, rows, floors))
 
 
 def main():
+    with open(os.path.join(HERE, "tables.toml"), "rb") as f:
+        tables = list(tomllib.load(f))
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--table", required=True, choices=tuple(tables()))
-    parser.add_argument("--runs", required=True, metavar="DIR", help="folder of run folders")
-    parser.add_argument("--data", default="data", metavar="DIR", help="folder of data sets, for rows that have not run")
-    parser.add_argument("--out", required=True, metavar="DIR")
+    parser.add_argument("--table", required=True, choices=[*tables, "all"])
+    parser.add_argument("--runs", default="runs", metavar="DIR", help="folder of run folders")
+    parser.add_argument("--out", default="tables", metavar="DIR")
+    parser.add_argument("--no-floors", action="store_true", help="leave the floors out: nothing of the data set is read")
+    parser.add_argument("--columns", metavar="A,B,...", help="these only in Markdown and LaTeX (CSV has all): " +
+                        ", ".join(COLUMNS))
     given = parser.parse_args()
+    chosen = given.columns.split(",") if given.columns else COLUMNS
+    wrong = [c for c in chosen if c not in COLUMNS]
+    if wrong:
+        parser.error(f"--columns: got {', '.join(wrong)}, expected some of {', '.join(COLUMNS)}")
+    form = Form(chosen, TITLES, TEXT, WIDE)
+    folders = sorted(os.path.dirname(f) for f in glob.glob(os.path.join(given.runs, "*", "metrics.h5")))
+    if not folders:
+        print(f"no run folders in {given.runs}: every row will say \"{NOT_RUN}\"", file=sys.stderr)
+    runs = load_all(folders)
+    runs.sort(key=lambda r: (r.base_name, r.seed is None, r.seed))
     os.makedirs(given.out, exist_ok=True)
     try:
-        rows = make_table(given.table, given.runs, given.data, given.out)
+        floors = None if given.no_floors else Floors(os.path.join(given.out, "floors.json"))
+        for name in tables if given.table == "all" else [given.table]:
+            title, lines = make_table(name, runs, floors)
+            write_all(os.path.join(given.out, name), FORM, lines, title, NOTES, form)
+            print(form.markdown(lines, title, NOTES))
     except RunError as error:
         sys.exit(str(error))
-    title = tables()[given.table]["title"]
-    text = as_markdown(rows, title, NOTE)
-    for ending, made in (("csv", as_csv(rows)), ("md", text), ("tex", as_latex(rows, title, NOTE))):
-        write(os.path.join(given.out, f"{given.table}.{ending}"), made)
-    print(text, end="")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,19 @@
+"""What the figures share: matplotlib without a screen, and pictures that are there whole or not at all."""
+import os
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt  # noqa: E402  (the backend comes first)
+
+__all__ = ["plt", "save"]
+
+
+def save(figure, prefix):
+    """PREFIX.png and PREFIX.pdf; prints their names."""
+    for ending in ("png", "pdf"):
+        partial = f"{prefix}.partial.{ending}"
+        figure.savefig(partial, dpi=150)
+        os.replace(partial, f"{prefix}.{ending}")
+        print(f"{prefix}.{ending}")
+    plt.close(figure)
