@@ -62,11 +62,12 @@ class SlurmTest(ProgramTest):
         """The part of the job's output that belongs to each start."""
         return self.output(job).split(" per epoch; run folder ")[1:]
 
-    def wait_step(self, job, start):
-        """Until the given start (from 0) has printed the line of a step."""
+    def wait_step(self, job, start, lines=1):
+        """Until the given start (from 0) has printed the lines of so many steps."""
         def stepped():
             self.assertNotIn(self.cluster.job(job)["JobState"], ("FAILED", "COMPLETED"))
-            return len(self.starts(job)) > start and re.search(r"^ *step +\d+/", self.starts(job)[start], re.M)
+            return len(self.starts(job)) > start and \
+                len(re.findall(r"^ *step +\d+/", self.starts(job)[start], re.M)) >= lines
         wait_for(f"a step of start {start}", stepped, 90, every=0.05)
 
     def ranks(self, program=WEFT):
@@ -86,6 +87,7 @@ class SlurmTest(ProgramTest):
         self.assertEqual(len(ranks), 2)
         for pid in ranks:
             os.kill(pid, signal.SIGSTOP)
+        wait_for("stopped ranks", lambda: all("(stopped)" in self.text(f"/proc/{pid}/status") for pid in ranks), 10, 0.01)
 
         def arrived():
             for pid in ranks:
@@ -108,14 +110,14 @@ class SlurmTest(ProgramTest):
         run(["train", SOURCE + "/inputs/enwik8/fixed.toml", f"data.path={self.folder}/data",
              f"run.directory={self.folder}/runs", *SMALL, "run.name=whole", f"training.steps={STEPS}"])
         job = self.submit("run.name=parts", f"training.steps={STEPS}", options=["--time=1", "--signal=USR1@45"])
-        self.wait_step(job, 0)
+        self.wait_step(job, 0, 40)
         urgent = self.cluster.submit("--partition=high", f"--nodes={len(self.cluster.nodes)}", "--exclusive",
                                      "--output=/dev/null", "--wrap=sleep 1")
         self.hold_until(signal.SIGTERM, 40)
         self.wait_restart(job, 1)
         self.cluster.wait_state(urgent, "COMPLETED")
 
-        self.wait_step(job, 1)
+        self.wait_step(job, 1, 40)
         self.hold_until(signal.SIGUSR1, 100)
         self.wait_restart(job, 2)
         end = self.cluster.wait_state(job, "COMPLETED", "FAILED", "TIMEOUT", seconds=90)
