@@ -50,6 +50,9 @@ bool begin(png_structp reader, png_infop info, Source* source) {
   png_read_info(reader, info);
   if (png_get_bit_depth(reader, info) > 8)
     png_error(reader, "it has 16 bits per channel, expected 8");
+  // Deflate packs at most 1032 bytes into one: pixels that cannot be in the file are not given memory.
+  if (png_get_rowbytes(reader, info) * png_get_image_height(reader, info) / 1032 > source->left)
+    png_error(reader, "it is cut short");
   png_set_expand(reader); // palettes, fewer than 8 bits, transparent colours
   png_set_gray_to_rgb(reader);
   png_set_strip_alpha(reader);

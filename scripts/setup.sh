@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Installs what Weft needs on Debian 12 and makes Kokkos available. Says what it installs; does nothing that is done.
-#   scripts/setup.sh [--cuda] [--peers]
+#   scripts/setup.sh [--cuda] [--peers] [--slurm]
 #     --cuda    also Kokkos for NVIDIA GPUs, if the CUDA toolkit is there
 #     --peers   also what only the tests use: PyTorch for the twin program, clang-format
+#     --slurm   also what only the Slurm test uses: slurm-wlm, munge, shellcheck (Debian starts its munge service; the test has its own)
 # Needs root or sudo only while Debian packages are missing. An installed Kokkos >= 5 is used if Kokkos_ROOT or
 # CMAKE_PREFIX_PATH leads to it, else scripts/kokkos.sh builds the pinned release into .deps/.
 set -euo pipefail
@@ -10,12 +11,13 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 say() { echo "setup.sh: $*"; }
 fail() { echo "setup.sh: $*" >&2; exit 1; }
 
-cuda=no peers=no
+cuda=no peers=no slurm=no
 for argument in "$@"; do
   case $argument in
     --cuda) cuda=yes ;;
     --peers) peers=yes ;;
-    *) echo "setup.sh: got '$argument', expected --cuda or --peers" >&2; exit 2 ;;
+    --slurm) slurm=yes ;;
+    *) echo "setup.sh: got '$argument', expected --cuda, --peers or --slurm" >&2; exit 2 ;;
   esac
 done
 
@@ -28,6 +30,7 @@ packages=(
   python3 python3-numpy python3-h5py python3-pandas python3-matplotlib
 )
 [ $peers = yes ] && packages+=(python3-torch clang-format-14)
+[ $slurm = yes ] && packages+=(slurm-wlm munge iproute2 shellcheck)
 
 install_packages() {
   if ! command -v dpkg-query > /dev/null; then

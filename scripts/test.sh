@@ -69,7 +69,7 @@ built() { # PRESET [options of cmake --build]
 mkdir -p build
 
 title "set-up"
-scripts/setup.sh --peers || { echo "0 passed, 1 failed (set-up), 0 skipped"; exit 1; }
+scripts/setup.sh --peers --slurm || { echo "0 passed, 1 failed (set-up), 0 skipped"; exit 1; }
 
 if wanted format; then
   title "format"
@@ -96,12 +96,12 @@ fi
 if wanted asan; then
   title "preset asan: files, input files and kernels under AddressSanitizer and UndefinedBehaviorSanitizer"
   targets=(weft)
-  for source in tests/{io,config,kernels}/*_test.cpp; do
+  for source in tests/{io,config,kernels,fuzz}/*_test.cpp; do
     [ -f "$source" ] && targets+=("$(basename "$(dirname "$source")")_$(basename "$source" .cpp)")
   done
   check "asan builds" built asan --target "${targets[@]}"
   # Leaks: the MPI library keeps what it allocates until the process ends.
-  ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 tests asan -R '^(io|config|kernels)\.'
+  ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 tests asan -R '^(io|config|kernels|fuzz)\.' "${slow[@]}"
 fi
 
 driver() { [ -e /dev/nvidiactl ] || [ -e /dev/dxg ]; }

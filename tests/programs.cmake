@@ -1,4 +1,5 @@
 weft_python_test(parallel.ranks parallel/ranks_test.py parallel 300)
+weft_python_test(slurm.cluster slurm/slurm_test.py slurm 600)
 weft_python_test(restart.stop restart/stop_test.py restart 300)
 weft_python_test(peers.numpy peers/numpy_test.py peers 300)
 weft_python_test(peers.torch peers/torch_test.py peers 300)

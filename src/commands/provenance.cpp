@@ -3,6 +3,7 @@
 #include "io/atomic_file.hpp"
 #include "io/json.hpp"
 #include <chrono>
+#include <cstdlib>
 #include <ctime>
 #include <filesystem>
 #include <fmt/format.h>
@@ -15,6 +16,15 @@ namespace {
 constexpr std::string_view head = "{\n  \"format_version\": 1,\n  \"starts\": [\n    ", tail = "\n  ]\n}\n";
 
 } // namespace
+
+std::vector<std::pair<std::string, std::string>> slurm_environment() {
+  std::vector<std::pair<std::string, std::string>> all;
+  for (const char* name : {"SLURM_JOB_ID", "SLURM_RESTART_COUNT", "SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID",
+                           "SLURM_JOB_PARTITION", "SLURM_JOB_NODELIST"})
+    if (const char* value = std::getenv(name))
+      all.emplace_back(name, value);
+  return all;
+}
 
 std::string utc_now() {
   const std::time_t now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
@@ -39,6 +49,10 @@ std::string provenance_json(const Start& s) {
   out.add("options", json_text(v.options)).add("libraries", libraries.json());
   out.add("hosts", json_list(s.hosts)).add("ranks", std::to_string(s.ranks)).add("threads", std::to_string(s.threads));
   out.add("device", json_text(s.device)).add("seed", std::to_string(s.seed));
+  JsonObject slurm("      ");
+  for (const auto& [name, value] : slurm_environment())
+    slurm.add(name, json_text(value));
+  out.add("slurm", slurm_environment().empty() ? "null" : slurm.json());
   out.add("config_sha256", json_text(s.config_sha256));
   out.add("data_path", json_text(s.data_path)).add("data_sha256", json_text(s.data_sha256));
   out.add("resumed_from_step", s.resumed_from_step < 0 ? "null" : std::to_string(s.resumed_from_step));

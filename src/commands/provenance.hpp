@@ -2,6 +2,7 @@
 #pragma once
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace weft {
@@ -19,6 +20,9 @@ struct Start {
   std::int64_t resumed_from_step = -1; ///< -1: started from new weights
   std::string checkpoint;              ///< the file it resumed from; empty: none
 };
+
+/// What the Slurm job says of itself: SLURM_JOB_ID, SLURM_RESTART_COUNT, ... as name and value, those that are set.
+std::vector<std::pair<std::string, std::string>> slurm_environment();
 
 /// "2026-01-31T12:00:00Z".
 std::string utc_now();

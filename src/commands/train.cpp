@@ -7,6 +7,7 @@
 #include "io/checkpoint_file.hpp"
 #include "io/digest.hpp"
 #include "kernels/common/memory.hpp"
+#include "training/idle_restarts.hpp"
 #include "training/resources.hpp"
 #include "training/signals.hpp"
 #include "training/trainer.hpp"
@@ -56,6 +57,27 @@ void note_changes(Console& console, const RunFolder& folder, const std::string& 
   while (std::getline(was, old_line) && std::getline(is, new_line))
     if (old_line != new_line)
       console.line("note: changed since the last start: " + old_line + "  ->  " + new_line);
+}
+
+/// Ends a job that its scheduler would start for ever: on every rank alike, with status 1, which is not requeued.
+void refuse_idle_restarts(const Config& config, const Ranks& ranks, const RunFolder& folder, const Trainer& trainer) {
+  const std::int64_t step = trainer.state().step;
+  double idle = 0;
+  agree(ranks, [&] {
+    if (ranks.root() && step < trainer.length().steps)
+      idle = static_cast<double>(count_idle_restarts(folder.idle_restarts(), slurm_job(), step));
+  });
+  idle = ranks.maximum(idle);
+  agree(ranks, [&] {
+    if (idle > static_cast<double>(config.run.max_idle_restarts))
+      throw Error(
+          exit_failure,
+          fmt::format("Slurm job {} was restarted {} times in a row at step {} without reaching a new checkpoint, "
+                      "and run.max_idle_restarts = {}; {}/run.log and the job's output say how the starts "
+                      "ended. A smaller checkpoint.every_steps or a longer time before the kill (sbatch "
+                      "--signal=USR1@SECONDS) may help; submit the job again to go on",
+                      slurm_job(), static_cast<std::int64_t>(idle), step, config.run.max_idle_restarts, folder.path));
+  });
 }
 
 int train(const Options& options, const Ranks& ranks) {
@@ -120,6 +142,7 @@ int train(const Options& options, const Ranks& ranks) {
   const std::string resolved = to_toml(config);
   const std::vector<std::string> hosts = ranks.gather(Ranks::host());
   agree(ranks, [&] { trainer->start_from(start.checkpoint); });
+  refuse_idle_restarts(config, ranks, folder, *trainer);
   if (ranks.root()) {
     print_settings(console, loaded, ranks);
     print_resources(console, config, *model, memory, ranks.size(), rate);

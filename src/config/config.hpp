@@ -14,6 +14,7 @@ struct Config {
     std::int64_t seed = 0;
     std::string precision = "fp32"; // fp32 | bf16
     bool fresh = false;
+    std::int64_t max_idle_restarts = 3; // of one Slurm job, in a row without a new step
   } run;
   struct {
     std::string path = "data/enwik8";
@@ -87,6 +88,9 @@ struct Config {
     std::int64_t every_steps = 10;
     bool tensorboard = true;
   } log;
+  struct {
+    double grid_g_per_kwh = 0; // 0: no CO2 is told
+  } energy;
 };
 
 } // namespace weft

@@ -22,6 +22,10 @@ std::vector<Key> keys_of(Config& c) {
       {"run.precision", &c.run.precision, one_of({"fp32", "bf16"}), "",
        "storage of activations; weights, moments, softmax statistics, norms and losses are always fp32"},
       {"run.fresh", &c.run.fresh, any, "", "start over instead of resuming; an old run is moved aside, never deleted"},
+      {"run.max_idle_restarts", &c.run.max_idle_restarts, at_least(0), "restarts",
+       "restarts of one Slurm job in a row without a newer checkpoint; one more ends it with status 1, so that it is "
+       "not "
+       "requeued for ever"},
 
       {"data.path", &c.data.path, any, "", "folder of the data set's shards, as weft prepare writes them"},
 
@@ -119,6 +123,9 @@ std::vector<Key> keys_of(Config& c) {
 
       {"log.every_steps", &c.log.every_steps, at_least(1), "steps", "steps between step lines"},
       {"log.tensorboard", &c.log.tensorboard, any, "", "write TensorBoard events to the run folder's tb/"},
+
+      {"energy.grid_g_per_kwh", &c.energy.grid_g_per_kwh, at_least(0), "g/kWh",
+       "CO2 of the electricity used, for the run's CO2 at its end; 0: only energy is told"},
   };
 }
 

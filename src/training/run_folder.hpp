@@ -16,6 +16,7 @@ struct RunFolder {
   std::string metrics() const { return path + "/metrics.h5"; }
   std::string config() const { return path + "/config.toml"; }
   std::string log() const { return path + "/run.log"; }
+  std::string idle_restarts() const { return path + "/idle_restarts"; }
   std::string provenance() const { return path + "/provenance.json"; }
   std::string evaluations() const { return path + "/evaluations"; }
   std::string tensorboard() const { return path + "/tb"; }

@@ -37,7 +37,7 @@ Trainer::Trainer(const Config& config, const Ranks& ranks, Console& console, Mod
       matrix_rate_(matrix_rate), state_(model.parameters(), static_cast<std::uint64_t>(config.run.seed)),
       gradients_(ranks, model.parameters().extent(), config.training.batch / config.training.micro_batch,
                  static_cast<std::size_t>(config.parallel.bucket_mib * 1048576)),
-      tokens_(static_cast<std::size_t>(config.training.micro_batch * config.model.context)) {}
+      energy_(ranks), tokens_(static_cast<std::size_t>(config.training.micro_batch * config.model.context)) {}
 
 Trainer::~Trainer() = default;
 
@@ -61,6 +61,7 @@ void Trainer::start_from(const std::string& checkpoint) {
   metrics_.set_attribute("run", config_.run.name);
   metrics_.set_attribute("seed", config_.run.seed);
   metrics_.set_attribute("git_commit", version().commit_text());
+  metrics_.set_energy_source(energy_.source());
   metrics_.set_attribute("parameters", model_.parameters().count());
   if (config_.log.tensorboard)
     events_ = std::make_unique<EventFile>(folder_.tensorboard(), state_.step + 1);
@@ -174,7 +175,7 @@ void Trainer::explain_nonfinite(const float* gradients) {
                        "checkpoints written before stay as they are");
 }
 
-void Trainer::report(const StepResult& result, double seconds) {
+void Trainer::report(const StepResult& result, double seconds, double joules) {
   if (!ranks_.root())
     return;
   const double tokens = static_cast<double>(config_.training.batch * config_.model.context);
@@ -187,6 +188,7 @@ void Trainer::report(const StepResult& result, double seconds) {
   row.gradient_norm = result.norm;
   row.seconds = seconds;
   row.tokens_per_second = tokens / seconds;
+  row.energy_j = joules;
   metrics_.add_step(row);
   if (events_) {
     events_->add_scalar("train/bits", row.step, row.loss / std::numbers::ln2);
@@ -222,7 +224,8 @@ ExitStatus Trainer::run(const Dumps& dumps) {
   while (state_.step < length_.steps && !state_.stopped_early) {
     const double begin = now();
     const StepResult result = take_step(dumps);
-    report(result, now() - begin);
+    const double seconds = now() - begin;
+    report(result, seconds, energy_.joules());
     const int signal = ranks_.maximum(stop_signal());
     if (signal != 0) {
       save(false);
@@ -249,6 +252,7 @@ ExitStatus Trainer::run(const Dumps& dumps) {
           dumped_batches_.data()}});
   }
   evaluate_test();
+  report_energy();
   write_metrics();
   return exit_done;
 }

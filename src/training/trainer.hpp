@@ -9,6 +9,7 @@
 #include "parallel/gradients.hpp"
 #include "parallel/ranks.hpp"
 #include "training/evaluation.hpp"
+#include "training/hosts_energy.hpp"
 #include "training/run_folder.hpp"
 #include "training/sequences.hpp"
 #include "training/state.hpp"
@@ -56,7 +57,8 @@ class Trainer {
   StepResult take_step(const Dumps& dumps);
   void update_weights(const float* gradients, double norm, std::int64_t step);
   void explain_nonfinite(const float* gradients);
-  void report(const StepResult& result, double seconds);
+  void report(const StepResult& result, double seconds, double joules);
+  void report_energy();
   bool evaluation_due() const;
   void evaluate_valid();
   void evaluate_test();
@@ -75,7 +77,8 @@ class Trainer {
   double matrix_rate_;
   TrainingState state_;
   GradientSum gradients_;
-  Metrics metrics_;                   ///< rank 0 only
+  Metrics metrics_; ///< rank 0 only
+  HostsEnergy energy_;
   std::unique_ptr<EventFile> events_; ///< rank 0 only
   std::vector<std::uint16_t> tokens_; ///< of one micro-batch
   std::vector<float> dumped_batches_;

@@ -74,6 +74,19 @@ void Trainer::evaluate_test() {
                             100 * result.accuracy, result.tokens, state_.step));
 }
 
+void Trainer::report_energy() {
+  double joules = energy_.joules(); // since the last step: the last evaluations
+  if (!ranks_.root())
+    return;
+  for (const StepRow& row : metrics_.steps())
+    joules += row.energy_j;
+  metrics_.set_attribute("energy_kwh", joules / 3.6e6);
+  if (std::isfinite(joules) && config_.energy.grid_g_per_kwh > 0)
+    metrics_.set_attribute("co2_g", joules / 3.6e6 * config_.energy.grid_g_per_kwh);
+  console_.line("energy of the run: " + energy_text(joules, config_.energy.grid_g_per_kwh) +
+                (std::isfinite(joules) ? ", by " + energy_.source() : ""));
+}
+
 bool Trainer::checkpoint_due() const {
   const auto& c = config_.checkpoint;
   // Rank 0's clock decides for all.

@@ -1,0 +1,196 @@
+"""Under a real Slurm: preempted and timed out = undisturbed, bit for bit; no job goes round for ever; arrays of seeds."""
+import glob
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import unittest
+
+sys.path[:0] = [os.path.dirname(os.path.abspath(__file__)), os.path.join(os.path.dirname(__file__), "..")]
+import cluster as slurm
+from cluster import Cluster, wait_for
+from programs import WEFT, ProgramTest, main, run, steps
+
+SOURCE = os.environ["WEFT_SOURCE"]
+STEPS = 300
+
+# The paper's model made small: what a person would give on the command line to try the job script.
+SMALL = ("model.layers=2 model.width=32 model.heads=2 model.context=128 model.dropout=0.1 model.position_shape=[] "
+         "attention.stride=16 attention.summary=4 run.precision=fp32 schedule.warmup_steps=3 training.epochs=0 "
+         "training.batch=8 checkpoint.every_steps=0 log.every_steps=1").split()
+
+
+class SlurmTest(ProgramTest):
+    text_bytes = 60000
+
+    @classmethod
+    def setUpClass(cls):
+        cls.cluster = Cluster()
+        cls.cluster.__enter__()
+        cls.addClassCleanup(cls.cluster.__exit__)
+        print(f"cluster of {len(cls.cluster.nodes)} node(s)"
+              + (f", not two: {cls.cluster.one_node_because}" if cls.cluster.one_node_because else ""), flush=True)
+
+    def tearDown(self):
+        result = self._outcome.result
+        if any(test is self for test, _ in result.failures + result.errors):
+            print(self.cluster.logs(), flush=True)
+            for path in glob.glob(self.folder + "/*.out"):
+                print(f"== {path} ==\n{self.text(path)[-4000:]}", flush=True)
+
+    def submit(self, *arguments, script="enwik8_fixed", options=()):
+        """The number of the job; its output is in <folder>/<number>.out."""
+        return self.cluster.submit(
+            "--partition=low", f"--nodes={len(self.cluster.nodes)}", f"--output={self.folder}/%j.out", *options,
+            f"slurm/{script}.sh", f"data.path={self.folder}/data", *SMALL, *arguments,
+            cwd=SOURCE, WEFT=WEFT, WEFT_RUNS=self.folder + "/runs", WEFT_SITE=SOURCE + "/slurm/site.sh")
+
+    @staticmethod
+    def text(path):
+        if not os.path.exists(path):
+            return ""
+        with open(path, errors="replace") as file:
+            return file.read()
+
+    def output(self, job):
+        return self.text(f"{self.folder}/{job}.out")
+
+    def starts(self, job):
+        """The part of the job's output that belongs to each start."""
+        return self.output(job).split(" per epoch; run folder ")[1:]
+
+    def wait_step(self, job, start, lines=1):
+        """Until the given start (from 0) has printed the lines of so many steps."""
+        def stepped():
+            self.assertNotIn(self.cluster.job(job)["JobState"], ("FAILED", "COMPLETED"))
+            return len(self.starts(job)) > start and \
+                len(re.findall(r"^ *step +\d+/", self.starts(job)[start], re.M)) >= lines
+        wait_for(f"a step of start {start}", stepped, 90, every=0.05)
+
+    def ranks(self, program=WEFT):
+        """Process numbers of the ranks of every job of this cluster."""
+        found = []
+        for pid in self.cluster.left_over():
+            try:
+                if os.path.realpath(f"/proc/{pid}/exe") == os.path.realpath(program):
+                    found.append(pid)
+            except OSError:
+                pass
+        return found
+
+    def hold_until(self, how, seconds):
+        """Stops the ranks where they are (a test is not to burn processor time) until Slurm's signal is there."""
+        ranks = self.ranks()
+        self.assertEqual(len(ranks), 2)
+        for pid in ranks:
+            os.kill(pid, signal.SIGSTOP)
+        wait_for("stopped ranks", lambda: all("(stopped)" in self.text(f"/proc/{pid}/status") for pid in ranks), 10, 0.01)
+
+        def arrived():
+            for pid in ranks:
+                status = self.text(f"/proc/{pid}/status")
+                pending = sum(int(x, 16) for x in re.findall(r"^S[hi][dg]Pnd:\s*(\w+)", status, re.M))
+                if pending >> (how - 1) & 1 or "(stopped)" not in status:
+                    return True
+            return False
+        try:
+            wait_for(f"{how!r} from Slurm", arrived, seconds)
+        finally:
+            for pid in ranks:
+                os.kill(pid, signal.SIGCONT)
+
+    def wait_restart(self, job, count, seconds=60):
+        wait_for(f"restart {count} of job {job}",
+                 lambda: self.cluster.job(job)["Restarts"] == str(count), seconds)
+
+    def test_preempted_and_timed_out_is_bit_equal_to_undisturbed(self):
+        run(["train", SOURCE + "/inputs/enwik8/fixed.toml", f"data.path={self.folder}/data",
+             f"run.directory={self.folder}/runs", *SMALL, "run.name=whole", f"training.steps={STEPS}"])
+        job = self.submit("run.name=parts", f"training.steps={STEPS}", options=["--time=1", "--signal=USR1@45"])
+        self.wait_step(job, 0, 40)
+        urgent = self.cluster.submit("--partition=high", f"--nodes={len(self.cluster.nodes)}", "--exclusive",
+                                     "--output=/dev/null", "--wrap=sleep 1")
+        self.hold_until(signal.SIGTERM, 40)
+        self.wait_restart(job, 1)
+        self.cluster.wait_state(urgent, "COMPLETED")
+
+        self.wait_step(job, 1, 40)
+        self.hold_until(signal.SIGUSR1, 100)
+        self.wait_restart(job, 2)
+        end = self.cluster.wait_state(job, "COMPLETED", "FAILED", "TIMEOUT", seconds=90)
+        self.assertEqual((end["JobState"], end["ExitCode"], end["Restarts"]), ("COMPLETED", "0:0", "2"))
+
+        text = self.output(job)
+        self.assertIn("SIGTERM: stopped after step", text)
+        self.assertIn("SIGUSR1: stopped after step", text)
+        self.assertEqual(text.count("requeueing job " + job), 2)
+        self.assert_same_run("whole", "parts", STEPS)
+        with open(self.run_folder("parts") + "/provenance.json") as file:
+            records = json.load(file)["starts"]
+        self.assertEqual([int(r["slurm"].get("SLURM_RESTART_COUNT", 0)) for r in records], [0, 1, 2])
+        self.assertEqual({r["slurm"]["SLURM_JOB_ID"] for r in records}, {job})
+        self.assertEqual({len(set(r["hosts"])) for r in records}, {len(self.cluster.nodes)})
+        resumed = [r["resumed_from_step"] or 0 for r in records]
+        self.assertEqual(resumed, sorted(set(resumed)), "every start has made steps")
+        print(f"stopped by Slurm at steps {resumed[1:]} of {STEPS}, bit-equal", flush=True)
+
+    def test_a_job_without_progress_is_not_requeued_for_ever(self):
+        job = self.submit("run.name=idle", "training.steps=1000000", "run.max_idle_restarts=1",
+                          "evaluation.max_windows=1")
+        for count in (1, 2):  # a node is lost and the ranks with it: no signal, no checkpoint
+            self.wait_step(job, count - 1)
+            for pid in self.ranks(shutil.which("srun")):
+                os.kill(pid, signal.SIGSTOP)  # it cannot tell the job script
+            for pid in self.ranks():
+                os.kill(pid, signal.SIGKILL)
+            self.cluster.call("scontrol", "update", "nodename=" + self.cluster.nodes[0], "state=down", "reason=test")
+            wait_for("the ranks' end", lambda: not self.ranks(), 30)
+            self.cluster.call("scontrol", "update", "nodename=" + self.cluster.nodes[0], "state=resume")
+            self.wait_restart(job, count)
+        end = self.cluster.wait_state(job, "FAILED", "COMPLETED", seconds=60)
+        self.assertEqual((end["JobState"], end["ExitCode"], end["Restarts"]), ("FAILED", "1:0", "2"))
+        self.assertIn(f"job {job} was restarted 2 times in a row at step 0", self.output(job))
+        self.assertIn("run.max_idle_restarts = 1", self.output(job))
+        self.assertEqual(len(self.starts(job)), 2)
+
+    def test_an_array_trains_one_run_for_each_seed(self):
+        array = self.submit("training.steps=5", options=["--array=1-2"])
+        losses = []
+        for seed in (1, 2):
+            end = self.cluster.wait_state(f"{array}_{seed}", "COMPLETED", "FAILED", seconds=90)
+            self.assertEqual(end["JobState"], "COMPLETED")
+            folder = self.run_folder(f"enwik8_fixed_seed{seed}")
+            losses.append(list(steps(folder)["loss"]))
+            with open(folder + "/provenance.json") as file:
+                start = json.load(file)["starts"][0]
+            self.assertEqual((start["seed"], start["slurm"]["SLURM_ARRAY_TASK_ID"]), (seed, str(seed)))
+        self.assertEqual([len(column) for column in losses], [5, 5])
+        self.assertNotEqual(*losses)
+
+    def test_every_job_script_is_one_that_Slurm_would_take(self):
+        scripts = [path for path in sorted(glob.glob(SOURCE + "/slurm/*.sh")) if self.text(path).startswith("#!")]
+        self.assertGreaterEqual(len(scripts), 4)
+        for path in scripts:
+            with self.subTest(os.path.basename(path)):
+                self.assertLessEqual(len(self.text(path).splitlines()), 40)
+                done = subprocess.run(["sbatch", "--test-only", "--partition=wide", path], cwd=SOURCE, text=True,
+                                      env=self.cluster.environment, capture_output=True, timeout=60)
+                self.assertEqual(done.returncode, 0, done.stderr)
+                self.assertIn("to start at", done.stderr)
+
+    @unittest.skipUnless(shutil.which("shellcheck"), "there is no shellcheck")
+    def test_shellcheck_finds_nothing(self):
+        done = subprocess.run(["shellcheck", "-x", *sorted(glob.glob("slurm/*.sh", root_dir=SOURCE))], cwd=SOURCE,
+                              capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stdout)
+
+
+if __name__ == "__main__":
+    reason = slurm.missing()
+    if reason:
+        print(f"SKIPPED: {reason}")
+        sys.exit(77)
+    main()
