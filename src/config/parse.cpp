@@ -14,6 +14,10 @@
 namespace weft {
 namespace {
 
+// Inputs have a few thousand bytes. The TOML library's stack does not survive some tens of thousands of nested tables,
+// and a dotted key ("a.a.a") makes one of every two bytes.
+constexpr std::size_t most_bytes = 32768, most_override_bytes = 4096;
+
 /// "12", "\"big\" (text)", ...: what stands in the file.
 std::string got_text(const toml::node& node) {
   const char* type = "";
@@ -95,6 +99,10 @@ class Loader {
 
   /// False if the text is not TOML at all.
   bool file(const std::string& text) {
+    if (text.size() > most_bytes) {
+      problems_.add({loaded_.file, 0}, "", fmt::format("got more than {} bytes, expected an input file", most_bytes));
+      return false;
+    }
     toml::table root;
     try {
       root = toml::parse(text, loaded_.file);
@@ -128,6 +136,12 @@ class Loader {
       return;
     }
     const std::string name = argument.substr(0, equal), value = argument.substr(equal + 1);
+    if (argument.size() > most_override_bytes) {
+      problems_.add(
+          where, "",
+          fmt::format("got {} bytes in one argument, expected at most {}", argument.size(), most_override_bytes));
+      return;
+    }
     const Key* key = find(name);
     if (key == nullptr) {
       problems_.add(where, name, "unknown key" + key_hint(name));
@@ -233,13 +247,14 @@ Config from_toml_text(const std::string& text, const std::string& name) {
 
 LoadedConfig load_config(const std::string& path, const std::vector<std::string>& overrides, DataCheck data) {
   std::ifstream in(path, std::ios::binary);
-  std::ostringstream text;
+  std::string text(most_bytes + 1, '\0'); // one more than is taken: a device such as /dev/zero has no end
   // Reading a folder opens well and fails at the first byte; an empty file fails too but is a good (default) input.
   if (!in || (in.peek() == std::ifstream::traits_type::eof() && in.bad()))
     throw InputError(fmt::format("{}: cannot read the input file: {}", path, std::strerror(errno)));
   in.clear();
-  text << in.rdbuf();
-  return load_config_text(text.str(), path, overrides, data);
+  in.read(text.data(), static_cast<std::streamsize>(text.size()));
+  text.resize(static_cast<std::size_t>(in.gcount()));
+  return load_config_text(text, path, overrides, data);
 }
 
 } // namespace weft
