@@ -1,5 +1,7 @@
 weft_python_test(parallel.ranks parallel/ranks_test.py parallel 300)
+weft_python_test(parallel.shard parallel/shard_test.py parallel 300)
 weft_python_test(restart.stop restart/stop_test.py restart 300)
+weft_python_test(restart.checkpoint restart/checkpoint_test.py restart 300)
 weft_python_test(peers.numpy peers/numpy_test.py peers 300)
 weft_python_test(peers.torch peers/torch_test.py peers 300)
 weft_python_test(commands.train commands/train_test.py unit 300)
