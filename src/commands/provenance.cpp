@@ -37,9 +37,14 @@ std::string text_after(const std::string& json, std::string_view name, std::size
   if (at == std::string::npos)
     return text;
   for (at += name.size(); at < json.size() && json[at] != '"'; ++at) {
-    const bool escaped = json[at] == '\\' && at + 1 < json.size();
-    at += escaped ? 1 : 0;
-    text += escaped && json[at] == 'n' ? '\n' : json[at];
+    if (json[at] == '\\' && json.compare(at, 4, "\\u00") == 0 &&
+        at + 5 < json.size()) { // json_text's control characters
+      text += static_cast<char>(std::strtol(json.substr(at + 2, 4).c_str(), nullptr, 16));
+      at += 5;
+      continue;
+    }
+    at += json[at] == '\\' && at + 1 < json.size() ? 1 : 0;
+    text += json[at];
   }
   return text;
 }

@@ -4,7 +4,9 @@
 #include "io/checkpoint_file.hpp"
 #include "io/error.hpp"
 #include "training/checkpoint_writer.hpp"
+#include <chrono>
 #include <future>
+#include <thread>
 
 using namespace weft;
 using namespace weft::test;
