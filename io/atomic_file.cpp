@@ -82,7 +82,7 @@ void AtomicFile::write(const void* data, std::size_t bytes) {
   }
 }
 
-void AtomicFile::commit() {
+void AtomicFile::sync() {
   if (fsync(descriptor_) != 0)
     fail("sync", temporary_, errno);
   // A library may have replaced the file under the temporary name instead of writing into it: sync that one as well.
@@ -93,6 +93,10 @@ void AtomicFile::commit() {
   close(again);
   if (synced != 0)
     fail("sync", temporary_, number);
+}
+
+void AtomicFile::commit() {
+  sync();
   const int closed = close(descriptor_);
   descriptor_ = -1;
   if (closed != 0)

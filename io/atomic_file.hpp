@@ -22,6 +22,8 @@ class AtomicFile {
   /// Appends to the temporary file.
   void write(const void* data, std::size_t bytes);
   void write(std::string_view text) { write(text.data(), text.size()); }
+  /// fsync of the file, for those who want to look at what lies on the disk before they commit.
+  void sync();
   /// fsync of the file, rename to `path`, fsync of the folder.
   void commit();
 

@@ -1,10 +1,9 @@
 #include "io/checkpoint_file.hpp"
-#include "io/atomic_file.hpp"
+#include "io/checkpoint_draft.hpp"
 #include "io/digest.hpp"
 #include "io/error.hpp"
 #include <algorithm>
 #include <fmt/core.h>
-#include <set>
 
 namespace weft {
 namespace {
@@ -18,59 +17,20 @@ std::int64_t elements_of(const std::vector<std::int64_t>& shape) {
   return count;
 }
 
-std::string shape_text(const std::vector<std::int64_t>& shape) {
-  std::string text = "(";
-  for (std::size_t i = 0; i < shape.size(); ++i)
-    text += fmt::format("{}{}", i == 0 ? "" : ", ", shape[i]);
-  return text + ")";
-}
-
-void write_arrays(const std::string& path, const Attributes& attributes, const std::vector<ArrayView>& arrays) {
-  hdf5::File file = hdf5::File::create(path);
-  Attributes all = attributes;
-  all["format_version"] = checkpoint_format_version;
-  all["arrays"] = static_cast<std::int64_t>(arrays.size()); // so that a lost one is missed
-  file.set_attributes(all);
-  for (const ArrayView& array : arrays) {
-    hdf5::Dataset dataset = file.create_dataset(array.name, hdf5::Type::f32, array.shape);
-    dataset.write(hdf5::Type::f32, array.data);
-    const auto bytes = static_cast<std::size_t>(elements_of(array.shape)) * sizeof(float);
-    dataset.set_attribute("sha256", sha256(array.data, bytes));
-  }
-  file.close();
-}
-
-/// The header of the file just written says what it was asked to say.
-void check_header(const std::string& path, const Attributes& attributes, const std::vector<ArrayView>& arrays) {
-  const CheckpointFile file(path);
-  for (const auto& [name, value] : attributes) {
-    const auto found = file.attributes().find(name);
-    // A NaN differs from itself; for numbers it is enough that they are there.
-    if (found == file.attributes().end() ||
-        (!std::holds_alternative<double>(value) && name != "format_version" && found->second != value))
-      throw Error(exit_failure, fmt::format("the checkpoint {} came back without its attribute {}", path, name));
-  }
-  for (const ArrayView& array : arrays) {
-    const ArrayInfo* info = file.find(array.name);
-    if (info == nullptr || info->shape != array.shape)
-      throw Error(exit_failure, fmt::format("the checkpoint {} came back without its array {} {}", path, array.name,
-                                            shape_text(array.shape)));
-  }
-}
-
 } // namespace
 
 void write_checkpoint(const std::string& path, const Attributes& attributes, const std::vector<ArrayView>& arrays) {
-  std::set<std::string> names;
+  std::vector<ArrayPlan> plans;
   for (const ArrayView& array : arrays)
-    if (array.name.empty() || array.name.front() == '/' || !names.insert(array.name).second)
-      throw Error(exit_failure, fmt::format("array \"{}\" of checkpoint {}: the name is empty, begins with a slash or "
-                                            "is there twice",
-                                            array.name, path));
-  AtomicFile file(path);
-  write_arrays(file.temporary(), attributes, arrays);
-  check_header(file.temporary(), attributes, arrays);
-  file.commit();
+    plans.push_back({array.name, array.shape});
+  CheckpointDraft draft(path, attributes, std::move(plans));
+  std::vector<std::string> digests;
+  ArrayWriter writer(draft.temporary());
+  for (std::size_t i = 0; i < arrays.size(); ++i)
+    digests.push_back(writer.write(draft.offsets()[i], arrays[i].data, elements_of(arrays[i].shape)));
+  writer.sync();
+  draft.finish(digests);
+  draft.commit();
 }
 
 std::int64_t ArrayInfo::elements() const { return elements_of(shape); }

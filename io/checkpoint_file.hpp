@@ -18,8 +18,8 @@ struct ArrayView {
   const float* data;
 };
 
-/// Writes temporary file, syncs, opens it again and compares names, shapes and attributes, renames, syncs the folder.
-/// `format_version` is added to the attributes. An older file of the same name is replaced.
+/// Writes a whole checkpoint from one process, in the order that io/checkpoint_draft.hpp promises. `format_version` and
+/// `arrays` are added to the attributes. An older file of the same name is replaced.
 void write_checkpoint(const std::string& path, const Attributes& attributes, const std::vector<ArrayView>& arrays);
 
 struct ArrayInfo {
@@ -77,9 +77,13 @@ struct NewestGood {
 /// The newest checkpoint that verifies as a whole.
 NewestGood newest_good(const std::string& folder);
 
-/// Removes checkpoints older than the newest `keep` (>= 1) good ones, and partial files a killed run has left. Nothing
-/// is removed unless `latest` names a good checkpoint, nor is that one; every file counted as good has been verified
-/// (once per process while it is unchanged). Returns the paths removed. Call from one rank only.
-std::vector<std::string> prune(const std::string& folder, std::int64_t keep);
+/// Says that a file has been verified whole under another name a moment ago, so that prune() need not read it again.
+void remember_good(const std::string& path);
+
+/// Removes checkpoints older than the newest `keep` (>= 1) good ones, but never one whose step is a multiple of
+/// `keep_every` (0: no such exception), and partial files a killed run has left. Two good ones stay whatever `keep` is.
+/// Nothing is removed unless `latest` names a good checkpoint, nor is that one; every file counted as good has been
+/// verified (once per process while it is unchanged). Returns the paths removed. Call from one thread of one rank only.
+std::vector<std::string> prune(const std::string& folder, std::int64_t keep, std::int64_t keep_every = 0);
 
 } // namespace weft

@@ -13,21 +13,29 @@ namespace weft {
 namespace fs = std::filesystem;
 namespace {
 
+/// What tells that a file is still the one that was verified.
+using Identity = std::tuple<dev_t, ino_t, off_t, time_t, long, time_t, long>;
+std::map<std::string, Identity> known_good;
+
+std::optional<Identity> identity(const std::string& path) {
+  struct stat about {};
+  if (stat(path.c_str(), &about) != 0)
+    return std::nullopt;
+  return Identity{about.st_dev,          about.st_ino,         about.st_size,        about.st_mtim.tv_sec,
+                  about.st_mtim.tv_nsec, about.st_ctim.tv_sec, about.st_ctim.tv_nsec};
+}
+
 /// Whether a file verifies. A good one is not read again while inode, size and times stay the same: prune() asks at
 /// every checkpoint. Nothing is remembered of bad ones.
 bool is_good(const std::string& path, std::string* why = nullptr) {
-  using Identity = std::tuple<dev_t, ino_t, off_t, time_t, long, time_t, long>;
-  static std::map<std::string, Identity> known;
-  struct stat about {};
-  if (stat(path.c_str(), &about) != 0) {
+  const std::optional<Identity> now = identity(path);
+  if (!now) {
     if (why != nullptr)
       *why = "there is no such file";
     return false;
   }
-  const Identity now{about.st_dev,          about.st_ino,         about.st_size,        about.st_mtim.tv_sec,
-                     about.st_mtim.tv_nsec, about.st_ctim.tv_sec, about.st_ctim.tv_nsec};
-  const auto found = known.find(path);
-  if (found != known.end() && found->second == now)
+  const auto found = known_good.find(path);
+  if (found != known_good.end() && found->second == *now)
     return true;
   try {
     verify_checkpoint(path);
@@ -36,13 +44,11 @@ bool is_good(const std::string& path, std::string* why = nullptr) {
       *why = error.what();
     return false;
   }
-  known[path] = now;
+  known_good[path] = *now;
   return true;
 }
 
-bool is_partial(const std::string& name) {
-  return name.rfind("step-", 0) == 0 && name.find(".h5.partial-") != std::string::npos;
-}
+bool is_partial(const std::string& name) { return name.find(".partial-") != std::string::npos; }
 
 } // namespace
 
@@ -91,24 +97,30 @@ NewestGood newest_good(const std::string& folder) {
   return result;
 }
 
-std::vector<std::string> prune(const std::string& folder, std::int64_t keep) {
+void remember_good(const std::string& path) {
+  if (const std::optional<Identity> now = identity(path))
+    known_good[path] = *now;
+}
+
+std::vector<std::string> prune(const std::string& folder, std::int64_t keep, std::int64_t keep_every) {
   std::vector<std::string> removed;
   const std::vector<std::string> all = list_checkpoints(folder);
   const std::string latest_file = (fs::path(folder) / "latest").string();
   if (keep < 1 || !fs::exists(latest_file))
     return removed;
+  const std::int64_t needed = std::max<std::int64_t>(keep, 2); // one to fall back to, always
   std::string latest = read_file(latest_file);
   latest.erase(latest.find_last_not_of(" \r\n") + 1);
   latest = (fs::path(folder) / fs::path(latest).filename()).string();
   if (!is_good(latest))
     return removed;
   std::int64_t good = 0;
-  for (std::size_t i = 0; i < all.size() && static_cast<std::int64_t>(all.size()) > keep; ++i) {
-    if (good < keep) {
+  for (std::size_t i = 0; i < all.size() && static_cast<std::int64_t>(all.size()) > needed; ++i) {
+    const bool for_ever = keep_every > 0 && *checkpoint_step(all[i]) % keep_every == 0;
+    if (good < needed)
       good += is_good(all[i]) ? 1 : 0;
-    } else if (all[i] != latest) {
+    else if (all[i] != latest && !for_ever)
       removed.push_back(all[i]);
-    }
   }
   std::error_code code;
   for (fs::directory_iterator entry(folder, code), end; !code && entry != end; entry.increment(code))

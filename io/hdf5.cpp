@@ -6,6 +6,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fmt/core.h>
+#include <mutex>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -13,6 +14,11 @@ namespace weft::hdf5 {
 namespace {
 
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "files are written in memory order");
+
+/// Recursive, because the functions here call each other. The library keeps its last error beside the files, so a
+/// function holds the lock until it has asked for the reason of a failure.
+std::recursive_mutex one_at_a_time;
+using Lock = std::lock_guard<std::recursive_mutex>;
 
 /// The library prints its error stack to stderr; we collect the innermost reason for our own message instead.
 void quiet() { H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr); }
@@ -171,6 +177,7 @@ Handle& Handle::operator=(Handle&& other) noexcept {
 }
 
 Handle::~Handle() {
+  const Lock lock(one_at_a_time);
   if (id_ >= 0 && H5Iis_valid(id_) > 0)
     H5Idec_ref(id_);
 }
@@ -195,6 +202,7 @@ std::size_t bytes_of(Type type) {
 
 Dataset::Dataset(Handle handle, std::string file, std::string name)
     : handle_(std::move(handle)), file_(std::move(file)), name_(std::move(name)) {
+  const Lock lock(one_at_a_time);
   const Handle space(H5Dget_space(handle_.get()));
   const Handle type(H5Dget_type(handle_.get()));
   const int rank = space.valid() ? H5Sget_simple_extent_ndims(space.get()) : -1;
@@ -216,16 +224,19 @@ std::int64_t Dataset::elements() const {
 }
 
 void Dataset::read(Type type, void* to) const {
+  const Lock lock(one_at_a_time);
   if (elements() > 0 && H5Dread(handle_.get(), memory_type(type), H5S_ALL, H5S_ALL, H5P_DEFAULT, to) < 0)
     cannot_read(name_, file_);
 }
 
 void Dataset::write(Type type, const void* from) {
+  const Lock lock(one_at_a_time);
   if (elements() > 0 && H5Dwrite(handle_.get(), memory_type(type), H5S_ALL, H5S_ALL, H5P_DEFAULT, from) < 0)
     cannot_write(name_, file_);
 }
 
 void Dataset::transfer_rows(std::int64_t first, std::int64_t count, Type type, void* to, const void* from) const {
+  const Lock lock(one_at_a_time);
   if (shape_.empty() || first < 0 || count < 0 || first > shape_[0] - count)
     throw Error(exit_failure, fmt::format("rows {} to {} of {} in {} asked for, but it has {}", first, first + count,
                                           name_, file_, shape_.empty() ? 0 : shape_[0]));
@@ -257,12 +268,23 @@ void Dataset::write_rows(std::int64_t first, std::int64_t count, Type type, cons
 }
 
 void Dataset::set_attribute(const std::string& name, const Attribute& value) {
+  const Lock lock(one_at_a_time);
   write_attribute(handle_.get(), name, value, file_);
 }
 
-Attributes Dataset::attributes() const { return read_attributes(handle_.get(), name_, file_); }
+Attributes Dataset::attributes() const {
+  const Lock lock(one_at_a_time);
+  return read_attributes(handle_.get(), name_, file_);
+}
+
+std::int64_t Dataset::offset() const {
+  const Lock lock(one_at_a_time);
+  const haddr_t address = H5Dget_offset(handle_.get());
+  return address == HADDR_UNDEF ? -1 : static_cast<std::int64_t>(address);
+}
 
 File File::create(const std::string& path) {
+  const Lock lock(one_at_a_time);
   quiet();
   const Handle access = file_access();
   Handle handle(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, access.get()));
@@ -272,6 +294,7 @@ File File::create(const std::string& path) {
 }
 
 File File::open(const std::string& path) {
+  const Lock lock(one_at_a_time);
   quiet();
   if (!std::filesystem::exists(path))
     throw DataError(fmt::format("there is no file {}", path));
@@ -287,6 +310,7 @@ File File::open(const std::string& path) {
 }
 
 File File::open_to_write(const std::string& path) {
+  const Lock lock(one_at_a_time);
   quiet();
   const Handle access = file_access();
   Handle handle(H5Fopen(path.c_str(), H5F_ACC_RDWR, access.get()));
@@ -295,29 +319,45 @@ File File::open_to_write(const std::string& path) {
   return File(std::move(handle), path, true);
 }
 
-Dataset File::create_dataset(const std::string& name, Type type, const std::vector<std::int64_t>& shape,
-                             std::int64_t chunk) {
+Dataset File::new_dataset(const std::string& name, Type type, const std::vector<std::int64_t>& shape, hid_t creation) {
   std::vector<hsize_t> extent(shape.begin(), shape.end());
   const Handle space(shape.empty() ? H5Screate(H5S_SCALAR)
                                    : H5Screate_simple(static_cast<int>(extent.size()), extent.data(), nullptr));
-  const Handle links(H5Pcreate(H5P_LINK_CREATE)), creation(H5Pcreate(H5P_DATASET_CREATE));
+  const Handle links(H5Pcreate(H5P_LINK_CREATE));
   H5Pset_create_intermediate_group(links.get(), 1);
+  Handle handle(
+      H5Dcreate2(handle_.get(), name.c_str(), file_type(type), space.get(), links.get(), creation, H5P_DEFAULT));
+  if (!handle.valid())
+    cannot_write(name, path_);
+  return Dataset(std::move(handle), path_, name);
+}
+
+Dataset File::create_dataset(const std::string& name, Type type, const std::vector<std::int64_t>& shape,
+                             std::int64_t chunk) {
+  const Lock lock(one_at_a_time);
+  const Handle creation(H5Pcreate(H5P_DATASET_CREATE));
   if (chunk > 0 && !shape.empty()) {
-    std::vector<hsize_t> block = extent;
+    std::vector<hsize_t> block(shape.begin(), shape.end());
     block[0] = static_cast<hsize_t>(shape[0] > 0 ? std::min(chunk, shape[0]) : chunk);
     for (hsize_t& size : block)
       size = std::max<hsize_t>(size, 1);
     H5Pset_chunk(creation.get(), static_cast<int>(block.size()), block.data());
     H5Pset_fletcher32(creation.get());
   }
-  Handle handle(
-      H5Dcreate2(handle_.get(), name.c_str(), file_type(type), space.get(), links.get(), creation.get(), H5P_DEFAULT));
-  if (!handle.valid())
-    cannot_write(name, path_);
-  return Dataset(std::move(handle), path_, name);
+  return new_dataset(name, type, shape, creation.get());
+}
+
+Dataset File::reserve_dataset(const std::string& name, Type type, const std::vector<std::int64_t>& shape) {
+  const Lock lock(one_at_a_time);
+  const Handle creation(H5Pcreate(H5P_DATASET_CREATE));
+  H5Pset_layout(creation.get(), H5D_CONTIGUOUS);
+  H5Pset_alloc_time(creation.get(), H5D_ALLOC_TIME_EARLY);
+  H5Pset_fill_time(creation.get(), H5D_FILL_TIME_NEVER);
+  return new_dataset(name, type, shape, creation.get());
 }
 
 Dataset File::dataset(const std::string& name) const {
+  const Lock lock(one_at_a_time);
   Handle handle(H5Dopen2(handle_.get(), name.c_str(), H5P_DEFAULT));
   if (!handle.valid())
     cannot_read("data set " + name, path_);
@@ -325,6 +365,7 @@ Dataset File::dataset(const std::string& name) const {
 }
 
 bool File::has(const std::string& name) const {
+  const Lock lock(one_at_a_time);
   for (std::size_t end = name.find('/'); end != std::string::npos; end = name.find('/', end + 1))
     if (H5Lexists(handle_.get(), name.substr(0, end).c_str(), H5P_DEFAULT) <= 0)
       return false;
@@ -332,6 +373,7 @@ bool File::has(const std::string& name) const {
 }
 
 void File::create_group(const std::string& name) {
+  const Lock lock(one_at_a_time);
   const Handle links(H5Pcreate(H5P_LINK_CREATE));
   H5Pset_create_intermediate_group(links.get(), 1);
   const Handle group(H5Gcreate2(handle_.get(), name.c_str(), links.get(), H5P_DEFAULT, H5P_DEFAULT));
@@ -348,6 +390,7 @@ herr_t collect(hid_t, const char* name, const H5O_info_t* info, void* to) {
 } // namespace
 
 std::vector<std::string> File::datasets() const {
+  const Lock lock(one_at_a_time);
   std::vector<std::string> names;
   if (H5Ovisit2(handle_.get(), H5_INDEX_NAME, H5_ITER_INC, collect, &names, H5O_INFO_BASIC) < 0)
     cannot_read("the list of data sets", path_);
@@ -356,11 +399,13 @@ std::vector<std::string> File::datasets() const {
 }
 
 void File::set_attribute(const std::string& name, const Attribute& value) {
+  const Lock lock(one_at_a_time);
   const Handle root(H5Gopen2(handle_.get(), "/", H5P_DEFAULT));
   write_attribute(root.get(), name, value, path_);
 }
 
 Attributes File::attributes() const {
+  const Lock lock(one_at_a_time);
   const Handle root(H5Gopen2(handle_.get(), "/", H5P_DEFAULT));
   if (!root.valid())
     cannot_read("the root group", path_);
@@ -368,11 +413,13 @@ Attributes File::attributes() const {
 }
 
 void File::set_attributes(const Attributes& attributes) {
+  const Lock lock(one_at_a_time);
   for (const auto& [name, value] : attributes)
     set_attribute(name, value);
 }
 
 File::~File() {
+  const Lock lock(one_at_a_time);
   if (!writing_ || !handle_.valid())
     return;
   // Given up half-way, perhaps on a full disk. The library keeps a file that it cannot flush and crashes on it when the
@@ -386,13 +433,18 @@ File::~File() {
   ::close(memory);
 }
 
-void File::close() {
-  if (!handle_.valid())
-    return;
+void File::close_unsealed() {
+  const Lock lock(one_at_a_time);
   if (H5Fflush(handle_.get(), H5F_SCOPE_GLOBAL) < 0)
     cannot_write("the end", path_);
   if (H5Fclose(handle_.release()) < 0)
     cannot_write("the end", path_);
+}
+
+void File::close() {
+  if (!handle_.valid())
+    return;
+  close_unsealed();
   if (writing_)
     seal(path_);
 }

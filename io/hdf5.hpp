@@ -1,7 +1,8 @@
 // HDF5 through its C interface: handles that close themselves, errors that name file and object. Files are
 // little-endian and in the HDF5 1.10 format, whose structures carry checksums, and sealed where it lacks them
-// (io/seal.hpp), so damage is met as an error. Serial use only: no MPI call is made here, and (as the library demands)
-// one thread at a time.
+// (io/seal.hpp), so damage is met as an error. Serial use only: no MPI call is made here. The library bears one thread
+// at a time; a lock that every call here takes for its own length sees to that, so that a checkpoint can be written
+// while the training loop reads data.
 #pragma once
 #include <cstdint>
 #include <hdf5.h>
@@ -58,6 +59,8 @@ class Dataset {
   void write_rows(std::int64_t first, std::int64_t count, Type type, const void* from);
   void set_attribute(const std::string& name, const Attribute& value);
   Attributes attributes() const;
+  /// Where the bytes of a contiguous data set lie in the file; -1 where it has none.
+  std::int64_t offset() const;
 
  private:
   void transfer_rows(std::int64_t first, std::int64_t count, Type type, void* to, const void* from) const;
@@ -85,6 +88,9 @@ class File {
   /// with a checksum (fletcher32) that every later read verifies; else contiguously.
   Dataset create_dataset(const std::string& name, Type type, const std::vector<std::int64_t>& shape,
                          std::int64_t chunk = 0);
+  /// A new contiguous data set whose bytes have their place in the file at once and are left to somebody else to write
+  /// (Dataset::offset), after close().
+  Dataset reserve_dataset(const std::string& name, Type type, const std::vector<std::int64_t>& shape);
   Dataset dataset(const std::string& name) const;
   bool has(const std::string& name) const;
   void create_group(const std::string& name);
@@ -96,6 +102,8 @@ class File {
   /// Flushes and closes, open data sets too, and seals a file that was written (io/seal.hpp). A file for writing that
   /// is destroyed without it is given up: what lies on the disk is then of no use.
   void close();
+  /// The same without the seal, for a file that is opened to write once more.
+  void close_unsealed();
 
  private:
   File(Handle handle, std::string path, bool writing)
@@ -103,6 +111,7 @@ class File {
   Handle handle_;
   std::string path_;
   bool writing_ = false;
+  Dataset new_dataset(const std::string& name, Type type, const std::vector<std::int64_t>& shape, hid_t creation);
 };
 
 } // namespace hdf5

@@ -3,6 +3,7 @@
 #include "commands/check.hpp"
 #include "commands/eval.hpp"
 #include "commands/help.hpp"
+#include "commands/inspect.hpp"
 #include "commands/pattern.hpp"
 #include "commands/prepare.hpp"
 #include "commands/sample.hpp"
@@ -102,6 +103,7 @@ int main(int argc, char** argv) {
   weft::add_prepare(app, action);
   weft::add_check(app, action);
   weft::add_pattern(app, action);
+  weft::add_inspect(app, action);
   weft::add_bench(app, action);
   weft::add_help(app, action);
   try {

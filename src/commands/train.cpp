@@ -80,6 +80,25 @@ void refuse_idle_restarts(const Config& config, const Ranks& ranks, const RunFol
   });
 }
 
+/// Trains, and enters in provenance.json how that ended.
+ExitStatus run_and_record(Trainer& trainer, const Options& options, const RunFolder& folder, const Ranks& ranks) {
+  const auto record = [&](int status, const std::string& why) {
+    if (ranks.root())
+      end_provenance(folder.provenance(), {trainer.state().step, status, why});
+  };
+  try {
+    const ExitStatus status = trainer.run(options.dumps);
+    record(status, trainer.end_reason());
+    return status;
+  } catch (const Error& error) {
+    try {
+      record(error.status, error.what());
+    } catch (const Error&) { // the disk may be full: the first error is the one to tell
+    }
+    throw;
+  }
+}
+
 int train(const Options& options, const Ranks& ranks) {
   const std::string started = utc_now();
   Console console(ranks.root());
@@ -141,6 +160,7 @@ int train(const Options& options, const Ranks& ranks) {
     console.log_to(folder.log());
   const std::string resolved = to_toml(config);
   const std::vector<std::string> hosts = ranks.gather(Ranks::host());
+  const std::vector<std::string> devices = ranks.gather(Runtime::description());
   agree(ranks, [&] { trainer->start_from(start.checkpoint); });
   refuse_idle_restarts(config, ranks, folder, *trainer);
   if (ranks.root()) {
@@ -154,29 +174,34 @@ int train(const Options& options, const Ranks& ranks) {
     }
     console.line(fmt::format("{} steps, {} per epoch; run folder {}", trainer->length().steps,
                              trainer->length().steps_per_epoch, folder.path));
-    replace_file(folder.config(), resolved);
     Start record;
+    if (!std::filesystem::exists(folder.config()) || read_file(folder.config()) != resolved)
+      record.config = resolved;
+    replace_file(folder.config(), resolved);
     record.started = started;
     record.command = {"weft", "train", options.input};
     record.command.insert(record.command.end(), options.overrides.begin(), options.overrides.end());
     record.hosts = hosts;
     record.ranks = ranks.size();
     record.threads = Runtime::threads();
-    record.device = Runtime::description();
+    record.devices = devices;
     record.seed = config.run.seed;
     record.config_sha256 = sha256(resolved.data(), resolved.size());
     record.data_path = config.data.path;
     record.data_sha256 = trainer->train_sequences().source_digest();
     record.resumed_from_step = start.checkpoint.empty() ? -1 : trainer->state().step;
     record.checkpoint = start.checkpoint;
+    record.why = why_started(folder.provenance());
     append_provenance(folder.provenance(), record);
+    trainer->describe(checkpoint_attributes(record));
   }
-  const ExitStatus status = trainer->run(options.dumps);
+  const ExitStatus status = run_and_record(*trainer, options, folder, ranks);
   if (ranks.size() > 1) {
     const GradientSum::Overlap overlap = trainer->overlap();
     console.line(fmt::format("gradient sums: {:.0f} % of the bytes sent while the backward pass ran, waited {} in all",
                              100 * overlap.early_share, human_seconds(overlap.waited_seconds)));
   }
+  console.line(trainer->checkpoint_cost());
   const double peak = ranks.maximum(static_cast<double>(peak_bytes()));
   console.line(fmt::format("peak memory {} per rank, predicted {}", human_bytes(peak),
                            human_bytes(static_cast<double>(memory.total()))));

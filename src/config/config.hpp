@@ -72,7 +72,9 @@ struct Config {
     std::int64_t every_steps = 1000;
     double every_seconds = 0; // 0: off
     std::int64_t keep = 2;
-    bool initial = false; // also write the checkpoint of step 0
+    std::int64_t keep_every = 0; // never removed: steps that are multiples of it; 0: none
+    bool behind = true;          // written while the next steps run, from a copy in memory
+    bool initial = false;        // also write the checkpoint of step 0
   } checkpoint;
   struct {
     std::int64_t every_steps = 1000; // 0: only at epoch ends and at the end
@@ -82,7 +84,8 @@ struct Config {
     std::int64_t minimum_context = 0; // m: bytes every scored byte sees at least; 0: windows side by side
   } evaluation;
   struct {
-    double bucket_mib = 4; // size of a gradient bucket
+    double bucket_mib = 4;        // size of a gradient bucket
+    bool shard_optimizer = false; // every rank holds the moments of its part of the tensors only
   } parallel;
   struct {
     std::int64_t every_steps = 10;

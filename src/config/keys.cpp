@@ -105,7 +105,13 @@ std::vector<Key> keys_of(Config& c) {
        "steps between checkpoints; 0: only on request and at the end"},
       {"checkpoint.every_seconds", &c.checkpoint.every_seconds, at_least(0), "seconds",
        "time between checkpoints; 0: off"},
-      {"checkpoint.keep", &c.checkpoint.keep, at_least(1), "", "newest checkpoints that are kept, beside the best"},
+      {"checkpoint.keep", &c.checkpoint.keep, at_least(1), "",
+       "newest checkpoints that are kept, beside the best; two good ones stay in any case"},
+      {"checkpoint.keep_every", &c.checkpoint.keep_every, at_least(0), "steps",
+       "checkpoints of steps that are multiples of this are kept for ever; 0: none"},
+      {"checkpoint.behind", &c.checkpoint.behind, any, "",
+       "write checkpoints while the next steps run, from a copy in memory; false: the steps wait and the memory of the "
+       "copy is saved"},
       {"checkpoint.initial", &c.checkpoint.initial, any, "",
        "also write the checkpoint of step 0, the initial weights"},
 
@@ -120,6 +126,9 @@ std::vector<Key> keys_of(Config& c) {
 
       {"parallel.bucket_mib", &c.parallel.bucket_mib, above(0), "MiB",
        "gradients gathered before they are summed over ranks; changes time, not one bit of the result"},
+      {"parallel.shard_optimizer", &c.parallel.shard_optimizer, any, "",
+       "every rank holds and updates the moments of its share of the tensors only; changes memory and time, not one "
+       "bit of the result"},
 
       {"log.every_steps", &c.log.every_steps, at_least(1), "steps", "steps between step lines"},
       {"log.tensorboard", &c.log.tensorboard, any, "", "write TensorBoard events to the run folder's tb/"},

@@ -54,15 +54,17 @@ std::vector<double> Ranks::gather(const std::vector<double>& mine) const {
 }
 
 std::vector<std::string> Ranks::gather(const std::string& mine) const {
-  constexpr std::size_t longest = 1024;
-  std::string padded = mine.substr(0, longest - 1);
-  padded.resize(longest, '\0');
-  std::vector<char> all(longest * static_cast<std::size_t>(size_));
-  MPI_Allgather(padded.data(), static_cast<int>(longest), MPI_CHAR, all.data(), static_cast<int>(longest), MPI_CHAR,
-                MPI_COMM_WORLD);
+  const auto ranks = static_cast<std::size_t>(size_);
+  const int count = static_cast<int>(mine.size());
+  std::vector<int> counts(ranks), starts(ranks + 1);
+  MPI_Allgather(&count, 1, MPI_INT, counts.data(), 1, MPI_INT, MPI_COMM_WORLD);
+  for (std::size_t r = 0; r < ranks; ++r)
+    starts[r + 1] = starts[r] + counts[r];
+  std::string all(static_cast<std::size_t>(starts[ranks]), '\0');
+  MPI_Allgatherv(mine.data(), count, MPI_CHAR, all.data(), counts.data(), starts.data(), MPI_CHAR, MPI_COMM_WORLD);
   std::vector<std::string> texts;
-  for (int r = 0; r < size_; ++r)
-    texts.emplace_back(all.data() + static_cast<std::size_t>(r) * longest);
+  for (std::size_t r = 0; r < ranks; ++r)
+    texts.push_back(all.substr(static_cast<std::size_t>(starts[r]), static_cast<std::size_t>(counts[r])));
   return texts;
 }
 
@@ -77,6 +79,20 @@ void Ranks::broadcast(float* values, std::int64_t n) const {
   constexpr std::int64_t piece = std::int64_t{1} << 28;
   for (std::int64_t i = 0; i < n; i += piece)
     MPI_Bcast(values + i, static_cast<int>(std::min(piece, n - i)), MPI_FLOAT, 0, MPI_COMM_WORLD);
+}
+
+void Ranks::share(float* values, const std::vector<std::int64_t>& cuts) const {
+  constexpr std::int64_t line = 16; // counts of whole lines stay in range of an int up to 2^35 floats
+  MPI_Datatype lines;
+  MPI_Type_contiguous(static_cast<int>(line), MPI_FLOAT, &lines);
+  MPI_Type_commit(&lines);
+  std::vector<int> counts, starts;
+  for (std::size_t r = 0; r + 1 < cuts.size(); ++r) {
+    starts.push_back(static_cast<int>(cuts[r] / line));
+    counts.push_back(static_cast<int>((cuts[r + 1] - cuts[r]) / line));
+  }
+  MPI_Allgatherv(MPI_IN_PLACE, 0, lines, values, counts.data(), starts.data(), lines, MPI_COMM_WORLD);
+  MPI_Type_free(&lines);
 }
 
 void Ranks::abort(int status) {

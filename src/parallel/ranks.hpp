@@ -30,6 +30,9 @@ class Ranks {
   /// The root's text or values, on every rank.
   void broadcast(std::string& text) const;
   void broadcast(float* values, std::int64_t n) const;
+  /// Every rank holds a range of `values`, rank r from cuts[r] to cuts[r+1]; afterwards every rank holds all. All cuts
+  /// are multiples of 16.
+  void share(float* values, const std::vector<std::int64_t>& cuts) const;
 
   /// Ends the whole job with this status: for errors that the other ranks cannot know of.
   [[noreturn]] static void abort(int status);

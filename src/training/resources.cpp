@@ -1,6 +1,7 @@
 #include "training/resources.hpp"
 #include "kernels/gemm/rate.hpp"
 #include "parallel/gradients.hpp"
+#include "training/checkpoint_writer.hpp"
 #include <algorithm>
 #include <cstdio>
 #include <fmt/core.h>
@@ -30,7 +31,11 @@ MemoryPlan plan_memory(const Config& config, const Model& model, int ranks) {
   const auto flat = static_cast<std::size_t>(model.parameters().extent()) * sizeof(float);
   MemoryPlan plan{};
   plan.weights = flat + costs.low_precision_bytes;
-  plan.moments = 2 * flat;
+  const ParameterList& parameters = model.parameters();
+  plan.moments =
+      2 * sizeof(float) *
+      static_cast<std::size_t>(config.parallel.shard_optimizer ? largest_part(parameters, ranks) : parameters.extent());
+  plan.checkpoint = CheckpointWriter::copy_bytes(config, parameters, ranks);
   plan.gradients =
       GradientSum::bytes(ranks, model.parameters().extent(), config.training.batch / config.training.micro_batch);
   plan.activations = costs.activation_bytes;
@@ -74,6 +79,7 @@ void print_resources(Console& console, const Config& config, const Model& model,
   table.heading("memory per rank");
   table.row("weights", human_bytes(static_cast<double>(memory.weights)));
   table.row("optimiser moments", human_bytes(static_cast<double>(memory.moments)));
+  table.row("copy for the checkpoint", human_bytes(static_cast<double>(memory.checkpoint)));
   table.row("gradients", human_bytes(static_cast<double>(memory.gradients)));
   table.row("activations", human_bytes(static_cast<double>(memory.activations)));
   table.row("scratch of matrix products", human_bytes(static_cast<double>(memory.scratch)));

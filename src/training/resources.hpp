@@ -8,9 +8,11 @@
 namespace weft {
 
 struct MemoryPlan {
-  std::size_t weights, moments, gradients, activations, scratch, patterns;
+  std::size_t weights, moments, checkpoint, gradients, activations, scratch, patterns;
   std::size_t program; ///< what the process holds already (libraries and their tables) and 10 MiB that these grow by
-  std::size_t total() const { return weights + moments + gradients + activations + scratch + patterns + program; }
+  std::size_t total() const {
+    return weights + moments + checkpoint + gradients + activations + scratch + patterns + program;
+  }
 };
 
 /// Bytes per rank. `program` is this process's resident memory at the time of the call, less what is planned, and an

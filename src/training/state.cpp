@@ -7,9 +7,9 @@
 
 namespace weft {
 
-TrainingState::TrainingState(const ParameterList& parameters, std::uint64_t seed)
-    : weights(parameters.extent(), "weights"), m(parameters.extent(), "first moments"),
-      v(parameters.extent(), "second moments") {
+TrainingState::TrainingState(const ParameterList& parameters, std::uint64_t seed, const Owned& part)
+    : weights(parameters.extent(), "weights"), m(part.extent(), "first moments"), v(part.extent(), "second moments"),
+      moments(part) {
   std::vector<float> initial(static_cast<std::size_t>(parameters.extent()));
   initialise(initial.data(), parameters, seed);
   copy_to_device(weights.data(), initial.data(), weights.bytes());
@@ -17,28 +17,7 @@ TrainingState::TrainingState(const ParameterList& parameters, std::uint64_t seed
   device_zero(v.data(), v.bytes());
 }
 
-namespace {
-struct Group {
-  const char* prefix;
-  const Buffer<float>* buffer;
-};
-} // namespace
-
-void save_state(const std::string& path, const TrainingState& state, const ParameterList& parameters,
-                const Config& config, int ranks) {
-  const Group groups[] = {{"parameters/", &state.weights}, {"optimizer/m/", &state.m}, {"optimizer/v/", &state.v}};
-  std::vector<std::vector<float>> copies; // only where the buffers are out of the host's reach
-  std::vector<ArrayView> arrays;
-  for (const Group& group : groups) {
-    const float* values = group.buffer->data();
-    if (!device_is_host) {
-      copies.emplace_back(static_cast<std::size_t>(parameters.extent()));
-      copy_to_host(copies.back().data(), values, group.buffer->bytes());
-      values = copies.back().data();
-    }
-    for (const Parameter& p : parameters.all())
-      arrays.push_back({group.prefix + p.name, p.shape, values + p.offset});
-  }
+Attributes state_attributes(const TrainingState& state, const Config& config, int ranks) {
   Attributes attributes;
   attributes["step"] = state.step;
   attributes["updates"] = state.updates;
@@ -54,7 +33,7 @@ void save_state(const std::string& path, const TrainingState& state, const Param
   attributes["world_size"] = std::int64_t{ranks};
   attributes["precision"] = config.run.precision;
   attributes["git_commit"] = version().commit_text();
-  write_checkpoint(path, attributes, arrays);
+  return attributes;
 }
 
 namespace {
@@ -81,11 +60,14 @@ void require_same_model(const CheckpointFile& file, const ParameterList& paramet
                      "\ngive the input file it was made with, another run.name, or run.fresh=true to start over");
 }
 
+/// `part`: the tensors that the buffer has room for.
 void read_group(const CheckpointFile& file, const std::string& prefix, Buffer<float>& buffer,
-                const ParameterList& parameters) {
-  std::vector<float> host(static_cast<std::size_t>(parameters.extent()));
-  for (const Parameter& p : parameters.all())
-    file.read(prefix + p.name, host.data() + p.offset);
+                const ParameterList& parameters, const Owned& part) {
+  std::vector<float> host(static_cast<std::size_t>(part.extent()));
+  for (std::size_t i = part.first; i < part.last; ++i) {
+    const Parameter& p = parameters.all()[i];
+    file.read(prefix + p.name, host.data() + (p.offset - part.begin));
+  }
   copy_to_device(buffer.data(), host.data(), buffer.bytes());
 }
 } // namespace
@@ -93,9 +75,9 @@ void read_group(const CheckpointFile& file, const std::string& prefix, Buffer<fl
 void load_state(const std::string& path, TrainingState& state, const ParameterList& parameters, const Config& config) {
   const CheckpointFile file(path);
   require_same_model(file, parameters, config);
-  read_group(file, "parameters/", state.weights, parameters);
-  read_group(file, "optimizer/m/", state.m, parameters);
-  read_group(file, "optimizer/v/", state.v, parameters);
+  read_group(file, "parameters/", state.weights, parameters, owners(parameters, 1).front());
+  read_group(file, "optimizer/m/", state.m, parameters, state.moments);
+  read_group(file, "optimizer/v/", state.v, parameters, state.moments);
   state.step = file.integer("step");
   state.updates = file.integer("updates");
   state.samples = file.integer("samples");
@@ -112,7 +94,7 @@ void load_weights(const std::string& path, Buffer<float>& weights, const Paramet
                   const Config& config) {
   const CheckpointFile file(path);
   require_same_model(file, parameters, config);
-  read_group(file, "parameters/", weights, parameters);
+  read_group(file, "parameters/", weights, parameters, owners(parameters, 1).front());
 }
 
 } // namespace weft

@@ -1,20 +1,23 @@
 // All that a run is at one moment, and its way to a checkpoint and back.
 #pragma once
 #include "config/config.hpp"
+#include "io/hdf5.hpp"
 #include "kernels/common/memory.hpp"
-#include "model/parameters.hpp"
+#include "training/owners.hpp"
 #include <limits>
 #include <string>
 
 namespace weft {
 
 struct TrainingState {
-  Buffer<float> weights, m, v; ///< flat, laid out by the parameter list, where the kernels run
-  std::int64_t step = 0;       ///< steps taken; with the seed it gives the place in the data and all randomness
-  std::int64_t updates = 0;    ///< steps that changed the weights: Adam's bias correction counts these
-  std::int64_t samples = 0;    ///< sequences trained on
-  double epoch = 0;            ///< passes over the training split
-  std::int64_t skipped = 0;    ///< steps left out because numbers were not finite
+  Buffer<float> weights;    ///< flat, laid out by the parameter list, where the kernels run
+  Buffer<float> m, v;       ///< the same, but only of the tensors in `moments`
+  Owned moments;            ///< all tensors, or with parallel.shard_optimizer those of this rank
+  std::int64_t step = 0;    ///< steps taken; with the seed it gives the place in the data and all randomness
+  std::int64_t updates = 0; ///< steps that changed the weights: Adam's bias correction counts these
+  std::int64_t samples = 0; ///< sequences trained on
+  double epoch = 0;         ///< passes over the training split
+  std::int64_t skipped = 0; ///< steps left out because numbers were not finite
   std::int64_t skipped_in_row = 0;
   double best_valid_loss = std::numeric_limits<double>::infinity();
   std::int64_t evaluations_without_better = 0;
@@ -22,15 +25,19 @@ struct TrainingState {
   bool stopped_early = false;
 
   /// Memory for the three buffers: initial weights and zero moments.
-  TrainingState(const ParameterList& parameters, std::uint64_t seed);
+  TrainingState(const ParameterList& parameters, std::uint64_t seed, const Owned& moments);
+
+  const float* m_of(const Parameter& p) const { return m.data() + (p.offset - moments.begin); }
+  const float* v_of(const Parameter& p) const { return v.data() + (p.offset - moments.begin); }
+  float* m_of(const Parameter& p) { return m.data() + (p.offset - moments.begin); }
+  float* v_of(const Parameter& p) { return v.data() + (p.offset - moments.begin); }
 };
 
-/// Writes the state as a checkpoint file (docs/checkpoint.md), complete or not at all.
-void save_state(const std::string& path, const TrainingState& state, const ParameterList& parameters,
-                const Config& config, int ranks);
+/// What a checkpoint says of the state beside its arrays (docs/checkpoint.md).
+Attributes state_attributes(const TrainingState& state, const Config& config, int ranks);
 
-/// Fills the state from a checkpoint. Throws DataError where it is damaged, InputError with the list of differences
-/// where it holds another model.
+/// Fills the state from a checkpoint, whatever ranks wrote it. Throws DataError where it is damaged, InputError with
+/// the list of differences where it holds another model.
 void load_state(const std::string& path, TrainingState& state, const ParameterList& parameters, const Config& config);
 
 /// Only the weights, for evaluation.

@@ -14,6 +14,12 @@
 namespace weft {
 
 namespace {
+/// The tensors whose moments this rank holds.
+Owned moments_of(const Config& config, const Ranks& ranks, const ParameterList& parameters) {
+  return config.parallel.shard_optimizer ? owners(parameters, ranks.size())[static_cast<std::size_t>(ranks.rank())]
+                                         : owners(parameters, 1).front();
+}
+
 double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 constexpr std::int64_t bad_steps_allowed = 10;
 constexpr double metrics_interval = 30; // seconds between writes for somebody who watches
@@ -34,10 +40,12 @@ RunLength run_length(const Config& config, const Sequences& train) {
 Trainer::Trainer(const Config& config, const Ranks& ranks, Console& console, Model& model, double matrix_rate)
     : config_(config), ranks_(ranks), console_(console), model_(model), folder_(config),
       train_(config.data.path, "train", config.model.context), length_(run_length(config, train_)),
-      matrix_rate_(matrix_rate), state_(model.parameters(), static_cast<std::uint64_t>(config.run.seed)),
+      matrix_rate_(matrix_rate), state_(model.parameters(), static_cast<std::uint64_t>(config.run.seed),
+                                        moments_of(config, ranks, model.parameters())),
       gradients_(ranks, model.parameters().extent(), config.training.batch / config.training.micro_batch,
                  static_cast<std::size_t>(config.parallel.bucket_mib * 1048576)),
-      energy_(ranks), tokens_(static_cast<std::size_t>(config.training.micro_batch * config.model.context)) {}
+      checkpoints_(config, ranks, model.parameters(), folder_.checkpoints()), energy_(ranks),
+      tokens_(static_cast<std::size_t>(config.training.micro_batch * config.model.context)) {}
 
 Trainer::~Trainer() = default;
 
@@ -141,10 +149,17 @@ void Trainer::update_weights(const float* gradients, double norm, std::int64_t s
   adam.decoupled = o.kind == "adamw";
   adam.gradient_factor = o.clip > 0 && norm > o.clip ? o.clip / norm : 1.0;
   adam.step = ++state_.updates;
-  for (const Parameter& p : model_.parameters().all()) {
+  for (std::size_t i = state_.moments.first; i < state_.moments.last; ++i) {
+    const Parameter& p = model_.parameters().all()[i];
     adam.weight_decay = p.decayed() ? o.weight_decay : 0.0;
-    adam_step(state_.weights.data() + p.offset, state_.m.data() + p.offset, state_.v.data() + p.offset,
-              gradients + p.offset, p.size, adam);
+    adam_step(state_.weights.data() + p.offset, state_.m_of(p), state_.v_of(p), gradients + p.offset, p.size, adam);
+  }
+  if (config_.parallel.shard_optimizer && ranks_.size() > 1) {
+    std::vector<std::int64_t> cuts{0};
+    for (const Owned& part : owners(model_.parameters(), ranks_.size()))
+      cuts.push_back(part.end);
+    fence();
+    ranks_.share(state_.weights.data(), cuts);
   }
   model_.use_weights(state_.weights.data());
 }
@@ -167,12 +182,14 @@ void Trainer::explain_nonfinite(const float* gradients) {
     first_bad_ = "on another rank, or in the sum of the squares";
   console_.line("step " + std::to_string(state_.step) + " is skipped: loss or gradient is not finite; first seen in: " +
                 first_bad_ + " (rank " + std::to_string(ranks_.rank()) + ")");
-  if (state_.skipped_in_row >= bad_steps_allowed)
-    throw NumbersError(std::to_string(bad_steps_allowed) +
-                       " steps in a row had a loss or gradient that is not finite, the last one is step " +
-                       std::to_string(state_.step) + "; first seen in: " + first_bad_ +
-                       "; lower optimizer.learning_rate, raise schedule.warmup_steps, or check the data. The "
-                       "checkpoints written before stay as they are");
+  if (state_.skipped_in_row < bad_steps_allowed)
+    return;
+  checkpoints_.finish();
+  throw NumbersError(std::to_string(bad_steps_allowed) +
+                     " steps in a row had a loss or gradient that is not finite, the last one is step " +
+                     std::to_string(state_.step) + "; first seen in: " + first_bad_ +
+                     "; lower optimizer.learning_rate, raise schedule.warmup_steps, or check the data. The "
+                     "checkpoints written before stay as they are");
 }
 
 void Trainer::report(const StepResult& result, double seconds, double joules) {
@@ -218,31 +235,39 @@ void Trainer::report(const StepResult& result, double seconds, double joules) {
 ExitStatus Trainer::run(const Dumps& dumps) {
   started_ = last_save_ = last_write_ = now();
   if (config_.checkpoint.initial && state_.step == 0)
-    save(false);
+    save(true);
   if (evaluation_due())
     evaluate_valid();
+  if (best_due_)
+    save(false);
   while (state_.step < length_.steps && !state_.stopped_early) {
     const double begin = now();
     const StepResult result = take_step(dumps);
     const double seconds = now() - begin;
     report(result, seconds, energy_.joules());
     const int signal = ranks_.maximum(stop_signal());
+    checkpoints_.poll();
     if (signal != 0) {
-      save(false);
+      save(true);
+      checkpoints_.finish();
       write_metrics();
       console_.line(signal_text(signal) + ": stopped after step " + std::to_string(state_.step) +
                     "; the checkpoint is written, start again to continue (status 75)");
+      end_reason_ = signal_text(signal);
       return exit_requeue;
     }
     if (evaluation_due())
       evaluate_valid();
     if (checkpoint_due())
+      save(true);
+    else if (best_due_)
       save(false);
-    else if (ranks_.root() && now() - last_write_ > metrics_interval)
+    else if (ranks_.root() && !checkpoints_.in_flight() && now() - last_write_ > metrics_interval)
       write_metrics();
   }
   if (saved_step_ != state_.step)
-    save(false);
+    save(true);
+  checkpoints_.finish();
   if (!dumps.batches.empty() && ranks_.size() == 1) {
     const std::int64_t per_step = config_.training.batch * config_.model.context;
     write_checkpoint(
@@ -254,6 +279,7 @@ ExitStatus Trainer::run(const Dumps& dumps) {
   evaluate_test();
   report_energy();
   write_metrics();
+  end_reason_ = state_.stopped_early ? "early stop" : "finished";
   return exit_done;
 }
 

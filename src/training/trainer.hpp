@@ -8,6 +8,7 @@
 #include "model/model.hpp"
 #include "parallel/gradients.hpp"
 #include "parallel/ranks.hpp"
+#include "training/checkpoint_writer.hpp"
 #include "training/evaluation.hpp"
 #include "training/hosts_energy.hpp"
 #include "training/run_folder.hpp"
@@ -44,10 +45,17 @@ class Trainer {
   /// row without finite numbers.
   ExitStatus run(const Dumps& dumps);
 
+  /// What the checkpoints are to say of the program and the machine beside the state.
+  void describe(const Attributes& about) { about_ = about; }
+
   const RunLength& length() const { return length_; }
   const TrainingState& state() const { return state_; }
   GradientSum::Overlap overlap() const { return gradients_.overlap(); }
   const Sequences& train_sequences() const { return train_; }
+  /// Why run() returned: "finished", "early stop", or the name of a signal.
+  const std::string& end_reason() const { return end_reason_; }
+  /// What the checkpoints of this start have cost, in words.
+  std::string checkpoint_cost() const;
 
  private:
   struct StepResult {
@@ -62,7 +70,7 @@ class Trainer {
   bool evaluation_due() const;
   void evaluate_valid();
   void evaluate_test();
-  void save(bool best);
+  void save(bool newest);
   void write_metrics();
   bool checkpoint_due() const;
   double flops_per_token() const;
@@ -77,6 +85,9 @@ class Trainer {
   double matrix_rate_;
   TrainingState state_;
   GradientSum gradients_;
+  CheckpointWriter checkpoints_;
+  Attributes about_;
+  std::string end_reason_;
   Metrics metrics_; ///< rank 0 only
   HostsEnergy energy_;
   std::unique_ptr<EventFile> events_; ///< rank 0 only
@@ -87,6 +98,7 @@ class Trainer {
   double last_save_ = 0, last_write_ = 0, started_ = 0;
   std::int64_t first_step_ = 0;  ///< where this start began
   std::int64_t saved_step_ = -1; ///< of the newest checkpoint
+  bool best_due_ = false;        ///< the last evaluation was the best, and its checkpoint is not begun yet
 };
 
 } // namespace weft

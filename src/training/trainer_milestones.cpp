@@ -1,10 +1,7 @@
 // What the training loop does between steps: evaluation, checkpoints, metrics.
-#include "io/checkpoint_file.hpp"
-#include "io/error.hpp"
 #include "training/trainer.hpp"
 #include <chrono>
 #include <cmath>
-#include <filesystem>
 #include <fmt/core.h>
 #include <numbers>
 
@@ -58,8 +55,7 @@ void Trainer::evaluate_valid() {
       console_.line(fmt::format("early stop: {} evaluations in a row were no better (training.patience)",
                                 state_.evaluations_without_better));
   }
-  if (better)
-    save(true);
+  best_due_ = better;
 }
 
 void Trainer::evaluate_test() {
@@ -94,31 +90,34 @@ bool Trainer::checkpoint_due() const {
   return late || (c.every_steps > 0 && state_.step % c.every_steps == 0) || state_.step == length_.steps;
 }
 
-void Trainer::save(bool best) {
-  std::string failure;
+/// newest = false: only best.h5.
+void Trainer::save(bool newest) {
+  CheckpointWriter::Request request;
+  request.attributes = state_attributes(state_, config_, ranks_.size());
+  request.attributes.insert(about_.begin(), about_.end());
+  request.newest = newest;
+  request.copy = best_due_ ? folder_.best() : "";
   if (ranks_.root()) {
-    try {
-      std::filesystem::create_directories(folder_.checkpoints());
-      const std::string path = best ? folder_.best() : checkpoint_path(folder_.checkpoints(), state_.step);
-      save_state(path, state_, model_.parameters(), config_, ranks_.size());
-      write_metrics();
-      if (!best) {
-        commit_latest(folder_.checkpoints(), state_.step);
-        prune(folder_.checkpoints(), config_.checkpoint.keep);
-      }
-    } catch (const std::exception& error) {
-      failure = error.what();
-    }
+    // A resumed run continues the rows, so those up to this step must lie on the disk before the checkpoint does.
+    request.first = [path = folder_.metrics(), rows = metrics_] { rows.write(path); };
+    if (events_)
+      events_->flush();
+    last_write_ = now();
   }
-  ranks_.broadcast(failure);
-  if (!failure.empty())
-    throw Error(exit_failure, "the checkpoint of step " + std::to_string(state_.step) +
-                                  " could not be written: " + failure +
-                                  "; earlier checkpoints are untouched: make room and start again to continue");
-  if (!best) {
+  checkpoints_.start(state_, std::move(request));
+  best_due_ = false;
+  if (newest) {
     last_save_ = now();
     saved_step_ = state_.step;
   }
+}
+
+std::string Trainer::checkpoint_cost() const {
+  const CheckpointWriter::Cost& cost = checkpoints_.cost();
+  const double total = now() - started_;
+  return fmt::format("checkpoints: {} written, {} each; the steps waited {} for them, {:.2f} % of {}", cost.saves,
+                     human_seconds(cost.saves > 0 ? cost.behind_seconds / cost.saves : 0),
+                     human_seconds(cost.waited_seconds), 100 * cost.waited_seconds / total, human_seconds(total));
 }
 
 void Trainer::write_metrics() {

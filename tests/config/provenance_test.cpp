@@ -27,6 +27,7 @@ Start start_at(std::int64_t step) {
   start.ranks = 2;
   start.resumed_from_step = step;
   start.checkpoint = step < 0 ? "" : "step.h5";
+  start.why = "new";
   return start;
 }
 
@@ -63,4 +64,41 @@ TEST(Provenance, a_file_of_another_form_is_moved_aside) {
       ++aside;
   EXPECT_EQ(aside, 1);
   EXPECT_NE(read_file(path).find("\"starts\""), std::string::npos);
+}
+
+TEST(Provenance, every_start_tells_how_the_one_before_ended) {
+  Folder folder;
+  const std::string path = folder.path + "/provenance.json";
+  EXPECT_EQ(why_started(path), "new");
+  append_provenance(path, start_at(-1));
+  EXPECT_THAT(why_started(path), testing::HasSubstr("left no end"));
+  end_provenance(path, {120, 75, "SIGTERM"});
+  EXPECT_EQ(why_started(path), "after SIGTERM at step 120 (status 75)");
+  end_provenance(path, {121, 0, "another end of the same start"}); // has its end already
+  EXPECT_EQ(why_started(path), "after SIGTERM at step 120 (status 75)");
+  append_provenance(path, start_at(120));
+  EXPECT_THAT(why_started(path), testing::HasSubstr("left no end"));
+  end_provenance(path, {130, 1, "an \"error\"\nof two lines"});
+  EXPECT_EQ(why_started(path), "after an \"error\"\nof two lines at step 130 (status 1)");
+  const std::string program = folder.path + "/read.py";
+  std::ofstream(program) << "import json, sys\n"
+                            "s = json.load(open(sys.argv[1]))['starts']\n"
+                            "assert [x['ended']['step'] for x in s] == [120, 130]\n"
+                            "assert s[0]['ended']['status'] == 75 and s[1]['ended']['why'].count('\"') == 2\n";
+  EXPECT_EQ(std::system(("/usr/bin/python3 " + program + " " + path).c_str()), 0) << read_file(path);
+}
+
+TEST(Provenance, Slurm_is_recorded_where_it_is_there) {
+  Folder folder;
+  const std::string path = folder.path + "/provenance.json";
+  setenv("SLURM_JOB_ID", "17", 1);
+  setenv("SLURM_RESTART_COUNT", "3", 1);
+  append_provenance(path, start_at(-1));
+  const Attributes about = checkpoint_attributes(start_at(-1));
+  unsetenv("SLURM_JOB_ID");
+  unsetenv("SLURM_RESTART_COUNT");
+  EXPECT_THAT(read_file(path), testing::HasSubstr("\"SLURM_RESTART_COUNT\": \"3\""));
+  EXPECT_EQ(std::get<std::string>(about.at("slurm_job_id")), "17");
+  EXPECT_EQ(std::get<std::string>(about.at("hosts")), "one one");
+  EXPECT_EQ(checkpoint_attributes(start_at(-1)).count("slurm_job_id"), 0u);
 }

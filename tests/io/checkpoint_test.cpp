@@ -1,9 +1,12 @@
 #include "io/atomic_file.hpp"
+#include "io/checkpoint_draft.hpp"
 #include "io/checkpoint_file.hpp"
 #include "io/digest.hpp"
+#include "io/metrics.hpp"
 #include "scratch.hpp"
 #include <algorithm>
 #include <cstring>
+#include <future>
 #include <limits>
 #include <sched.h>
 #include <sys/mount.h>
@@ -238,4 +241,104 @@ TEST(CheckpointFolder, PruneKeepsTheNewestGoodOnes) {
   // A damaged latest forbids any removal.
   put(checkpoint_path(folder, 5), "");
   EXPECT_TRUE(prune(folder, 1).empty());
+}
+
+TEST(CheckpointFolder, PruneKeepsTwoAndThoseForEver) {
+  const Scratch scratch;
+  const std::string folder = scratch.str();
+  for (const int step : {10, 15, 20, 25, 30, 35})
+    Content().write(checkpoint_path(folder, step));
+  commit_latest(folder, 35);
+  EXPECT_EQ(prune(folder, 1, 20).size(), 3u); // 10, 15 and 25
+  const auto left = list_checkpoints(folder);
+  ASSERT_EQ(left.size(), 3u);
+  EXPECT_EQ(checkpoint_step(left[0]), 35);
+  EXPECT_EQ(checkpoint_step(left[1]), 30); // keep = 1, but one to fall back to
+  EXPECT_EQ(checkpoint_step(left[2]), 20);
+}
+
+namespace {
+std::vector<ArrayPlan> plans_of(const Content& content) {
+  std::vector<ArrayPlan> plans;
+  for (const ArrayView& array : content.arrays())
+    plans.push_back({array.name, array.shape});
+  return plans;
+}
+} // namespace
+
+TEST(CheckpointDraft, PartsMayBeWrittenBySeveralAndNothingHasTheNameBefore) {
+  const Scratch scratch;
+  const std::string path = scratch / "c.h5";
+  const Content content;
+  std::vector<std::string> digests(content.arrays().size());
+  CheckpointDraft draft(path, content.attributes, plans_of(content));
+  {
+    ArrayWriter even(draft.temporary()), odd(draft.temporary());
+    for (std::size_t i = digests.size(); i-- > 0;) {
+      const ArrayView array = content.arrays()[i];
+      std::int64_t elements = 1;
+      for (const std::int64_t n : array.shape)
+        elements *= n;
+      digests[i] = (i % 2 ? odd : even).write(draft.offsets()[i], array.data, elements);
+    }
+    even.sync();
+    odd.sync();
+  }
+  draft.finish(digests);
+  EXPECT_FALSE(fs::exists(path));
+  draft.copy_to(scratch / "best.h5");
+  draft.commit();
+  EXPECT_EQ(scratch.entries(), 2u);
+  for (const char* name : {"c.h5", "best.h5"}) {
+    const CheckpointFile file(scratch / name);
+    file.verify();
+    EXPECT_EQ(file.arrays().size(), content.arrays().size());
+    EXPECT_EQ(file.text("config"), "[run]\nname = \"ä\"\n");
+  }
+}
+
+TEST(CheckpointDraft, BytesThatDoNotComeBackAreNeverCommitted) {
+  const Scratch scratch;
+  const std::string path = scratch / "c.h5";
+  const Content content;
+  content.write(path);
+  const std::string before = get(path);
+  {
+    CheckpointDraft draft(path, content.attributes, plans_of(content));
+    std::vector<std::string> digests;
+    ArrayWriter writer(draft.temporary());
+    for (std::size_t i = 0; i < content.arrays().size(); ++i) {
+      const ArrayView array = content.arrays()[i];
+      std::int64_t elements = 1;
+      for (const std::int64_t n : array.shape)
+        elements *= n;
+      digests.push_back(writer.write(draft.offsets()[i], array.data, elements));
+    }
+    const float wrong = 8;
+    writer.write(draft.offsets()[2] + 40, &wrong, 1); // as a disk does that loses a write
+    EXPECT_FAILS(exit_failure, "optimizer/m/block0.w", draft.finish(digests));
+  }
+  EXPECT_TRUE(get(path) == before);
+  EXPECT_EQ(scratch.entries(), 1u);
+}
+
+TEST(Hdf5, ThreadsTakeTurns) {
+  const Scratch scratch;
+  const Content content;
+  Metrics metrics;
+  for (std::int64_t step = 1; step <= 200; ++step)
+    metrics.add_step({.step = step, .loss = 1.0 / static_cast<double>(step)});
+  auto checkpoints = std::async(std::launch::async, [&] {
+    for (int i = 0; i < 30; ++i) {
+      content.write(scratch / "c.h5");
+      verify_checkpoint(scratch / "c.h5");
+    }
+  });
+  for (int i = 0; i < 30; ++i) {
+    metrics.write(scratch / "metrics.h5");
+    ASSERT_EQ(Metrics::load(scratch / "metrics.h5").steps().size(), 200u);
+    EXPECT_FAILS(exit_data, "there is no file", verify_checkpoint(scratch / "none.h5"));
+  }
+  EXPECT_NO_THROW(checkpoints.get());
+  verify_checkpoint(scratch / "c.h5");
 }
