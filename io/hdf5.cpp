@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <fmt/core.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 namespace weft::hdf5 {
@@ -265,6 +266,10 @@ Attributes Dataset::attributes() const { return read_attributes(handle_.get(), n
 File File::create(const std::string& path) {
   quiet();
   const Handle access = file_access();
+  // Every write goes to the file at once: what fails must fail where it is told, not when a data set is closed, which
+  // leaves the library with a broken object that it crashes on at the end of the program.
+  H5Pset_sieve_buf_size(access.get(), 0);
+  H5Pset_cache(access.get(), 0, 0, 0, 0);
   Handle handle(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, access.get()));
   if (!handle.valid())
     throw Error(exit_failure, fmt::format("cannot create {}: {}", path, reason()));
@@ -377,6 +382,11 @@ File::~File() {
     return;
   // Given up half-way, perhaps on a full disk. The library keeps a file that it cannot flush and crashes on it when the
   // program ends; so what it still wants to write goes to memory, and closing succeeds.
+  rlimit size = {}; // which may be what made it fail, and would hit the memory, too
+  if (getrlimit(RLIMIT_FSIZE, &size) == 0 && size.rlim_cur != size.rlim_max) {
+    size.rlim_cur = size.rlim_max;
+    setrlimit(RLIMIT_FSIZE, &size);
+  }
   void* descriptor = nullptr;
   const int memory = memfd_create("weft", MFD_CLOEXEC);
   if (memory < 0)

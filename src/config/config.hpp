@@ -14,6 +14,7 @@ struct Config {
     std::int64_t seed = 0;
     std::string precision = "fp32"; // fp32 | bf16
     bool fresh = false;
+    double max_minutes = 0; // 0: no limit
   } run;
   struct {
     std::string path = "data/enwik8";
@@ -82,11 +83,15 @@ struct Config {
   } evaluation;
   struct {
     double bucket_mib = 4; // size of a gradient bucket
+    double timeout = 0;    // seconds without progress that end the job; 0: max(120, 20 steps)
   } parallel;
   struct {
     std::int64_t every_steps = 10;
     bool tensorboard = true;
   } log;
+  struct {
+    std::string fault; // config/fault.hpp; empty: none
+  } debug;
 };
 
 } // namespace weft

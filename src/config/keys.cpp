@@ -22,6 +22,8 @@ std::vector<Key> keys_of(Config& c) {
       {"run.precision", &c.run.precision, one_of({"fp32", "bf16"}), "",
        "storage of activations; weights, moments, softmax statistics, norms and losses are always fp32"},
       {"run.fresh", &c.run.fresh, any, "", "start over instead of resuming; an old run is moved aside, never deleted"},
+      {"run.max_minutes", &c.run.max_minutes, at_least(0), "minutes",
+       "time after which this start of the run stops with a checkpoint and status 75; 0: no limit"},
 
       {"data.path", &c.data.path, any, "", "folder of the data set's shards, as weft prepare writes them"},
 
@@ -116,9 +118,15 @@ std::vector<Key> keys_of(Config& c) {
 
       {"parallel.bucket_mib", &c.parallel.bucket_mib, above(0), "MiB",
        "gradients gathered before they are summed over ranks; changes time, not one bit of the result"},
+      {"parallel.timeout", &c.parallel.timeout, at_least(0), "seconds",
+       "time without progress on any rank after which the job is ended, with the rank that is behind named; 0: the "
+       "larger of 120 and 20 steps"},
 
       {"log.every_steps", &c.log.every_steps, at_least(1), "steps", "steps between step lines"},
       {"log.tensorboard", &c.log.tensorboard, any, "", "write TensorBoard events to the run folder's tb/"},
+
+      {"debug.fault", &c.debug.fault, any, "",
+       "for tests of the program: something that goes wrong on purpose, such as \"kill:rank=1:step=7\""},
   };
 }
 

@@ -5,11 +5,12 @@
 #include "kernels/optimizer/optimizer.hpp"
 #include "kernels/sum/sum.hpp"
 #include "training/schedule.hpp"
-#include "training/signals.hpp"
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <limits>
 #include <numbers>
+#include <utility>
 
 namespace weft {
 
@@ -31,13 +32,16 @@ RunLength run_length(const Config& config, const Sequences& train) {
   return length;
 }
 
-Trainer::Trainer(const Config& config, const Ranks& ranks, Console& console, Model& model, double matrix_rate)
+Trainer::Trainer(const Config& config, const Ranks& ranks, Console& console, Model& model, double matrix_rate,
+                 double expected_step)
     : config_(config), ranks_(ranks), console_(console), model_(model), folder_(config),
       train_(config.data.path, "train", config.model.context), length_(run_length(config, train_)),
       matrix_rate_(matrix_rate), state_(model.parameters(), static_cast<std::uint64_t>(config.run.seed)),
       gradients_(ranks, model.parameters().extent(), config.training.batch / config.training.micro_batch,
                  static_cast<std::size_t>(config.parallel.bucket_mib * 1048576)),
-      tokens_(static_cast<std::size_t>(config.training.micro_batch * config.model.context)) {}
+      tokens_(static_cast<std::size_t>(config.training.micro_batch * config.model.context)),
+      fault_(parse_fault(config.debug.fault)), stops_(ranks, folder_.path, config.run.max_minutes),
+      watchdog_(ranks, folder_.heartbeats(), config.parallel.timeout, expected_step) {}
 
 Trainer::~Trainer() = default;
 
@@ -57,7 +61,7 @@ void Trainer::start_from(const std::string& checkpoint) {
       console_.line(std::string("note: earlier metrics are lost: ") + error.what());
     }
   }
-  metrics_.truncate_after(state_.step);
+  metrics_.truncate_after(state_.step, state_.evaluated_at);
   metrics_.set_attribute("run", config_.run.name);
   metrics_.set_attribute("seed", config_.run.seed);
   metrics_.set_attribute("git_commit", version().commit_text());
@@ -76,9 +80,16 @@ Trainer::StepResult Trainer::take_step(const Dumps& dumps) {
   const std::int64_t epoch = state_.step / length_.steps_per_epoch;
   const std::int64_t first = state_.step % length_.steps_per_epoch * batch; // sequence of the epoch
   const double predictions = static_cast<double>(batch * N);
+  watchdog_.beat(state_.step + 1, Watchdog::Phase::training);
+  bool spoil = strike(fault_, ranks_, state_.step + 1);
   const Share slots = gradients_.slots();
+  // Up to here no rank has sent any of its gradient: the step can still be left.
+  const std::int64_t last_to_leave = slots.first + batch / micro / ranks_.size() - 1;
   std::vector<double> sums; // per slot: loss, hits
   for (std::int64_t slot = slots.first; slot < slots.last; ++slot) {
+    if (slot > slots.first && slot <= last_to_leave && stops_.stop_asked())
+      return {0, 0, 0, false, true};
+    watchdog_.beat();
     for (std::int64_t b = 0; b < micro; ++b)
       train_.training(static_cast<std::uint64_t>(config_.run.seed), epoch, first + slot * micro + b,
                       tokens_.data() + b * N);
@@ -90,7 +101,14 @@ Trainer::StepResult Trainer::take_step(const Dumps& dumps) {
     work.seed = static_cast<std::uint64_t>(config_.run.seed);
     work.step = static_cast<std::uint32_t>(state_.step);
     work.first_sample = static_cast<std::uint32_t>(slot * micro);
-    model_.forward_backward(work, gradients_.current(), scores_, [&](std::int64_t from) { gradients_.ready(from); });
+    float* gradient = gradients_.current();
+    model_.forward_backward(work, gradient, scores_, [&](std::int64_t from) {
+      if (std::exchange(spoil, false)) {
+        const float not_a_number = std::numeric_limits<float>::quiet_NaN();
+        copy_to_device(gradient + model_.parameters().all().back().offset, &not_a_number, sizeof not_a_number);
+      }
+      gradients_.ready(from);
+    });
     double loss = 0, hits = 0;
     for (std::size_t i = 0; i < scores_.losses.size(); ++i) {
       loss += static_cast<double>(scores_.losses[i]);
@@ -128,6 +146,19 @@ Trainer::StepResult Trainer::take_step(const Dumps& dumps) {
     explain_nonfinite(gradient);
   }
   return result;
+}
+
+Trainer::StepResult Trainer::step_or_explain(const Dumps& dumps) {
+  const std::string where = "in step " + std::to_string(state_.step + 1) + ": ";
+  try {
+    return take_step(dumps);
+  } catch (const NumbersError&) { // of all ranks, and it names the step
+    throw;
+  } catch (const Error& error) {
+    throw Error(error.status, where + error.what());
+  } catch (const std::exception& error) {
+    throw Error(exit_failure, where + error.what());
+  }
 }
 
 void Trainer::update_weights(const float* gradients, double norm, std::int64_t step) {
@@ -213,27 +244,35 @@ void Trainer::report(const StepResult& result, double seconds) {
   console_.step(line);
 }
 
+ExitStatus Trainer::stop() {
+  if (saved_step_ != state_.step)
+    save(false);
+  write_metrics();
+  stops_.fulfilled();
+  console_.line(stops_.reason() + ": stopped after step " + std::to_string(state_.step) +
+                "; the checkpoint is written, start again to continue (status 75)");
+  return exit_requeue;
+}
+
 ExitStatus Trainer::run(const Dumps& dumps) {
   started_ = last_save_ = last_write_ = now();
+  if (stops_.stop_asked())
+    return stop();
   if (config_.checkpoint.initial && state_.step == 0)
     save(false);
-  if (evaluation_due())
-    evaluate_valid();
+  if (evaluation_due() && !evaluate_valid())
+    return stop();
   while (state_.step < length_.steps && !state_.stopped_early) {
     const double begin = now();
-    const StepResult result = take_step(dumps);
+    const StepResult result = step_or_explain(dumps);
+    if (result.left)
+      return stop();
+    watchdog_.step_took(now() - begin);
     report(result, now() - begin);
-    const int signal = ranks_.maximum(stop_signal());
-    if (signal != 0) {
-      save(false);
-      write_metrics();
-      console_.line(signal_text(signal) + ": stopped after step " + std::to_string(state_.step) +
-                    "; the checkpoint is written, start again to continue (status 75)");
-      return exit_requeue;
-    }
-    if (evaluation_due())
-      evaluate_valid();
-    if (checkpoint_due())
+    if (stops_.stop_asked() || (evaluation_due() && !evaluate_valid()))
+      return stop();
+    const bool asked = stops_.checkpoint_asked();
+    if (checkpoint_due() || asked)
       save(false);
     else if (ranks_.root() && now() - last_write_ > metrics_interval)
       write_metrics();
@@ -248,8 +287,10 @@ ExitStatus Trainer::run(const Dumps& dumps) {
           {static_cast<std::int64_t>(dumped_batches_.size()) / per_step, config_.training.batch, config_.model.context},
           dumped_batches_.data()}});
   }
-  evaluate_test();
+  if (!evaluate_test())
+    return stop();
   write_metrics();
+  stops_.fulfilled();
   return exit_done;
 }
 

@@ -22,10 +22,14 @@ bool Trainer::evaluation_due() const {
          state_.step == length_.steps;
 }
 
-void Trainer::evaluate_valid() {
+bool Trainer::evaluate_valid() {
+  const Watchdog::During phase(watchdog_, Watchdog::Phase::evaluating);
   const double begin = now();
   const Sequences valid(config_.data.path, "valid", config_.model.context);
-  const Evaluation result = evaluate(model_, valid, config_, ranks_);
+  const Evaluation result = evaluate(model_, valid, config_, ranks_, {}, [&] { return stops_.stop_asked(); });
+  if (result.left)
+    return false;
+  saved_step_ = -1;
   state_.evaluated_at = state_.step;
   const bool better = result.loss < state_.best_valid_loss;
   state_.evaluations_without_better = better ? 0 : state_.evaluations_without_better + 1;
@@ -60,18 +64,23 @@ void Trainer::evaluate_valid() {
   }
   if (better)
     save(true);
+  return true;
 }
 
-void Trainer::evaluate_test() {
+bool Trainer::evaluate_test() {
   if (!config_.evaluation.test_at_end || !has_split(config_.data.path, "test"))
-    return;
+    return true;
+  const Watchdog::During phase(watchdog_, Watchdog::Phase::evaluating);
   const Sequences test(config_.data.path, "test", config_.model.context);
-  const Evaluation result = evaluate(model_, test, config_, ranks_);
+  const Evaluation result = evaluate(model_, test, config_, ranks_, {}, [&] { return stops_.stop_asked(); });
+  if (result.left)
+    return false;
   if (!ranks_.root())
-    return;
+    return true;
   metrics_.set_final(result.loss, result.accuracy);
   console_.line(fmt::format("test {:.4f} bits, accuracy {:.2f} %, over {} tokens (weights of step {})", result.bits(),
                             100 * result.accuracy, result.tokens, state_.step));
+  return true;
 }
 
 bool Trainer::checkpoint_due() const {
@@ -82,13 +91,14 @@ bool Trainer::checkpoint_due() const {
 }
 
 void Trainer::save(bool best) {
+  const Watchdog::During phase(watchdog_, Watchdog::Phase::saving);
   std::string failure;
   if (ranks_.root()) {
     try {
       std::filesystem::create_directories(folder_.checkpoints());
       const std::string path = best ? folder_.best() : checkpoint_path(folder_.checkpoints(), state_.step);
+      write_metrics(); // first: rows that no checkpoint knows of are dropped, rows that are missing stay missing
       save_state(path, state_, model_.parameters(), config_, ranks_.size());
-      write_metrics();
       if (!best) {
         commit_latest(folder_.checkpoints(), state_.step);
         prune(folder_.checkpoints(), config_.checkpoint.keep);
