@@ -6,6 +6,7 @@
 #include "io/atomic_file.hpp"
 #include "io/checkpoint_file.hpp"
 #include "io/digest.hpp"
+#include "io/folder_lock.hpp"
 #include "kernels/common/memory.hpp"
 #include "training/idle_restarts.hpp"
 #include "training/resources.hpp"
@@ -119,6 +120,7 @@ int train(const Options& options, const Ranks& ranks) {
   std::unique_ptr<Model> model;
   std::unique_ptr<Trainer> trainer;
   const RunFolder folder(config);
+  std::unique_ptr<FolderLock> lock; // rank 0's, until the end
   StartingPoint start;
   double rate = 0;
   MemoryPlan memory{};
@@ -137,8 +139,13 @@ int train(const Options& options, const Ranks& ranks) {
   int failure_status = 0;
   if (ranks.root()) {
     try {
+      lock = std::make_unique<FolderLock>(folder.path);
       start = find_start(config);
-      std::filesystem::create_directories(folder.path);
+      if (config.run.fresh) { // the old folder may have been moved, and its lock with it
+        lock.reset();
+        lock = std::make_unique<FolderLock>(folder.path);
+      }
+      Watchdog::forget_heartbeats(folder.heartbeats());
     } catch (const Error& error) {
       failure = error.what();
       failure_status = error.status;
@@ -154,7 +161,8 @@ int train(const Options& options, const Ranks& ranks) {
     if (failure_status != 0)
       throw Error(static_cast<ExitStatus>(failure_status), failure);
     model->allocate();
-    trainer = std::make_unique<Trainer>(config, ranks, console, *model, rate);
+    trainer = std::make_unique<Trainer>(config, ranks, console, *model, rate,
+                                        expected_step_seconds(config, *model, ranks.size(), rate));
   });
   if (ranks.root())
     console.log_to(folder.log());
@@ -166,6 +174,9 @@ int train(const Options& options, const Ranks& ranks) {
   if (ranks.root()) {
     print_settings(console, loaded, ranks);
     print_resources(console, config, *model, memory, ranks.size(), rate);
+    if (!lock->held())
+      console.line("note: the file system of " + folder.path +
+                   " knows no locks: nothing keeps a second run out of this folder");
     for (const std::string& note : start.notes)
       console.line("note: " + note);
     if (!start.checkpoint.empty()) {
