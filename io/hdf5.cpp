@@ -8,13 +8,16 @@
 #include <fmt/core.h>
 #include <mutex>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 namespace weft::hdf5 {
 namespace {
 
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "files are written in memory order");
+
+/// The library cleans up when the program or MPI ends, and crashes then on a file that it could not write. All files
+/// are closed by hand here, so it is told not to; and it is started before MPI, which would end it otherwise.
+[[maybe_unused]] const bool started_without_an_end = H5dont_atexit() >= 0 && H5open() >= 0;
 
 /// Recursive, because the functions here call each other. The library keeps its last error beside the files, so a
 /// function holds the lock until it has asked for the reason of a failure.
@@ -427,13 +430,8 @@ File::~File() {
   const Lock lock(one_at_a_time);
   if (!writing_ || !handle_.valid())
     return;
-  // Given up half-way, perhaps on a full disk. The library keeps a file that it cannot flush and crashes on it when the
-  // program ends; so what it still wants to write goes to memory, and closing succeeds.
-  rlimit size = {}; // which may be what made it fail, and would hit the memory, too
-  if (getrlimit(RLIMIT_FSIZE, &size) == 0 && size.rlim_cur != size.rlim_max) {
-    size.rlim_cur = size.rlim_max;
-    setrlimit(RLIMIT_FSIZE, &size);
-  }
+  // Given up half-way, perhaps on a full disk. The library keeps a file that it cannot flush; so what it still wants to
+  // write goes to memory, and closing succeeds in most cases.
   void* descriptor = nullptr;
   const int memory = memfd_create("weft", MFD_CLOEXEC);
   if (memory < 0)

@@ -15,6 +15,9 @@
 namespace weft {
 
 namespace {
+/// Seconds without a new heartbeat after which a rank is called silent: every rank writes one a second, or 64 a second
+/// all together.
+double silence_of(int ranks) { return std::max(1.5, ranks / 64.0 + 0.5); }
 using Clock = std::chrono::steady_clock;
 constexpr double tick = 0.25; // seconds
 constexpr const char* phase_names[] = {"starting", "training", "evaluating", "writing a checkpoint"};
@@ -200,7 +203,8 @@ void Watchdog::watch(const std::stop_token& stop) {
     for (const Peer& peer : peers)
       if (peer.known && peer.rank != ranks_.rank()) {
         idle = std::min(idle, peer.idle());
-        allowed = std::max(allowed, peer.report.limit);
+        if (peer.unchanged <= silence_of(ranks_.size())) // what a silent one was allowed when it last spoke is past
+          allowed = std::max(allowed, peer.report.limit);
       }
     if (idle >= allowed)
       end_job(peers);
@@ -219,7 +223,7 @@ void Watchdog::end_job(const std::vector<Peer>& peers) const {
   self.report.idle = idle_;
   self.report.process = getpid();
   self.report.host = Ranks::host();
-  const double silent = std::max(1.5, ranks_.size() / 64.0 + 0.5);
+  const double silent = silence_of(ranks_.size());
   // Who is behind: ranks that give no sign any more, else those not yet at the meeting where the others wait.
   std::string behind;
   const auto place = [](const Peer& p) { return p.report.meetings * 2 + static_cast<std::uint64_t>(p.report.waiting); };

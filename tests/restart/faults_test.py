@@ -93,14 +93,15 @@ class FaultsTest(ProgramTest):
         self.assertEqual(len(re.findall("is skipped", done.stdout)), 1)
 
     def full(self, fault, words):
-        status, text = self.fault(fault, "model.width=64", ranks=1)
+        status, text = self.fault(fault, "model.width=64", "evaluation.every_steps=20", "checkpoint.behind=false",
+                                  ranks=1)
         self.assertEqual(status, 1)
         self.assertIn("checkpoint of step 10 could not be written", text)
         self.assertIn(words, text)
         folder = self.run_folder("hurt") + "/checkpoints"
         self.assertEqual(sorted(f for f in os.listdir(folder) if f.startswith("step")), ["step-00000005.h5"])
-        self.train("whole", "training.steps=20", "model.width=64")
-        self.train("hurt", "training.steps=20", "model.width=64")
+        for name in ("whole", "hurt"):
+            self.train(name, "training.steps=20", "model.width=64", "evaluation.every_steps=20")
         self.assert_same_run("whole", "hurt", 20)
 
     def test_a_file_that_cannot_be_written_stops_the_run_and_keeps_the_older_checkpoints(self):
