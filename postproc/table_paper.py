@@ -98,7 +98,7 @@ def machine(run):
         return "not recorded"
     start = run.provenance[-1]
     ranks = start.get("ranks", 1)
-    return f"{ranks} rank{'s' * (ranks != 1)}: {start.get('device', 'device not recorded')}"
+    return f"{ranks} rank{'s' * (ranks != 1)}: {'; '.join(dict.fromkeys(start.get('devices', []))) or 'device not recorded'}"
 
 
 def spent(runs):
