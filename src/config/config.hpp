@@ -85,6 +85,7 @@ struct Config {
   } evaluation;
   struct {
     double bucket_mib = 4;        // size of a gradient bucket
+    bool share_device = false;    // more than one rank on a GPU
     bool shard_optimizer = false; // every rank holds the moments of its part of the tensors only
   } parallel;
   struct {
