@@ -1,5 +1,6 @@
 #include "io/atomic_file.hpp"
 #include "io/error.hpp"
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
@@ -41,7 +42,11 @@ void make_folder(const std::string& folder) {
     fail("create the folder", folder, code.value());
 }
 
+std::atomic<int> sync_error = 0;
+
 } // namespace
+
+void let_syncs_fail(int number) { sync_error = number; }
 
 void sync_folder(const std::string& folder) {
   const int descriptor = open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -89,9 +94,9 @@ void AtomicFile::sync() {
   const int again = open(temporary_.c_str(), O_RDONLY | O_CLOEXEC);
   if (again < 0)
     fail("open again", temporary_, errno);
-  const int synced = fsync(again), number = errno;
+  const int synced = fsync(again), number = sync_error != 0 ? sync_error.load() : errno;
   close(again);
-  if (synced != 0)
+  if (synced != 0 || sync_error != 0)
     fail("sync", temporary_, number);
 }
 

@@ -54,6 +54,8 @@ class AtomicFolder {
 void replace_file(const std::string& path, std::string_view contents);
 /// The whole of a small text file; DataError where it cannot be read.
 std::string read_file(const std::string& path);
+/// For tests: from now on AtomicFile::commit() fails with this errno where it syncs, as a full network disk does.
+void let_syncs_fail(int number);
 /// fsync of a folder, so that a rename or removal in it survives a crash. Quiet where a file system knows no such
 /// thing.
 void sync_folder(const std::string& folder);

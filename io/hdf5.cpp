@@ -8,6 +8,7 @@
 #include <fmt/core.h>
 #include <mutex>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 namespace weft::hdf5 {
@@ -287,6 +288,10 @@ File File::create(const std::string& path) {
   const Lock lock(one_at_a_time);
   quiet();
   const Handle access = file_access();
+  // Every write goes to the file at once: what fails must fail where it is told, not when a data set is closed, which
+  // leaves the library with a broken object that it crashes on at the end of the program.
+  H5Pset_sieve_buf_size(access.get(), 0);
+  H5Pset_cache(access.get(), 0, 0, 0, 0);
   Handle handle(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, access.get()));
   if (!handle.valid())
     throw Error(exit_failure, fmt::format("cannot create {}: {}", path, reason()));
@@ -424,6 +429,11 @@ File::~File() {
     return;
   // Given up half-way, perhaps on a full disk. The library keeps a file that it cannot flush and crashes on it when the
   // program ends; so what it still wants to write goes to memory, and closing succeeds.
+  rlimit size = {}; // which may be what made it fail, and would hit the memory, too
+  if (getrlimit(RLIMIT_FSIZE, &size) == 0 && size.rlim_cur != size.rlim_max) {
+    size.rlim_cur = size.rlim_max;
+    setrlimit(RLIMIT_FSIZE, &size);
+  }
   void* descriptor = nullptr;
   const int memory = memfd_create("weft", MFD_CLOEXEC);
   if (memory < 0)

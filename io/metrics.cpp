@@ -174,15 +174,16 @@ Metrics Metrics::load(const std::string& path) {
   return metrics;
 }
 
-void Metrics::truncate_after(std::int64_t step) {
-  const auto later = [step](const auto& row) { return row.step > step; };
-  const auto first = std::find_if(steps_.begin(), steps_.end(), later);
+void Metrics::truncate_after(std::int64_t step, std::int64_t evaluated) {
+  const auto first = std::find_if(steps_.begin(), steps_.end(), [step](const StepRow& row) { return row.step > step; });
   if (first != steps_.end()) {
     test_loss_.reset();
     test_accuracy_.reset();
   }
   steps_.erase(first, steps_.end());
-  epochs_.erase(std::find_if(epochs_.begin(), epochs_.end(), later), epochs_.end());
+  const std::int64_t last = std::min(step, evaluated);
+  epochs_.erase(std::find_if(epochs_.begin(), epochs_.end(), [last](const EpochRow& row) { return row.step > last; }),
+                epochs_.end());
 }
 
 } // namespace weft

@@ -54,8 +54,10 @@ class Metrics {
   void write(const std::string& path) const;
   /// Throws DataError where the file is damaged or its columns do not fit each other.
   static Metrics load(const std::string& path);
-  /// Drops rows of steps above `step`, so that a resumed run has no step twice; the final values with them.
-  void truncate_after(std::int64_t step);
+  /// Drops rows of steps above `step`, so that a resumed run has no step twice; the final values with them. Drops
+  /// evaluations of steps above `evaluated`: the checkpoint does not know of them, they will be done again.
+  void truncate_after(std::int64_t step, std::int64_t evaluated);
+  void truncate_after(std::int64_t step) { truncate_after(step, step); }
 
  private:
   std::vector<StepRow> steps_;

@@ -71,6 +71,20 @@ def steps(folder):
         return {name: file["steps"][name][()] for name in file["steps"]}
 
 
+def processes(mark):
+    """Numbers of the weft processes whose command line holds the mark, in the order they were started."""
+    found = []
+    for entry in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{entry}/cmdline", "rb") as file:
+                words = file.read().split(b"\0")
+            if mark.encode() in words and os.path.realpath(f"/proc/{entry}/exe") == os.path.realpath(WEFT):
+                found.append(int(entry))
+        except OSError:
+            pass  # it is gone
+    return sorted(found)
+
+
 class ProgramTest(unittest.TestCase):
     """A folder of its own for each test, with a text data set and the input file above."""
 
@@ -91,6 +105,30 @@ class ProgramTest(unittest.TestCase):
 
     def train(self, name, *overrides, **how):
         return run(["train", self.input, f"run.name={name}", *overrides], **how)
+
+    def start(self, name, *overrides, ranks=1, environment=None):
+        """Starts a run and returns at once; its lines, errors too, are to be read from the process's stdout."""
+        command = [WEFT, "train", self.input, f"run.name={name}", *overrides]
+        if ranks > 1:
+            command = [MPIEXEC, "-n", str(ranks), *command]
+        env = dict(os.environ, OMP_NUM_THREADS="1", **(environment or {}))
+        return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, bufsize=1)
+
+    def wait_for(self, process, *parts):
+        """Reads the run's lines up to one that holds all the parts."""
+        read = []
+        for line in process.stdout:
+            read.append(line)
+            if all(part in line for part in parts):
+                return "".join(read)
+        self.fail(f"no line with {parts}; the run ended with {process.wait()}:\n{''.join(read)}")
+
+    def finish(self, process, status, timeout=120):
+        """The rest of the lines of a run that ends with this status."""
+        with process.stdout:
+            text = process.stdout.read()
+        self.assertEqual(process.wait(timeout=timeout), status, text)
+        return text
 
     def run_folder(self, name):
         return f"{self.folder}/runs/{name}"

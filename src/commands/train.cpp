@@ -6,6 +6,7 @@
 #include "io/atomic_file.hpp"
 #include "io/checkpoint_file.hpp"
 #include "io/digest.hpp"
+#include "io/folder_lock.hpp"
 #include "kernels/common/memory.hpp"
 #include "parallel/devices.hpp"
 #include "training/idle_restarts.hpp"
@@ -132,6 +133,7 @@ int train(const Options& options, const Ranks& ranks) {
   std::unique_ptr<Model> model;
   std::unique_ptr<Trainer> trainer;
   const RunFolder folder(config);
+  std::unique_ptr<FolderLock> lock; // rank 0's, until the end
   StartingPoint start;
   double rate = 0;
   MemoryPlan memory{};
@@ -152,8 +154,13 @@ int train(const Options& options, const Ranks& ranks) {
   int failure_status = 0;
   if (ranks.root()) {
     try {
+      lock = std::make_unique<FolderLock>(folder.path);
       start = find_start(config);
-      std::filesystem::create_directories(folder.path);
+      if (config.run.fresh) { // the old folder may have been moved, and its lock with it
+        lock.reset();
+        lock = std::make_unique<FolderLock>(folder.path);
+      }
+      Watchdog::forget_heartbeats(folder.heartbeats());
     } catch (const Error& error) {
       failure = error.what();
       failure_status = error.status;
@@ -169,7 +176,8 @@ int train(const Options& options, const Ranks& ranks) {
     if (failure_status != 0)
       throw Error(static_cast<ExitStatus>(failure_status), failure);
     model->allocate();
-    trainer = std::make_unique<Trainer>(config, ranks, console, *model, rate);
+    trainer = std::make_unique<Trainer>(config, ranks, console, *model, rate,
+                                        expected_step_seconds(config, *model, ranks.size(), rate));
   });
   if (ranks.root())
     console.log_to(folder.log());
@@ -181,6 +189,9 @@ int train(const Options& options, const Ranks& ranks) {
   if (ranks.root()) {
     print_settings(console, loaded, ranks, taken);
     print_resources(console, config, *model, memory, ranks.size(), rate);
+    if (!lock->held())
+      console.line("note: the file system of " + folder.path +
+                   " knows no locks: nothing keeps a second run out of this folder");
     for (const std::string& note : start.notes)
       console.line("note: " + note);
     if (!start.checkpoint.empty()) {

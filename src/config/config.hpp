@@ -15,6 +15,7 @@ struct Config {
     std::string precision = "fp32"; // fp32 | bf16
     bool fresh = false;
     std::int64_t max_idle_restarts = 3; // of one Slurm job, in a row without a new step
+    double max_minutes = 0;             // 0: no limit
   } run;
   struct {
     std::string path = "data/enwik8";
@@ -87,6 +88,7 @@ struct Config {
     double bucket_mib = 4;        // size of a gradient bucket
     bool share_device = false;    // more than one rank on a GPU
     bool shard_optimizer = false; // every rank holds the moments of its part of the tensors only
+    double timeout = 0;           // seconds without progress that end the job; 0: max(120, 20 steps)
   } parallel;
   struct {
     std::int64_t every_steps = 10;
@@ -95,6 +97,9 @@ struct Config {
   struct {
     double grid_g_per_kwh = 0; // 0: no CO2 is told
   } energy;
+  struct {
+    std::string fault; // config/fault.hpp; empty: none
+  } debug;
 };
 
 } // namespace weft

@@ -26,6 +26,8 @@ std::vector<Key> keys_of(Config& c) {
        "restarts of one Slurm job in a row without a newer checkpoint; one more ends it with status 1, so that it is "
        "not "
        "requeued for ever"},
+      {"run.max_minutes", &c.run.max_minutes, at_least(0), "minutes",
+       "time after which this start of the run stops with a checkpoint and status 75; 0: no limit"},
 
       {"data.path", &c.data.path, any, "", "folder of the data set's shards, as weft prepare writes them"},
 
@@ -131,12 +133,17 @@ std::vector<Key> keys_of(Config& c) {
       {"parallel.shard_optimizer", &c.parallel.shard_optimizer, any, "",
        "every rank holds and updates the moments of its share of the tensors only; changes memory and time, not one "
        "bit of the result"},
+      {"parallel.timeout", &c.parallel.timeout, at_least(0), "seconds",
+       "time without progress on any rank after which the job is ended, with the rank that is behind named; 0: the "
+       "larger of 120 and 20 steps"},
 
       {"log.every_steps", &c.log.every_steps, at_least(1), "steps", "steps between step lines"},
       {"log.tensorboard", &c.log.tensorboard, any, "", "write TensorBoard events to the run folder's tb/"},
 
       {"energy.grid_g_per_kwh", &c.energy.grid_g_per_kwh, at_least(0), "g/kWh",
        "CO2 of the electricity used, for the run's CO2 at its end; 0: only energy is told"},
+      {"debug.fault", &c.debug.fault, any, "",
+       "for tests of the program: something that goes wrong on purpose, such as \"kill:rank=1:step=7\""},
   };
 }
 

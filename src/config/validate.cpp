@@ -1,5 +1,7 @@
 #include "config/validate.hpp"
+#include "config/fault.hpp"
 #include "config/keys.hpp"
+#include "io/error.hpp"
 #include "io/shards.hpp"
 #include <algorithm>
 #include <filesystem>
@@ -249,6 +251,11 @@ void validate(const LoadedConfig& loaded, DataCheck data, Problems& problems) {
   rules.check(c.evaluation.minimum_context < c.model.context, {"evaluation.minimum_context", "model.context"},
               fmt::format("got {} tokens, expected fewer than model.context = {}", c.evaluation.minimum_context,
                           c.model.context));
+  try {
+    parse_fault(c.debug.fault);
+  } catch (const InputError& error) {
+    rules.fail({"debug.fault"}, error.what());
+  }
   rules.finish();
   if (data == DataCheck::required)
     check_data(loaded, rules, problems);

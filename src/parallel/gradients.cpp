@@ -257,6 +257,7 @@ const float* GradientSum::finish() {
   Parts& p = *parts_;
   const auto begin = std::chrono::steady_clock::now();
   if (p.ranks.size() > 1) {
+    const Ranks::Meeting meeting(p.ranks);
     while (p.added < p.started) {
       Parts::Flight& flight = p.flights[p.added];
       MPI_Waitall(static_cast<int>(flight.exchange.size()), flight.exchange.data(), MPI_STATUSES_IGNORE);

@@ -2,6 +2,7 @@
 #include "parallel/bundle.hpp"
 #include <algorithm>
 #include <mpi.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 namespace weft {
@@ -20,6 +21,17 @@ Ranks::Ranks(int* argc, char*** argv) {
   MPI_Comm node;
   MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, rank_, MPI_INFO_NULL, &node);
   MPI_Comm_rank(node, &node_rank_);
+  // Numbers of processes mean the same only in the same namespace: containers may have their own.
+  struct stat space {};
+  stat("/proc/self/ns/pid", &space);
+  const std::int64_t mine[] = {rank_, getpid(), static_cast<std::int64_t>(space.st_ino)};
+  int on_node = 1;
+  MPI_Comm_size(node, &on_node);
+  std::vector<std::int64_t> all(3 * static_cast<std::size_t>(on_node));
+  MPI_Allgather(mine, 3, MPI_INT64_T, all.data(), 3, MPI_INT64_T, node);
+  for (std::size_t i = 0; i < all.size(); i += 3)
+    if (all[i] != rank_ && all[i + 2] == mine[2])
+      neighbours_.push_back({static_cast<int>(all[i]), static_cast<int>(all[i + 1])});
   MPI_Comm_free(&node);
 }
 
@@ -28,19 +40,25 @@ Ranks::~Ranks() {
     MPI_Finalize();
 }
 
-void Ranks::barrier() const { MPI_Barrier(MPI_COMM_WORLD); }
+void Ranks::barrier() const {
+  const Meeting meeting(*this);
+  MPI_Barrier(MPI_COMM_WORLD);
+}
 
 int Ranks::maximum(int value) const {
+  const Meeting meeting(*this);
   MPI_Allreduce(MPI_IN_PLACE, &value, 1, MPI_INT, MPI_MAX, MPI_COMM_WORLD);
   return value;
 }
 
 double Ranks::maximum(double value) const {
+  const Meeting meeting(*this);
   MPI_Allreduce(MPI_IN_PLACE, &value, 1, MPI_DOUBLE, MPI_MAX, MPI_COMM_WORLD);
   return value;
 }
 
 std::vector<double> Ranks::gather(const std::vector<double>& mine) const {
+  const Meeting meeting(*this);
   const auto ranks = static_cast<std::size_t>(size_);
   const int count = static_cast<int>(mine.size());
   std::vector<int> counts(ranks), starts(ranks);
@@ -56,6 +74,7 @@ std::vector<double> Ranks::gather(const std::vector<double>& mine) const {
 }
 
 std::vector<std::string> Ranks::gather(const std::string& mine) const {
+  const Meeting meeting(*this);
   const auto ranks = static_cast<std::size_t>(size_);
   const int count = static_cast<int>(mine.size());
   std::vector<int> counts(ranks), starts(ranks + 1);
@@ -71,6 +90,7 @@ std::vector<std::string> Ranks::gather(const std::string& mine) const {
 }
 
 void Ranks::broadcast(std::string& text) const {
+  const Meeting meeting(*this);
   std::uint64_t n = text.size();
   MPI_Bcast(&n, 1, MPI_UINT64_T, 0, MPI_COMM_WORLD);
   text.resize(n);
@@ -78,6 +98,7 @@ void Ranks::broadcast(std::string& text) const {
 }
 
 void Ranks::broadcast(float* values, std::int64_t n) const {
+  const Meeting meeting(*this);
   constexpr std::int64_t piece = std::int64_t{1} << 28;
   for (std::int64_t i = 0; i < n; i += piece)
     MPI_Bcast(values + i, static_cast<int>(std::min(piece, n - i)), MPI_FLOAT, 0, MPI_COMM_WORLD);
@@ -93,6 +114,7 @@ void Ranks::share(float* values, const std::vector<std::int64_t>& cuts) const {
     starts.push_back(static_cast<int>(cuts[r] / line));
     counts.push_back(static_cast<int>((cuts[r + 1] - cuts[r]) / line));
   }
+  const Meeting meeting(*this);
   MPI_Allgatherv(MPI_IN_PLACE, 0, lines, values, counts.data(), starts.data(), lines, MPI_COMM_WORLD);
   MPI_Type_free(&lines);
 }

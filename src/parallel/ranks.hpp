@@ -1,5 +1,6 @@
 // The ranks of a run. One object per process; MPI is started and ended by it.
 #pragma once
+#include <atomic>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -34,6 +35,30 @@ class Ranks {
   /// are multiples of 16.
   void share(float* values, const std::vector<std::int64_t>& cuts) const;
 
+  /// While it lives this thread is at a meeting: a call that ends only when all ranks have come to it. The functions
+  /// above make one; so must other code that waits for all ranks. Ranks come to the same meetings in the same order.
+  class Meeting {
+   public:
+    explicit Meeting(const Ranks& ranks) : ranks_(ranks) {
+      ranks.waiting_ = true;
+      ++ranks.meetings_;
+    }
+    ~Meeting() { ranks_.waiting_ = false; }
+    Meeting(const Meeting&) = delete;
+    Meeting& operator=(const Meeting&) = delete;
+
+   private:
+    const Ranks& ranks_;
+  };
+  std::uint64_t meetings() const { return meetings_; } ///< begun so far, for the watchdog
+  bool waiting() const { return waiting_; }            ///< whether this rank is at one now
+
+  /// Another rank on this host, whose process this one can see.
+  struct Neighbour {
+    int rank, process;
+  };
+  const std::vector<Neighbour>& neighbours() const { return neighbours_; }
+
   /// Ends the whole job with this status: for errors that the other ranks cannot know of.
   [[noreturn]] static void abort(int status);
   static std::string host();
@@ -42,6 +67,9 @@ class Ranks {
  private:
   int rank_ = 0, size_ = 1, node_rank_ = 0;
   bool started_ = false;
+  mutable std::atomic<std::uint64_t> meetings_ = 0;
+  mutable std::atomic<bool> waiting_ = false;
+  std::vector<Neighbour> neighbours_;
 };
 
 /// The sequences [first, last) of 0 .. total-1 that a rank computes: contiguous, sizes differ by one at most.

@@ -8,7 +8,7 @@ namespace weft {
 double Evaluation::bits() const { return loss / std::numbers::ln2; }
 
 Evaluation evaluate(Model& model, const Sequences& sequences, const Config& config, const Ranks& ranks,
-                    const std::function<void(double)>& progress) {
+                    const std::function<void(double)>& progress, const std::function<bool()>& leave) {
   const std::int64_t length = config.model.context, micro_batch = config.training.micro_batch;
   const std::int64_t context = config.evaluation.minimum_context, most = config.evaluation.max_windows;
   const std::int64_t windows = most > 0 ? std::min(most, sequences.windows(context)) : sequences.windows(context);
@@ -18,7 +18,15 @@ Evaluation evaluate(Model& model, const Sequences& sequences, const Config& conf
   std::vector<double> sums;                                          // per window: loss, hits, tokens
   std::vector<double> at_slot(2 * static_cast<std::size_t>(length)); // losses, tokens
   Scores scores;
-  for (std::int64_t group = share.first; group < share.last; ++group) {
+  const std::int64_t rounds = (groups + ranks.size() - 1) / ranks.size(); // of the rank that has most
+  for (std::int64_t group = share.first; group < share.first + rounds; ++group) {
+    if (leave && leave()) {
+      Evaluation result;
+      result.left = true;
+      return result;
+    }
+    if (group >= share.last)
+      continue;
     std::vector<Sequences::Scored> scored;
     for (std::int64_t b = 0; b < micro_batch; ++b) {
       const std::int64_t window = group * micro_batch + b;

@@ -76,17 +76,23 @@ double measure_matrix_rate(const Config& config) {
   return config.run.precision == "bf16" ? matrix_rate<bf16>(shape, 0.2) : matrix_rate<float>(shape, 0.2);
 }
 
+double expected_step_seconds(const Config& config, const Model& model, int ranks, double rate) {
+  const ModelCosts c = model.costs();
+  // Attention runs the whole tiles that hold its keys, at about half the rate of a matrix product.
+  const double executed =
+      c.matrix_flops_per_token * (1 + c.backward_factor) + 2 * 3.5 * c.executed_attention_flops_per_token;
+  const double per_rank = static_cast<double>((config.training.batch / config.training.micro_batch + ranks - 1) /
+                                              ranks * config.training.micro_batch);
+  return per_rank * static_cast<double>(config.model.context) * executed / rate;
+}
+
 void print_resources(Console& console, const Config& config, const Model& model, const MemoryPlan& memory, int ranks,
                      double rate) {
   const ModelCosts c = model.costs();
   const double batch = static_cast<double>(config.training.batch), N = static_cast<double>(config.model.context);
   const double forward = c.matrix_flops_per_token + c.attention_flops_per_token;
   const double training = forward * (1 + c.backward_factor);
-  // Attention runs the whole tiles that hold its keys, at about half the rate of a matrix product.
-  const double executed =
-      c.matrix_flops_per_token * (1 + c.backward_factor) + 2 * 3.5 * c.executed_attention_flops_per_token;
-  const double per_rank = static_cast<double>((config.training.batch / config.training.micro_batch + ranks - 1) /
-                                              ranks * config.training.micro_batch);
+  const double step = expected_step_seconds(config, model, ranks, rate);
   Table table("what this run takes");
   table.heading("model");
   table.row("parameters", exact_count(model.parameters().count()));
@@ -110,8 +116,8 @@ void print_resources(Console& console, const Config& config, const Model& model,
   table.row("together", human_bytes(static_cast<double>(memory.total())));
   table.heading("time, estimated");
   table.row("matrix products reach", human_count(rate) + "FLOP/s per rank");
-  table.row("a step", human_seconds(per_rank * N * executed / rate));
-  table.row("tokens per second", human_count(batch * N / (per_rank * N * executed / rate)));
+  table.row("a step", human_seconds(step));
+  table.row("tokens per second", human_count(batch * N / step));
   console.table(table);
 }
 

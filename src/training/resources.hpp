@@ -29,6 +29,9 @@ std::size_t peak_bytes();     ///< the most there was
 /// Operations per second of a matrix product like the model's, in its storage type, on this rank.
 double measure_matrix_rate(const Config& config);
 
+/// Seconds that a step of this run may take, from the matrix product's rate: right within a factor of a few.
+double expected_step_seconds(const Config& config, const Model& model, int ranks, double rate);
+
 /// Sizes, parameters, memory, work per token, and an estimate of the time of a step.
 void print_resources(Console& console, const Config& config, const Model& model, const MemoryPlan& memory, int ranks,
                      double matrix_rate);

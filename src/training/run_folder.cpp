@@ -1,6 +1,7 @@
 #include "training/run_folder.hpp"
 #include "io/checkpoint_file.hpp"
 #include "io/error.hpp"
+#include "io/folder_lock.hpp"
 #include <chrono>
 #include <filesystem>
 #include <fmt/chrono.h>
@@ -9,10 +10,20 @@ namespace weft {
 
 namespace fs = std::filesystem;
 
+namespace {
+bool holds_a_run(const std::string& folder) {
+  std::error_code none;
+  for (const auto& entry : fs::directory_iterator(folder, none))
+    if (entry.path().filename() != FolderLock::file_name)
+      return true;
+  return false;
+}
+} // namespace
+
 StartingPoint find_start(const Config& config) {
   const RunFolder folder(config);
   StartingPoint start;
-  if (config.run.fresh && fs::exists(folder.path)) {
+  if (config.run.fresh && holds_a_run(folder.path)) {
     const std::string stamp = fmt::format("{:%Y%m%dT%H%M%S}", fmt::gmtime(std::time(nullptr)));
     std::string aside = folder.path + ".before-" + stamp;
     for (int n = 2; fs::exists(aside); ++n)

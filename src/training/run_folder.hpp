@@ -19,6 +19,7 @@ struct RunFolder {
   std::string idle_restarts() const { return path + "/idle_restarts"; }
   std::string provenance() const { return path + "/provenance.json"; }
   std::string evaluations() const { return path + "/evaluations"; }
+  std::string heartbeats() const { return path + "/heartbeat"; } ///< while it runs; parallel/watchdog.hpp
   std::string tensorboard() const { return path + "/tb"; }
 };
 
@@ -29,7 +30,8 @@ struct StartingPoint {
 };
 
 /// Finds the newest good checkpoint. With run.fresh an existing folder is moved aside (never deleted) and the start is
-/// a new one. Throws DataError (status 4) where checkpoints exist and none of them is good.
+/// a new one. The caller holds the folder's lock (io/folder_lock.hpp); a folder with nothing but the lock is no run.
+/// Throws DataError (status 4) where checkpoints exist and none of them is good.
 StartingPoint find_start(const Config& config);
 
 } // namespace weft

@@ -30,6 +30,7 @@ StopSignals::StopSignals() {
   sigemptyset(&wanted);
   for (int signal : {SIGTERM, SIGINT, SIGUSR1, SIGUSR2})
     sigaddset(&wanted, signal);
+  std::signal(SIGXFSZ, SIG_IGN); // a file that must not grow is a write that fails, and is told as one
   first_signal = 0;
   pthread_sigmask(SIG_BLOCK, &wanted, &before_);
   watch_ = std::jthread([wanted](const std::stop_token& stop) { watch(stop, wanted); });

@@ -6,12 +6,13 @@
 #include "kernels/optimizer/optimizer.hpp"
 #include "kernels/sum/sum.hpp"
 #include "training/schedule.hpp"
-#include "training/signals.hpp"
 #include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <fmt/format.h>
+#include <limits>
 #include <numbers>
+#include <utility>
 
 namespace weft {
 
@@ -39,7 +40,8 @@ RunLength run_length(const Config& config, const Sequences& train) {
   return length;
 }
 
-Trainer::Trainer(const Config& config, const Ranks& ranks, Console& console, Model& model, double matrix_rate)
+Trainer::Trainer(const Config& config, const Ranks& ranks, Console& console, Model& model, double matrix_rate,
+                 double expected_step)
     : config_(config), ranks_(ranks), console_(console), model_(model), folder_(config),
       train_(config.data.path, "train", config.model.context), length_(run_length(config, train_)),
       matrix_rate_(matrix_rate), state_(model.parameters(), static_cast<std::uint64_t>(config.run.seed),
@@ -47,7 +49,9 @@ Trainer::Trainer(const Config& config, const Ranks& ranks, Console& console, Mod
       gradients_(ranks, model.parameters().extent(), config.training.batch / config.training.micro_batch,
                  static_cast<std::size_t>(config.parallel.bucket_mib * 1048576)),
       checkpoints_(config, ranks, model.parameters(), folder_.checkpoints()), energy_(ranks),
-      tokens_(static_cast<std::size_t>(config.training.micro_batch * config.model.context)) {}
+      tokens_(static_cast<std::size_t>(config.training.micro_batch * config.model.context)),
+      fault_(parse_fault(config.debug.fault)), stops_(ranks, folder_.path, config.run.max_minutes),
+      watchdog_(ranks, folder_.heartbeats(), config.parallel.timeout, expected_step) {}
 
 Trainer::~Trainer() = default;
 
@@ -67,7 +71,7 @@ void Trainer::start_from(const std::string& checkpoint) {
       console_.line(std::string("note: earlier metrics are lost: ") + error.what());
     }
   }
-  metrics_.truncate_after(state_.step);
+  metrics_.truncate_after(state_.step, state_.evaluated_at);
   metrics_.set_attribute("run", config_.run.name);
   metrics_.set_attribute("seed", config_.run.seed);
   metrics_.set_attribute("git_commit", version().commit_text());
@@ -87,9 +91,16 @@ Trainer::StepResult Trainer::take_step(const Dumps& dumps) {
   const std::int64_t epoch = state_.step / length_.steps_per_epoch;
   const std::int64_t first = state_.step % length_.steps_per_epoch * batch; // sequence of the epoch
   const double predictions = static_cast<double>(batch * N);
+  watchdog_.beat(state_.step + 1, Watchdog::Phase::training);
+  bool spoil = strike(fault_, ranks_, state_.step + 1);
   const Share slots = gradients_.slots();
+  // Up to here no rank has sent any of its gradient: the step can still be left.
+  const std::int64_t last_to_leave = slots.first + batch / micro / ranks_.size() - 1;
   std::vector<double> sums; // per slot: loss, hits
   for (std::int64_t slot = slots.first; slot < slots.last; ++slot) {
+    if (slot > slots.first && slot <= last_to_leave && stops_.stop_asked())
+      return {0, 0, 0, false, true};
+    watchdog_.beat();
     for (std::int64_t b = 0; b < micro; ++b)
       train_.training(static_cast<std::uint64_t>(config_.run.seed), epoch, first + slot * micro + b,
                       tokens_.data() + b * N);
@@ -101,7 +112,14 @@ Trainer::StepResult Trainer::take_step(const Dumps& dumps) {
     work.seed = static_cast<std::uint64_t>(config_.run.seed);
     work.step = static_cast<std::uint32_t>(state_.step);
     work.first_sample = static_cast<std::uint32_t>(slot * micro);
-    model_.forward_backward(work, gradients_.current(), scores_, [&](std::int64_t from) { gradients_.ready(from); });
+    float* gradient = gradients_.current();
+    model_.forward_backward(work, gradient, scores_, [&](std::int64_t from) {
+      if (std::exchange(spoil, false)) {
+        const float not_a_number = std::numeric_limits<float>::quiet_NaN();
+        copy_to_device(gradient + model_.parameters().all().back().offset, &not_a_number, sizeof not_a_number);
+      }
+      gradients_.ready(from);
+    });
     double loss = 0, hits = 0;
     for (std::size_t i = 0; i < scores_.losses.size(); ++i) {
       loss += static_cast<double>(scores_.losses[i]);
@@ -139,6 +157,19 @@ Trainer::StepResult Trainer::take_step(const Dumps& dumps) {
     explain_nonfinite(gradient);
   }
   return result;
+}
+
+Trainer::StepResult Trainer::step_or_explain(const Dumps& dumps) {
+  const std::string where = "in step " + std::to_string(state_.step + 1) + ": ";
+  try {
+    return take_step(dumps);
+  } catch (const NumbersError&) { // of all ranks, and it names the step
+    throw;
+  } catch (const Error& error) {
+    throw Error(error.status, where + error.what());
+  } catch (const std::exception& error) {
+    throw Error(exit_failure, where + error.what());
+  }
 }
 
 void Trainer::update_weights(const float* gradients, double norm, std::int64_t step) {
@@ -196,7 +227,7 @@ void Trainer::explain_nonfinite(const float* gradients) {
                 first_bad_ + " (rank " + std::to_string(ranks_.rank()) + ")");
   if (state_.skipped_in_row < bad_steps_allowed)
     return;
-  checkpoints_.finish();
+  finish_saving();
   throw NumbersError(std::to_string(bad_steps_allowed) +
                      " steps in a row had a loss or gradient that is not finite, the last one is step " +
                      std::to_string(state_.step) + "; first seen in: " + first_bad_ +
@@ -244,33 +275,41 @@ void Trainer::report(const StepResult& result, double seconds, double joules) {
   console_.step(line);
 }
 
+ExitStatus Trainer::stop() {
+  if (saved_step_ != state_.step)
+    save(true);
+  finish_saving();
+  write_metrics();
+  stops_.fulfilled();
+  end_reason_ = stops_.reason();
+  console_.line(stops_.reason() + ": stopped after step " + std::to_string(state_.step) +
+                "; the checkpoint is written, start again to continue (status 75)");
+  return exit_requeue;
+}
+
 ExitStatus Trainer::run(const Dumps& dumps) {
   started_ = last_save_ = last_write_ = now();
+  if (stops_.stop_asked())
+    return stop();
   if (config_.checkpoint.initial && state_.step == 0)
     save(true);
-  if (evaluation_due())
-    evaluate_valid();
+  if (evaluation_due() && !evaluate_valid())
+    return stop();
   if (best_due_)
     save(false);
   while (state_.step < length_.steps && !state_.stopped_early) {
     const double begin = now();
-    const StepResult result = take_step(dumps);
+    const StepResult result = step_or_explain(dumps);
+    if (result.left)
+      return stop();
     const double seconds = now() - begin;
+    watchdog_.step_took(seconds);
     report(result, seconds, energy_.joules());
-    const int signal = ranks_.maximum(stop_signal());
     checkpoints_.poll();
-    if (signal != 0) {
-      save(true);
-      checkpoints_.finish();
-      write_metrics();
-      console_.line(signal_text(signal) + ": stopped after step " + std::to_string(state_.step) +
-                    "; the checkpoint is written, start again to continue (status 75)");
-      end_reason_ = signal_text(signal);
-      return exit_requeue;
-    }
-    if (evaluation_due())
-      evaluate_valid();
-    if (checkpoint_due())
+    if (stops_.stop_asked() || (evaluation_due() && !evaluate_valid()))
+      return stop();
+    const bool asked = stops_.checkpoint_asked();
+    if (checkpoint_due() || asked)
       save(true);
     else if (best_due_)
       save(false);
@@ -279,7 +318,7 @@ ExitStatus Trainer::run(const Dumps& dumps) {
   }
   if (saved_step_ != state_.step)
     save(true);
-  checkpoints_.finish();
+  finish_saving();
   if (!dumps.batches.empty() && ranks_.size() == 1) {
     const std::int64_t per_step = config_.training.batch * config_.model.context;
     write_checkpoint(
@@ -294,9 +333,11 @@ ExitStatus Trainer::run(const Dumps& dumps) {
       lines += fmt::format("{} {:.9g}\n", row.step, row.loss);
     replace_file(dumps.losses, lines);
   }
-  evaluate_test();
+  if (!evaluate_test())
+    return stop();
   report_energy();
   write_metrics();
+  stops_.fulfilled();
   end_reason_ = state_.stopped_early ? "early stop" : "finished";
   return exit_done;
 }

@@ -8,12 +8,15 @@
 #include "model/model.hpp"
 #include "parallel/gradients.hpp"
 #include "parallel/ranks.hpp"
+#include "parallel/watchdog.hpp"
 #include "training/checkpoint_writer.hpp"
 #include "training/evaluation.hpp"
+#include "training/faults.hpp"
 #include "training/hosts_energy.hpp"
 #include "training/run_folder.hpp"
 #include "training/sequences.hpp"
 #include "training/state.hpp"
+#include "training/stop.hpp"
 #include <memory>
 #include <string>
 #include <vector>
@@ -36,14 +39,16 @@ struct Dumps {
 
 class Trainer {
  public:
-  /// Plans memory and opens data. `matrix_rate`: operations per second that this machine's matrix product reaches.
-  Trainer(const Config& config, const Ranks& ranks, Console& console, Model& model, double matrix_rate);
+  /// Plans memory, opens data and starts the watchdog. `matrix_rate`: operations per second that this machine's matrix
+  /// product reaches. `expected_step`: seconds that a step may take.
+  Trainer(const Config& config, const Ranks& ranks, Console& console, Model& model, double matrix_rate,
+          double expected_step);
   ~Trainer();
 
   /// Continues from a checkpoint (empty: new weights). Metrics rows behind it are dropped.
   void start_from(const std::string& checkpoint);
-  /// Trains to the end, or until a signal: returns exit_done or exit_requeue. Throws NumbersError after ten steps in a
-  /// row without finite numbers.
+  /// Trains to the end, or until a stop is asked for (training/stop.hpp): returns exit_done or exit_requeue. Throws
+  /// NumbersError after ten steps in a row without finite numbers.
   ExitStatus run(const Dumps& dumps);
 
   /// What the checkpoints are to say of the program and the machine beside the state.
@@ -62,16 +67,20 @@ class Trainer {
   struct StepResult {
     double loss, accuracy, norm;
     bool finite;
+    bool left = false; ///< a stop was asked for within the step: nothing has changed, nothing else here is filled
   };
   StepResult take_step(const Dumps& dumps);
+  StepResult step_or_explain(const Dumps& dumps); ///< the same, with the step in the text of an error
   void update_weights(const float* gradients, double norm, std::int64_t step);
   void explain_nonfinite(const float* gradients);
   void report(const StepResult& result, double seconds, double joules);
   void report_energy();
   bool evaluation_due() const;
-  void evaluate_valid();
-  void evaluate_test();
+  bool evaluate_valid(); ///< false: left, a stop was asked for
+  bool evaluate_test();  ///< the same
+  ExitStatus stop();
   void save(bool newest);
+  void finish_saving();
   void write_metrics();
   bool checkpoint_due() const;
   double flops_per_token() const;
@@ -100,8 +109,11 @@ class Trainer {
   std::string first_bad_; ///< the first tensor that was not finite in the last bad step
   double last_save_ = 0, last_write_ = 0, started_ = 0;
   std::int64_t first_step_ = 0;  ///< where this start began
-  std::int64_t saved_step_ = -1; ///< of the newest checkpoint
+  std::int64_t saved_step_ = -1; ///< of the newest checkpoint, if it is all that there is to save
   bool best_due_ = false;        ///< the last evaluation was the best, and its checkpoint is not begun yet
+  Fault fault_;
+  StopRequests stops_;
+  Watchdog watchdog_; ///< last: it ends before what it watches
 };
 
 } // namespace weft

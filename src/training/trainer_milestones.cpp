@@ -19,10 +19,14 @@ bool Trainer::evaluation_due() const {
          state_.step == length_.steps;
 }
 
-void Trainer::evaluate_valid() {
+bool Trainer::evaluate_valid() {
+  const Watchdog::During phase(watchdog_, Watchdog::Phase::evaluating);
   const double begin = now();
   const Sequences valid(config_.data.path, "valid", config_.model.context);
-  const Evaluation result = evaluate(model_, valid, config_, ranks_);
+  const Evaluation result = evaluate(model_, valid, config_, ranks_, {}, [&] { return stops_.stop_asked(); });
+  if (result.left)
+    return false;
+  saved_step_ = -1;
   state_.evaluated_at = state_.step;
   const bool better = result.loss < state_.best_valid_loss;
   state_.evaluations_without_better = better ? 0 : state_.evaluations_without_better + 1;
@@ -56,18 +60,23 @@ void Trainer::evaluate_valid() {
                                 state_.evaluations_without_better));
   }
   best_due_ = better;
+  return true;
 }
 
-void Trainer::evaluate_test() {
+bool Trainer::evaluate_test() {
   if (!config_.evaluation.test_at_end || !has_split(config_.data.path, "test"))
-    return;
+    return true;
+  const Watchdog::During phase(watchdog_, Watchdog::Phase::evaluating);
   const Sequences test(config_.data.path, "test", config_.model.context);
-  const Evaluation result = evaluate(model_, test, config_, ranks_);
+  const Evaluation result = evaluate(model_, test, config_, ranks_, {}, [&] { return stops_.stop_asked(); });
+  if (result.left)
+    return false;
   if (!ranks_.root())
-    return;
+    return true;
   metrics_.set_final(result.loss, result.accuracy);
   console_.line(fmt::format("test {:.4f} bits, accuracy {:.2f} %, over {} tokens (weights of step {})", result.bits(),
                             100 * result.accuracy, result.tokens, state_.step));
+  return true;
 }
 
 void Trainer::report_energy() {
@@ -92,6 +101,7 @@ bool Trainer::checkpoint_due() const {
 
 /// newest = false: only best.h5.
 void Trainer::save(bool newest) {
+  const Watchdog::During phase(watchdog_, Watchdog::Phase::saving);
   CheckpointWriter::Request request;
   request.attributes = state_attributes(state_, config_, ranks_.size());
   request.attributes.insert(about_.begin(), about_.end());
@@ -110,6 +120,11 @@ void Trainer::save(bool newest) {
     last_save_ = now();
     saved_step_ = state_.step;
   }
+}
+
+void Trainer::finish_saving() {
+  const Watchdog::During phase(watchdog_, Watchdog::Phase::saving);
+  checkpoints_.finish();
 }
 
 std::string Trainer::checkpoint_cost() const {

@@ -1,0 +1,27 @@
+// One process at a time writes into a folder.
+#pragma once
+#include <string>
+
+namespace weft {
+
+/// Holds the lock of a folder, made if it is missing, for as long as it lives. The lock is the kernel's, on the file
+/// `<folder>/lock` (which stays, with a line for people): it ends with the process, however that ends. Throws Error
+/// (status 1) where another process holds it, with that process's host, number and time, and where the file cannot be
+/// made. A folder that is renamed takes its lock along.
+class FolderLock {
+ public:
+  explicit FolderLock(const std::string& folder);
+  ~FolderLock();
+  FolderLock(const FolderLock&) = delete;
+  FolderLock& operator=(const FolderLock&) = delete;
+
+  /// False on a file system that knows no locks: then nothing keeps a second process out.
+  bool held() const { return held_; }
+  static constexpr const char* file_name = "lock";
+
+ private:
+  int descriptor_ = -1;
+  bool held_ = false;
+};
+
+} // namespace weft
