@@ -29,7 +29,8 @@ Bytes device(const void* p, std::size_t n) { return Bytes(static_cast<unsigned c
 #ifdef WEFT_CUDA
 __global__ void probe() {}
 
-/// Throws one line unless device `number` can run this program's kernels.
+/// Throws one line unless device `number` can run this program's kernels. -1: unless there is a device; touches none,
+/// since the first touch takes memory on it.
 void require_device(int number) {
   DeviceState state;
   cudaDriverGetVersion(&state.driver);
@@ -40,7 +41,7 @@ void require_device(int number) {
     state.said = cudaGetErrorString(counted);
   }
   cudaDeviceProp properties;
-  if (state.devices > 0 && cudaSetDevice(number) == cudaSuccess &&
+  if (number >= 0 && state.devices > 0 && cudaSetDevice(number) == cudaSuccess &&
       cudaGetDeviceProperties(&properties, number) == cudaSuccess) {
     cudaFuncAttributes attributes;
     state.name = properties.name;
@@ -98,7 +99,7 @@ Runtime::Device Runtime::device() {
 int Runtime::devices() {
   int count = 0;
 #ifdef WEFT_CUDA
-  require_device(0);
+  require_device(-1);
   if (cudaGetDeviceCount(&count) != cudaSuccess)
     count = 0;
 #endif

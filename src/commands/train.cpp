@@ -8,7 +8,6 @@
 #include "io/digest.hpp"
 #include "io/folder_lock.hpp"
 #include "kernels/common/memory.hpp"
-#include "parallel/devices.hpp"
 #include "training/idle_restarts.hpp"
 #include "training/resources.hpp"
 #include "training/signals.hpp"
@@ -117,19 +116,8 @@ int train(const Options& options, const Ranks& ranks) {
                                    "{} ranks, or raise training.batch",
                                    ranks.size(), config.training.batch, slots, config.training.micro_batch, slots));
   });
-  std::unique_ptr<Runtime> runtime;
-  RankDevice mine{Ranks::host(), 0, "", ""};
-  agree(ranks, [&] {
-    mine.number = device_number(ranks.node_rank(), Runtime::devices());
-    runtime = std::make_unique<Runtime>(mine.number);
-    const Runtime::Device device = Runtime::device();
-    mine.name = device.name;
-    mine.id = device.id;
-  });
-  std::vector<RankDevice> taken;
-  for (const std::string& text : ranks.gather(to_text(mine)))
-    taken.push_back(rank_device(text));
-  agree(ranks, [&] { refuse_shared(taken, config.parallel.share_device); });
+  const StartedRuntime started_runtime = start_runtime(ranks, config.parallel.share_device);
+  const std::vector<RankDevice>& taken = started_runtime.devices;
   std::unique_ptr<Model> model;
   std::unique_ptr<Trainer> trainer;
   const RunFolder folder(config);

@@ -62,7 +62,7 @@ class BundleTest(ProgramTest):
         environment = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1", "OMP_NUM_THREADS": "1",
                        "OMP_WAIT_POLICY": "passive", "PATH": "/usr/bin:/bin:/usr/sbin:/sbin"}
         done = subprocess.run([*IN_FOLDER, self.machine, *command], env=environment, capture_output=True, text=True,
-                              stdin=subprocess.DEVNULL, timeout=120)
+                              stdin=subprocess.DEVNULL, timeout=240)
         self.assertEqual(done.returncode, status, f"{command}\n{done.stdout}\n{done.stderr}")
         return done
 
@@ -85,7 +85,7 @@ class BundleTest(ProgramTest):
         report = self.folder + "/report.json"
         done = subprocess.run([self.bundle + "/share/weft/scripts/gpu_check.sh", report], capture_output=True, text=True,
                               stdin=subprocess.DEVNULL, env={"PATH": os.environ["PATH"], "OMP_NUM_THREADS": "1",
-                                                             "OMP_WAIT_POLICY": "passive"}, timeout=280)
+                                                             "OMP_WAIT_POLICY": "passive"}, timeout=480)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         with open(report) as file:
             checks = {check["name"]: check for check in json.load(file)["checks"]}
@@ -105,7 +105,7 @@ class BundleTest(ProgramTest):
         try:
             done = subprocess.run([self.bundle + "/share/weft/scripts/gpu_check.sh", "--only", "agree",
                                    self.folder + "/report.json"], capture_output=True, text=True,
-                                  stdin=subprocess.DEVNULL, timeout=280)
+                                  stdin=subprocess.DEVNULL, timeout=480)
         finally:
             with open(losses, "w") as file:
                 file.write(kept)
@@ -127,8 +127,9 @@ class BundleTest(ProgramTest):
         self.there(weft, "check", "/opt/moved/share/weft/inputs/quickstart/quickstart.toml")
         done = self.there(weft, "train", "/input.toml", "run.name=one", "run.directory=/runs")
         self.assertEqual(done.stderr, "")
-        self.there("/opt/moved/bin/mpirun", "--mca", "hwloc_base_binding_policy", "none", "--oversubscribe", "-n", "2",
+        done = self.there("/opt/moved/bin/mpirun", "--mca", "hwloc_base_binding_policy", "none", "--oversubscribe", "-n", "2",
                    weft, "train", "/input.toml", "run.name=two", "run.directory=/runs")
+        self.assertEqual(done.stderr, "")  # a plugin or a message that is looked for in vain is told there
         self.train("here")
         shutil.move(self.machine + "/runs", self.folder + "/runs-there")
         for name in ("one", "two"):
