@@ -121,6 +121,7 @@ if wanted cuda; then
     failed=$((failed + 1)) failures+=("Kokkos for CUDA")
   else
     check "cuda builds" built cuda --target weft kernels_operations_test kernels_attention_test model_sparse_transformer_test
+    check "the cuda bundle packs" env XZ_OPT=-1 scripts/bundle.sh cuda
     if driver; then
       check "gpu_check.sh" scripts/gpu_check.sh
     else

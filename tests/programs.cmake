@@ -1,4 +1,5 @@
 weft_python_test(parallel.ranks parallel/ranks_test.py parallel 300)
+weft_python_test(bundle.elsewhere bundle/bundle_test.py unit 900)
 weft_python_test(parallel.shard parallel/shard_test.py parallel 300)
 weft_python_test(slurm.cluster slurm/slurm_test.py slurm 600)
 weft_python_test(restart.stop restart/stop_test.py restart 300)

@@ -2,6 +2,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <utility>
 
@@ -17,6 +18,16 @@ class Runtime {
   Runtime& operator=(const Runtime&) = delete;
   static std::string description(); ///< execution space, threads, device name
   static int threads();             ///< host threads per rank
+
+  /// The device in use; in a build for the host all is empty and zero.
+  struct Device {
+    int number = 0;                ///< among those that the process sees
+    std::string name, id;          ///< id: of the hardware, as nvidia-smi -L shows it
+    std::size_t free = 0, all = 0; ///< bytes of its memory
+  };
+  static Device device();
+  /// Devices that this process sees, before a Runtime is there, too; 0 in a build for the host. Throws like Runtime.
+  static int devices();
 };
 
 /// Whether host code may read and write the kernels' memory directly.
@@ -37,6 +48,13 @@ void copy_to_host(void* to, const void* from, std::size_t bytes);
 void copy_on_device(void* to, const void* from, std::size_t bytes);
 void at_runtime_end(void (*release)()); ///< called before the runtime ends: for memory that is kept between calls
 void fence();                           ///< waits until all work given to the device is done
+
+/// Host memory that the device copies to and from at full speed (page-locked, in a CUDA build).
+struct HostFree {
+  void operator()(void* memory) const noexcept;
+};
+using HostFloats = std::unique_ptr<float[], HostFree>;
+HostFloats host_floats(std::int64_t n, const char* label);
 
 /// An array of n elements where the kernels run; owns it.
 template <class T>

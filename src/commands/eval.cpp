@@ -91,12 +91,11 @@ int eval(const Options& options, const Ranks& ranks) {
                       "; give --split train, valid or test, or another folder with data.path=DIR");
   });
   const Config& config = loaded.config;
-  std::unique_ptr<Runtime> runtime;
+  const StartedRuntime runtime = start_runtime(ranks, config.parallel.share_device);
   std::unique_ptr<Model> model;
   Buffer<float> weights;
   std::unique_ptr<Sequences> sequences;
   agree(ranks, [&] {
-    runtime = std::make_unique<Runtime>(ranks.node_rank());
     model = make_model(config);
     weights = Buffer<float>(model->parameters().extent(), "weights");
     load_weights(path, weights, model->parameters(), config);

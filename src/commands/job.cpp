@@ -63,4 +63,20 @@ int run_job(const std::function<int(const Ranks&)>& body) {
   }
 }
 
+StartedRuntime start_runtime(const Ranks& ranks, bool share) {
+  StartedRuntime started;
+  RankDevice mine{Ranks::host(), 0, "", ""};
+  agree(ranks, [&] {
+    mine.number = device_number(ranks.node_rank(), Runtime::devices());
+    started.runtime = std::make_unique<Runtime>(mine.number);
+    const Runtime::Device device = Runtime::device();
+    mine.name = device.name;
+    mine.id = device.id;
+  });
+  for (const std::string& text : ranks.gather(to_text(mine)))
+    started.devices.push_back(rank_device(text));
+  agree(ranks, [&] { refuse_shared(started.devices, share); });
+  return started;
+}
+
 } // namespace weft

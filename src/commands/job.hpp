@@ -1,9 +1,13 @@
 // What the commands that run on several ranks share: start, agreement on errors, end.
 #pragma once
 #include "io/error.hpp"
+#include "kernels/common/memory.hpp"
+#include "parallel/devices.hpp"
 #include "parallel/ranks.hpp"
 #include <cstdio>
 #include <functional>
+#include <memory>
+#include <vector>
 
 namespace weft {
 
@@ -14,5 +18,13 @@ int run_job(const std::function<int(const Ranks&)>& body);
 /// Runs `part` on every rank and compares the outcome: if all fail, the first error is thrown on all of them.
 /// For work before the first step, where ranks can still disagree (a file that only one host sees).
 void agree(const Ranks& ranks, const std::function<void()>& part);
+
+/// Takes this rank's device and starts the kernels' runtime on it. Fails on all ranks together where one finds no
+/// usable device, or where two took the same and `share` is false.
+struct StartedRuntime {
+  std::unique_ptr<Runtime> runtime;
+  std::vector<RankDevice> devices; ///< of all ranks
+};
+StartedRuntime start_runtime(const Ranks& ranks, bool share);
 
 } // namespace weft

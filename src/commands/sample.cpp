@@ -146,11 +146,10 @@ int sample(const SampleOptions& options, const Ranks& ranks) {
     request = sample_request(options, loaded.config);
   });
   const Config& config = loaded.config;
-  std::unique_ptr<Runtime> runtime;
+  const StartedRuntime runtime = start_runtime(ranks, config.parallel.share_device);
   std::unique_ptr<Model> model;
   Buffer<float> weights;
   agree(ranks, [&] {
-    runtime = std::make_unique<Runtime>(ranks.node_rank());
     model = make_model(config);
     weights = Buffer<float>(model->parameters().extent(), "weights");
     load_weights(path, weights, model->parameters(), config);

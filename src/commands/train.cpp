@@ -28,7 +28,8 @@ struct Options {
   Dumps dumps;
 };
 
-void print_settings(Console& console, const LoadedConfig& loaded, const Ranks& ranks) {
+void print_settings(Console& console, const LoadedConfig& loaded, const Ranks& ranks,
+                    const std::vector<RankDevice>& devices) {
   Table table("settings (those not at their default; all of them are in config.toml)");
   std::istringstream resolved(to_toml(loaded.config)), defaults(to_toml(Config{}));
   std::string line, other, section;
@@ -46,6 +47,8 @@ void print_settings(Console& console, const LoadedConfig& loaded, const Ranks& r
   table.heading("machine");
   table.row("ranks", std::to_string(ranks.size()));
   table.row("kernels", Runtime::description());
+  for (const std::string& line : device_lines(devices))
+    table.row("device", line);
   console.table(table);
 }
 
@@ -112,11 +115,9 @@ int train(const Options& options, const Ranks& ranks) {
       throw InputError(fmt::format("{} ranks, but training.batch = {} makes only {} micro-batches of {}; start at most "
                                    "{} ranks, or raise training.batch",
                                    ranks.size(), config.training.batch, slots, config.training.micro_batch, slots));
-    if (!device_is_host && ranks.size() > 1)
-      throw InputError("this CUDA build trains on one rank; for several ranks use the cpu build");
   });
-  std::unique_ptr<Runtime> runtime;
-  agree(ranks, [&] { runtime = std::make_unique<Runtime>(ranks.node_rank()); });
+  const StartedRuntime started_runtime = start_runtime(ranks, config.parallel.share_device);
+  const std::vector<RankDevice>& taken = started_runtime.devices;
   std::unique_ptr<Model> model;
   std::unique_ptr<Trainer> trainer;
   const RunFolder folder(config);
@@ -128,6 +129,8 @@ int train(const Options& options, const Ranks& ranks) {
     model = make_model(config);
     rate = measure_matrix_rate(config);
     memory = plan_memory(config, *model, ranks.size());
+    if (!device_is_host)
+      require_device_memory(memory, config, Runtime::device().free, ranks_sharing(taken, ranks.rank()));
     const Sequences train(config.data.path, "train", config.model.context);
     run_length(config, train);
     if (train.vocabulary() > config.model.vocabulary)
@@ -172,7 +175,7 @@ int train(const Options& options, const Ranks& ranks) {
   agree(ranks, [&] { trainer->start_from(start.checkpoint); });
   refuse_idle_restarts(config, ranks, folder, *trainer);
   if (ranks.root()) {
-    print_settings(console, loaded, ranks);
+    print_settings(console, loaded, ranks, taken);
     print_resources(console, config, *model, memory, ranks.size(), rate);
     if (!lock->held())
       console.line("note: the file system of " + folder.path +
@@ -230,6 +233,8 @@ void add_train(CLI::App& app, std::function<int()>& action) {
                       "write the tokens of every step to this HDF5 file (one rank)");
   command->add_option("--dump-gradients", options->dumps.gradients,
                       "write the first step's gradients to this HDF5 file");
+  command->add_option("--dump-losses", options->dumps.losses,
+                      "write number and loss of every step to this text file at the end");
   command->callback([options, &action] {
     action = [options] {
       const StopSignals signals; // before MPI starts threads

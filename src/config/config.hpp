@@ -86,6 +86,7 @@ struct Config {
   } evaluation;
   struct {
     double bucket_mib = 4;        // size of a gradient bucket
+    bool share_device = false;    // more than one rank on a GPU
     bool shard_optimizer = false; // every rank holds the moments of its part of the tensors only
     double timeout = 0;           // seconds without progress that end the job; 0: max(120, 20 steps)
   } parallel;

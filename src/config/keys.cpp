@@ -128,6 +128,8 @@ std::vector<Key> keys_of(Config& c) {
 
       {"parallel.bucket_mib", &c.parallel.bucket_mib, above(0), "MiB",
        "gradients gathered before they are summed over ranks; changes time, not one bit of the result"},
+      {"parallel.share_device", &c.parallel.share_device, any, "",
+       "let several ranks use one GPU; without it such a start is refused"},
       {"parallel.shard_optimizer", &c.parallel.shard_optimizer, any, "",
        "every rank holds and updates the moments of its share of the tensors only; changes memory and time, not one "
        "bit of the result"},

@@ -41,7 +41,9 @@ struct GradientSum::Parts {
   int current_place = -1;
   std::size_t started = 0, added = 0; ///< buckets sent; buckets whose owned piece is summed and on its way back
 
-  // Communication goes through host memory. In a CPU build that is where the gradients are.
+  // Communication goes through host memory. In a CPU build that is where the gradients are; staged, every node that
+  // this rank sends is copied there first, and the first of them takes the sum.
+  std::vector<HostFloats> staged_nodes; ///< none: not staged
   struct Flight {
     std::vector<MPI_Request> exchange; ///< pieces coming in and going out
     MPI_Request back = MPI_REQUEST_NULL;
@@ -62,12 +64,17 @@ struct GradientSum::Parts {
                [&](int into, int from) { add_to(at(into) + first, at(from) + first, last - first); });
   }
 
+  /// Place of this rank's node n, during the last slot or after it.
+  int place_of(std::size_t n) const;
+  /// This rank's node n as the other ranks are to get it, in host memory.
+  float* message(std::size_t n) { return staged_nodes.empty() ? at(place_of(n)) : staged_nodes[n].get(); }
   void start(std::size_t b);
   void combine(std::size_t b);
   void progress();
 };
 
-GradientSum::GradientSum(const Ranks& ranks, std::int64_t extent, std::int64_t slots, std::size_t bucket_bytes)
+GradientSum::GradientSum(const Ranks& ranks, std::int64_t extent, std::int64_t slots, std::size_t bucket_bytes,
+                         bool staged)
     : parts_(std::make_unique<Parts>(ranks, extent, slots)), share_(share_of(slots, ranks.rank(), ranks.size())) {
   Parts& p = *parts_;
   const auto elements = std::max<std::int64_t>(1024, static_cast<std::int64_t>(bucket_bytes / sizeof(float)) / 16 * 16);
@@ -82,6 +89,9 @@ GradientSum::GradientSum(const Ranks& ranks, std::int64_t extent, std::int64_t s
     p.places.emplace_back(extent, "gradients");
     p.free_places.push_back(static_cast<int>(i));
   }
+  if (staged && ranks.size() > 1)
+    for (std::size_t n = 0; n < p.nodes_of_rank[static_cast<std::size_t>(ranks.rank())].size(); ++n)
+      p.staged_nodes.push_back(host_floats(extent, "gradients on the host"));
   p.flights.resize(p.buckets.size());
   for (std::size_t b = 0; b < p.buckets.size(); ++b) {
     const auto [first, last] = p.buckets[b].piece(ranks.rank(), ranks.size());
@@ -98,7 +108,7 @@ std::size_t GradientSum::bytes(int ranks, std::int64_t extent, std::int64_t slot
   for (int r = 0; r < ranks; ++r)
     most = std::max(most, stack_depth(share_of(slots, r, ranks), slots));
   std::size_t incoming = 0;
-  for (int r = 1; r < ranks; ++r) {
+  for (int r = 1; r < ranks && device_is_host; ++r) {
     const Share s = share_of(slots, r, ranks);
     incoming += tree_cover(s.first, s.last, slots).size();
   }
@@ -150,14 +160,13 @@ void GradientSum::ready(std::int64_t first) {
   ++p.slot;
 }
 
-namespace {
-/// Place of this rank's node n after the last slot's merges.
-int place_after(const TreeStack& before, TreeNode node, int place, std::size_t n) {
-  TreeStack trial = before;
-  trial.push(node, place, [](int, int) {});
+int GradientSum::Parts::place_of(std::size_t n) const {
+  if (current_place < 0)
+    return stack.places()[n];
+  TreeStack trial = stack; // the last slot is not on the stack yet, but its numbers are merged
+  trial.push({0, slot}, current_place, [](int, int) {});
   return trial.places()[n];
 }
-} // namespace
 
 void GradientSum::Parts::start(std::size_t b) {
   Flight& flight = flights[b];
@@ -166,6 +175,9 @@ void GradientSum::Parts::start(std::size_t b) {
   if (ranks.size() == 1)
     return;
   fence();
+  for (std::size_t n = 0; n < staged_nodes.size(); ++n)
+    copy_to_host(message(n) + buckets[b].first, at(place_of(n)) + buckets[b].first,
+                 static_cast<std::size_t>(buckets[b].last - buckets[b].first) * sizeof(float));
   const int tag = static_cast<int>(b % 8192) * 4;
   const auto [mine_first, mine_last] = buckets[b].piece(ranks.rank(), ranks.size());
   std::size_t number = 0;
@@ -180,8 +192,8 @@ void GradientSum::Parts::start(std::size_t b) {
     for (std::size_t n = 0; r != ranks.rank() && n < nodes_of_rank[static_cast<std::size_t>(ranks.rank())].size();
          ++n) {
       flight.exchange.emplace_back();
-      MPI_Isend(at(place_after(stack, {0, slot}, current_place, n)) + first, static_cast<int>(last - first), MPI_FLOAT,
-                r, tag, MPI_COMM_WORLD, &flight.exchange.back());
+      MPI_Isend(message(n) + first, static_cast<int>(last - first), MPI_FLOAT, r, tag, MPI_COMM_WORLD,
+                &flight.exchange.back());
     }
   }
 }
@@ -195,25 +207,28 @@ void GradientSum::Parts::combine(std::size_t b) {
   std::size_t number = 0;
   TreeStack whole(slots);
   const TreeMerge merge = [&, first = first, last = last](int into, int from) {
-    add_to(values[static_cast<std::size_t>(into)], values[static_cast<std::size_t>(from)], last - first);
+    float* sum = values[static_cast<std::size_t>(into)];
+    const float* term = values[static_cast<std::size_t>(from)];
+    if (staged_nodes.empty())
+      return add_to(sum, term, last - first);
+    for (std::int64_t i = 0; i < last - first; ++i) // the same additions, on the host
+      sum[i] += term[i];
   };
-  const bool in_slot = current_place >= 0;
   for (int r = 0; r < ranks.size(); ++r)
     for (std::size_t n = 0; n < nodes_of_rank[static_cast<std::size_t>(r)].size(); ++n) {
       if (r == ranks.rank()) {
-        const int place = in_slot ? place_after(stack, {0, slot}, current_place, n) : stack.places()[n];
-        values.push_back(at(place) + first);
+        values.push_back(message(n) + first);
       } else {
         values.push_back(flight.incoming[number++].data());
       }
       whole.push(nodes_of_rank[static_cast<std::size_t>(r)][n], static_cast<int>(values.size()) - 1, merge);
     }
   // The sum goes where finish() hands it out: this rank's first node.
-  const int result = in_slot ? place_after(stack, {0, slot}, current_place, 0) : stack.places()[0];
-  float* sum = values[static_cast<std::size_t>(whole.places().front())];
-  if (sum != at(result) + first)
-    copy_on_device(at(result) + first, sum, static_cast<std::size_t>(last - first) * sizeof(float));
+  float* const result = message(0);
+  const float* sum = values[static_cast<std::size_t>(whole.places().front())];
   fence();
+  if (sum != result + first)
+    std::copy(sum, sum + (last - first), result + first);
   flight.counts.clear();
   flight.starts.clear();
   for (int r = 0; r < ranks.size(); ++r) {
@@ -221,7 +236,7 @@ void GradientSum::Parts::combine(std::size_t b) {
     flight.counts.push_back(static_cast<int>(z - a));
     flight.starts.push_back(static_cast<int>(a - bucket.first));
   }
-  MPI_Iallgatherv(MPI_IN_PLACE, 0, MPI_FLOAT, at(result) + bucket.first, flight.counts.data(), flight.starts.data(),
+  MPI_Iallgatherv(MPI_IN_PLACE, 0, MPI_FLOAT, result + bucket.first, flight.counts.data(), flight.starts.data(),
                   MPI_FLOAT, MPI_COMM_WORLD, &flight.back);
 }
 
@@ -250,6 +265,9 @@ const float* GradientSum::finish() {
     }
     for (Parts::Flight& flight : p.flights)
       MPI_Wait(&flight.back, MPI_STATUS_IGNORE);
+    if (!p.staged_nodes.empty())
+      copy_to_device(p.at(p.stack.places().front()), p.staged_nodes.front().get(),
+                     static_cast<std::size_t>(p.extent) * sizeof(float));
   }
   p.waited += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   return p.at(p.stack.places().front());

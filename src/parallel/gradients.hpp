@@ -15,11 +15,13 @@ namespace weft {
 class GradientSum {
  public:
   /// extent: elements of the flat gradient. slots: micro-batches of a step over all ranks. bucket_bytes: size of a
-  /// bucket.
-  GradientSum(const Ranks& ranks, std::int64_t extent, std::int64_t slots, std::size_t bucket_bytes);
+  /// bucket. staged: messages and the sums over ranks go through copies in host memory, as they must where the
+  /// gradients are on a device; the sum has the same bits.
+  GradientSum(const Ranks& ranks, std::int64_t extent, std::int64_t slots, std::size_t bucket_bytes,
+              bool staged = !device_is_host);
   ~GradientSum();
 
-  /// Bytes that an object of these sizes takes, on the rank that takes most.
+  /// Bytes that an object of these sizes takes where the kernels run, on the rank that takes most.
   static std::size_t bytes(int ranks, std::int64_t extent, std::int64_t slots);
 
   /// Slots that this rank computes, in this order.

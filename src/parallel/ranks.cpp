@@ -1,4 +1,5 @@
 #include "parallel/ranks.hpp"
+#include "parallel/bundle.hpp"
 #include <algorithm>
 #include <mpi.h>
 #include <sys/stat.h>
@@ -10,6 +11,7 @@ Ranks::Ranks(int* argc, char*** argv) {
   int running = 0;
   MPI_Initialized(&running);
   if (!running) {
+    use_bundled_mpi();
     int provided = 0;
     MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided);
     started_ = true;

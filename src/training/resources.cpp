@@ -1,4 +1,5 @@
 #include "training/resources.hpp"
+#include "io/error.hpp"
 #include "kernels/gemm/rate.hpp"
 #include "parallel/gradients.hpp"
 #include "training/checkpoint_writer.hpp"
@@ -45,6 +46,27 @@ MemoryPlan plan_memory(const Config& config, const Model& model, int ranks) {
   // are written; 8 to 12 MiB at four sizes of model between 36 and 440 MiB.
   plan.program = resident_bytes() - std::min(resident_bytes(), plan.patterns) + (std::size_t{10} << 20);
   return plan;
+}
+
+void require_device_memory(const MemoryPlan& plan, const Config& config, std::size_t available, int ranks_sharing) {
+  // Libraries and the copy for the checkpoint are on the host.
+  const std::size_t needed = (plan.total() - plan.program - plan.checkpoint) * static_cast<std::size_t>(ranks_sharing);
+  if (needed <= available)
+    return;
+  const auto bytes = [](std::size_t n) { return human_bytes(static_cast<double>(n)); };
+  const bool smaller_batch = config.training.micro_batch > 1;
+  const bool more_recompute = config.model.recompute != "block";
+  std::string advice = "a smaller model.width, model.layers or model.context";
+  if (smaller_batch && plan.activations > plan.weights)
+    advice = fmt::format("a training.micro_batch below {}", config.training.micro_batch);
+  else if (more_recompute && plan.activations > plan.weights)
+    advice = "model.recompute = \"block\"";
+  throw InputError(fmt::format(
+      "out of device memory before the start: {} needed{}, {} free; per rank weights {}, moments {}, gradients {}, "
+      "activations {}, scratch {}, tile lists {}; take {}",
+      bytes(needed), ranks_sharing > 1 ? fmt::format(" by {} ranks on one device", ranks_sharing) : "",
+      bytes(available), bytes(plan.weights), bytes(plan.moments), bytes(plan.gradients), bytes(plan.activations),
+      bytes(plan.scratch), bytes(plan.patterns), advice));
 }
 
 double measure_matrix_rate(const Config& config) {

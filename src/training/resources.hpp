@@ -19,6 +19,10 @@ struct MemoryPlan {
 /// allowance.
 MemoryPlan plan_memory(const Config& config, const Model& model, int ranks);
 
+/// Throws InputError, with the plan's numbers and the key to change, where what a run keeps on its device is more than
+/// the `available` bytes there. `ranks_sharing`: ranks that use the device.
+void require_device_memory(const MemoryPlan& plan, const Config& config, std::size_t available, int ranks_sharing);
+
 std::size_t resident_bytes(); ///< now
 std::size_t peak_bytes();     ///< the most there was
 

@@ -1,5 +1,6 @@
 #include "training/trainer.hpp"
 #include "config/version.hpp"
+#include "io/atomic_file.hpp"
 #include "io/checkpoint_file.hpp"
 #include "io/error.hpp"
 #include "kernels/optimizer/optimizer.hpp"
@@ -8,6 +9,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <fmt/format.h>
 #include <limits>
 #include <numbers>
 #include <utility>
@@ -190,7 +192,17 @@ void Trainer::update_weights(const float* gradients, double norm, std::int64_t s
     for (const Owned& part : owners(model_.parameters(), ranks_.size()))
       cuts.push_back(part.end);
     fence();
-    ranks_.share(state_.weights.data(), cuts);
+    if (device_is_host) {
+      ranks_.share(state_.weights.data(), cuts);
+    } else {
+      const auto rank = static_cast<std::size_t>(ranks_.rank());
+      if (!shared_weights_)
+        shared_weights_ = host_floats(state_.weights.size(), "weights on the host");
+      copy_to_host(shared_weights_.get() + cuts[rank], state_.weights.data() + cuts[rank],
+                   static_cast<std::size_t>(cuts[rank + 1] - cuts[rank]) * sizeof(float));
+      ranks_.share(shared_weights_.get(), cuts);
+      copy_to_device(state_.weights.data(), shared_weights_.get(), state_.weights.bytes());
+    }
   }
   model_.use_weights(state_.weights.data());
 }
@@ -314,6 +326,12 @@ ExitStatus Trainer::run(const Dumps& dumps) {
         {{"tokens",
           {static_cast<std::int64_t>(dumped_batches_.size()) / per_step, config_.training.batch, config_.model.context},
           dumped_batches_.data()}});
+  }
+  if (!dumps.losses.empty() && ranks_.root()) {
+    std::string lines;
+    for (const StepRow& row : metrics_.steps())
+      lines += fmt::format("{} {:.9g}\n", row.step, row.loss);
+    replace_file(dumps.losses, lines);
   }
   if (!evaluate_test())
     return stop();

@@ -30,10 +30,11 @@ struct RunLength {
 };
 RunLength run_length(const Config& config, const Sequences& train);
 
-/// Writing aside what a peer program needs to follow the run (tests/peers).
+/// Writing aside what a peer program needs to follow the run (tests/peers), or another build (scripts/gpu_check.sh).
 struct Dumps {
   std::string batches;   ///< HDF5: "tokens" (steps, batch, N)
   std::string gradients; ///< HDF5: one dataset per parameter, of the first step, before clipping
+  std::string losses;    ///< text: number and loss of every step of the run, nine digits, a line each
 };
 
 class Trainer {
@@ -102,6 +103,8 @@ class Trainer {
   std::unique_ptr<EventFile> events_; ///< rank 0 only
   std::vector<std::uint16_t> tokens_; ///< of one micro-batch
   std::vector<float> dumped_batches_;
+  HostFloats
+      shared_weights_; ///< on the way between ranks, where the weights are on a device and the moments shared out
   Scores scores_;
   std::string first_bad_; ///< the first tensor that was not finite in the last bad step
   double last_save_ = 0, last_write_ = 0, started_ = 0;
