@@ -17,6 +17,7 @@ namespace {
 struct Options {
   std::string input;
   std::vector<std::string> overrides, only;
+  std::vector<std::int64_t> lengths;
   bool quick = false, decode = false;
   std::int64_t samples = 4, width = 128;
   std::string json, precision = "fp32";
@@ -44,7 +45,7 @@ int bench_kernels(const Options& options) {
   if (wanted("passes"))
     bench_passes(console, machine, options.quick, figures);
   if (wanted("attention"))
-    bench_attention(console, machine, options.quick, figures);
+    bench_attention(console, machine, options.quick, options.lengths, figures);
   if (!options.json.empty())
     write_bench_json(options.json, machine, figures, {});
   return exit_done;
@@ -74,6 +75,9 @@ void add_bench(CLI::App& app, std::function<int()>& action) {
       ->check(CLI::IsMember({"products", "passes", "attention"}))
       ->expected(1)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  command->add_option("--lengths", options->lengths, "N of attention's figures, instead of a range that grows")
+      ->check(CLI::Range(32, 1 << 20))
+      ->delimiter(',');
   command->add_option("--json", options->json, "write the figures to this file (postproc/plot_bench.py draws it)");
   command->add_flag("--decode", options->decode, "time sampling byte by byte instead: dense, fixed, strided");
   command->add_option("--samples", options->samples, "samples side by side (with --decode)");

@@ -64,7 +64,7 @@ struct Kind {
   std::int64_t longest;
 };
 
-std::vector<std::int64_t> lengths(std::int64_t longest, bool quick) {
+std::vector<std::int64_t> usual_lengths(std::int64_t longest, bool quick) {
   std::vector<std::int64_t> all;
   for (std::int64_t N = quick ? 512 : 1024; N <= longest; N *= 2) {
     all.push_back(N);
@@ -90,10 +90,11 @@ double exponent(const std::vector<std::pair<double, double>>& points) {
 }
 
 template <class T>
-void bench_precision(Console& console, const Machine& machine, bool quick, std::vector<Figure>& figures) {
+void bench_precision(Console& console, const Machine& machine, bool quick, const std::vector<std::int64_t>& asked,
+                     std::vector<Figure>& figures) {
   const Kind kinds[] = {{"dense", [](int N) { return dense(N); }, quick ? 2048 : 16384},
                         {"local l=128", [](int N) { return local(N, 128); }, quick ? 2048 : 16384},
-                        {"fixed l=128 c=32", [](int N) { return fixed_merged(N, 128, 32, 0); }, quick ? 2048 : 65536},
+                        {"fixed l=128 c=32", [](int N) { return fixed_merged(N, 128, 32, 0); }, quick ? 2048 : 32768},
                         {"strided l=128", [](int N) { return strided_merged(N, 128); }, quick ? 2048 : 65536}};
   std::map<std::int64_t, double> dense_seconds;
   std::vector<std::string> notes;
@@ -107,7 +108,7 @@ void bench_precision(Console& console, const Machine& machine, bool quick, std::
   };
   for (const Kind& kind : kinds) {
     std::vector<std::pair<double, double>> points;
-    for (const std::int64_t N : lengths(kind.longest, quick)) {
+    for (const std::int64_t N : asked.empty() ? usual_lengths(kind.longest, quick) : asked) {
       const auto pair = measure<T>(kind.name, kind.make(static_cast<int>(N)), N, 64, N > 4096 ? 3 : 7);
       const double seconds = keep(pair);
       points.emplace_back(static_cast<double>(N), seconds);
@@ -117,9 +118,10 @@ void bench_precision(Console& console, const Machine& machine, bool quick, std::
         notes.push_back(fmt::format("{}, N = 12,288: density {:.4f}, forward + backward take {:.4f} of dense",
                                     kind.name, pair.first.density, seconds / dense_seconds[N]));
     }
-    notes.push_back(fmt::format("{}: time grows as N^{:.2f} over the upper half", kind.name, exponent(points)));
+    if (points.size() > 2)
+      notes.push_back(fmt::format("{}: time grows as N^{:.2f} over the upper half", kind.name, exponent(points)));
   }
-  if (!quick)
+  if (!quick && asked.empty())
     for (const std::int64_t E : {32, 128})
       for (const Kind& kind : kinds)
         keep(measure<T>(kind.name, kind.make(4096), 4096, E, 5));
@@ -128,9 +130,10 @@ void bench_precision(Console& console, const Machine& machine, bool quick, std::
 }
 } // namespace
 
-void bench_attention(Console& console, const Machine& machine, bool quick, std::vector<Figure>& figures) {
-  bench_precision<float>(console, machine, quick, figures);
-  bench_precision<bf16>(console, machine, quick, figures);
+void bench_attention(Console& console, const Machine& machine, bool quick, const std::vector<std::int64_t>& lengths,
+                     std::vector<Figure>& figures) {
+  bench_precision<float>(console, machine, quick, lengths, figures);
+  bench_precision<bf16>(console, machine, quick, lengths, figures);
 }
 
 } // namespace weft

@@ -40,7 +40,8 @@ class BenchTest(ProgramTest):
         self.assertIn("time grows as N^", done.stdout)
 
     def test_attention_s_work_is_that_of_its_tiles(self):
-        bench, _ = self.bench("--only", "attention")
+        bench, _ = self.bench("--only", "attention", "--lengths", "2048")
+        self.assertEqual({f["N"] for f in bench["figures"]}, {2048})
         work = {(f["what"], f["N"], f["operation"]): f for f in bench["figures"] if f["precision"] == "fp32"}
         dense, fixed = (work[name, 2048, "attention forward"] for name in ("dense", "fixed l=128 c=32"))
         # Two products of 2 x 32 x 32 x 64 operations for each tile of a triangle of 64 x 64, on two heads.

@@ -90,8 +90,8 @@ def case_of(name, quick):
     return case
 
 
-def weft_seconds(weft, case, precision, threads, quick):
-    """Median seconds of a step, from `weft bench INPUT --json`."""
+def weft_seconds(weft, case, precision, threads):
+    """Median seconds of three steps after one to warm up, from `weft bench INPUT --quick --json`."""
     with tempfile.TemporaryDirectory() as folder:
         path, out = os.path.join(folder, "input.toml"), os.path.join(folder, "bench.json")
         shape = json.dumps(case["position_shape"])
@@ -100,7 +100,7 @@ def weft_seconds(weft, case, precision, threads, quick):
                                  **{k: case[k] for k in ("layers", "width", "heads", "context", "pattern", "stride",
                                                          "batch")}))
         env = dict(os.environ, OMP_NUM_THREADS=str(threads))
-        command = [weft, "bench", path, "--json", out, *(["--quick"] if quick else [])]
+        command = [weft, "bench", path, "--json", out, "--quick"]
         done = subprocess.run(command, env=env, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
         if done.returncode != 0:
             raise SystemExit(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
@@ -215,7 +215,7 @@ def compare(torch, name, case, precision, given):
             del variants[variant]
     weft, peers = [], {variant: [] for variant in variants}
     for _ in range(given.rounds):
-        weft.append(weft_seconds(given.weft, case, precision, given.threads, given.quick))
+        weft.append(weft_seconds(given.weft, case, precision, given.threads))
         for variant, function in variants.items():
             peers[variant].append(torch_seconds(step, function, given.steps))
     return weft, peers
