@@ -234,6 +234,9 @@ def main():
     parser.add_argument("--install", metavar="DIR")
     parser.add_argument("--json", metavar="FILE")
     given = parser.parse_args()
+    given.weft = os.path.abspath(given.weft)
+    if not os.access(given.weft, os.X_OK):
+        parser.error(f"--weft: {given.weft} is no program; build it, or give the path of weft")
     if given.rounds < 1 or given.steps < 1 or given.threads < 1:
         parser.error("--rounds, --steps and --threads: expected at least 1 of each")
     if given.install:
