@@ -3,6 +3,7 @@
 #include "kernels/attention/backward_host.hpp"
 #include "kernels/attention/forward_host.hpp"
 #include "kernels/attention/team.hpp"
+#include "kernels/common/regions.hpp"
 #include <algorithm>
 #include <cmath>
 #include <stdexcept>
@@ -173,6 +174,7 @@ template <class T>
 void attention_forward(const AttentionPlan& plan, const AttentionShape& shape, T* out, float* lse, const T* q,
                        const T* k, const T* v, float* workspace, AttentionPath path) {
   check(plan, shape);
+  const TimedRegion timed(&RegionSeconds::attention);
   ForwardCall<T> call{};
   call.parts = plan.part_tables();
   call.pass_begin = plan.pass_begin();
@@ -204,6 +206,7 @@ void attention_backward(const AttentionPlan& plan, const AttentionShape& shape, 
                         const T* q, const T* k, const T* v, const T* out, const float* lse, float* workspace,
                         AttentionPath path) {
   check(plan, shape);
+  const TimedRegion timed(&RegionSeconds::attention);
   const std::int64_t rows = shape.batch * shape.length;
   const std::int64_t key_row = shape.heads * shape.key_width, value_row = shape.heads * shape.value_width;
   float* delta = workspace;

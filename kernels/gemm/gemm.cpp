@@ -2,6 +2,7 @@
 #ifndef WEFT_CUDA
 #include "kernels/gemm/gemm.hpp"
 #include "kernels/common/memory.hpp"
+#include "kernels/common/regions.hpp"
 #include "kernels/sum/sum.hpp"
 #include <map>
 #include <oneapi/dnnl/dnnl.hpp>
@@ -108,16 +109,19 @@ void multiply_as(const Product& wanted, const T* a, const T* b, const float* bia
 
 template <class T, class Out>
 void linear_forward(const LinearShape& s, Out* y, const T* x, const T* w, const float* b) {
+  const TimedRegion timed(&RegionSeconds::products);
   multiply_as<T>({s.rows, s.outputs, s.inputs, false, false, b != nullptr, type_of<T>, type_of<Out>}, x, w, b, y);
 }
 
 template <class T>
 void linear_backward_input(const LinearShape& s, T* dx, const T* dy, const T* w) {
+  const TimedRegion timed(&RegionSeconds::products);
   multiply_as<T>({s.rows, s.inputs, s.outputs, false, true, false, type_of<T>, type_of<T>}, dy, w, nullptr, dx);
 }
 
 template <class T>
 void linear_backward_weight(const LinearShape& s, float* dw, const T* x, const T* dy) {
+  const TimedRegion timed(&RegionSeconds::products);
   multiply_as<T>({s.inputs, s.outputs, s.rows, true, false, false, type_of<T>, Type::f32}, x, dy, nullptr, dw);
 }
 

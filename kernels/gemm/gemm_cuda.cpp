@@ -2,6 +2,7 @@
 // the transpose of the one in gemm.hpp.
 #include "kernels/common/kokkos.hpp"
 #include "kernels/common/memory.hpp"
+#include "kernels/common/regions.hpp"
 #include "kernels/gemm/gemm.hpp"
 #include <cublasLt.h>
 #include <map>
@@ -113,6 +114,7 @@ void add_bias(Out* y, const float* b, std::int64_t rows, std::int64_t columns) {
 
 template <class T, class Out>
 void linear_forward(const LinearShape& s, Out* y, const T* x, const T* w, const float* b) {
+  const TimedRegion timed(&RegionSeconds::products);
   // The library adds an fp32 bias only to an fp32 result.
   const bool fused = b && std::is_same_v<T, float>;
   multiply({s.outputs, s.rows, s.inputs, false, false, fused, type_of<T>, type_of<Out>}, w, x, b, y);
@@ -122,11 +124,13 @@ void linear_forward(const LinearShape& s, Out* y, const T* x, const T* w, const 
 
 template <class T>
 void linear_backward_input(const LinearShape& s, T* dx, const T* dy, const T* w) {
+  const TimedRegion timed(&RegionSeconds::products);
   multiply({s.inputs, s.rows, s.outputs, true, false, false, type_of<T>, type_of<T>}, w, dy, nullptr, dx);
 }
 
 template <class T>
 void linear_backward_weight(const LinearShape& s, float* dw, const T* x, const T* dy) {
+  const TimedRegion timed(&RegionSeconds::products);
   multiply({s.outputs, s.inputs, s.rows, false, true, false, type_of<T>, CUDA_R_32F}, dy, x, nullptr, dw);
 }
 

@@ -1,0 +1,143 @@
+#!/usr/bin/python3
+"""What `weft bench` measured: attention's time against N with fitted exponents, and every kernel on the roofline.
+
+  weft bench --json bench.json
+  plot_bench.py bench.json... [--labels A B ...] [--out PREFIX] [--from N]
+
+Draws, for each file, forward + backward time against N for every pattern and storage type, and each figure's operations
+per second over its operations per byte below the lines that the machine was measured to reach (memory, matrix product).
+Prints the exponents of time against N, fitted by least squares of the logarithms over N >= --from (default: the upper half
+of the lengths). Writes PREFIX.png and PREFIX.pdf (default: bench).
+"""
+import argparse
+import json
+import math
+import os
+import sys
+
+from figures import plt, save
+
+import numpy as np  # noqa: E402  (figures chooses the backend first)
+
+NEEDED = ("operation", "what", "precision", "N", "width", "operations", "bytes", "seconds")
+HEAD_WIDTH = 64  # of the curves against N
+
+
+class BenchError(Exception):
+    """A file that `weft bench --json` did not write; the message says what to do."""
+
+
+def read(path):
+    """The machine and the figures of a file."""
+    try:
+        with open(path, encoding="utf-8") as f:
+            bench = json.load(f)
+    except OSError as error:
+        raise BenchError(f"{path}: {error.strerror}; make it with weft bench --json {path}") from error
+    except ValueError as error:
+        raise BenchError(f"{path}: {error}; expected what weft bench --json writes") from error
+    figures = bench.get("figures") if isinstance(bench, dict) else None
+    machine = bench.get("machine") if isinstance(bench, dict) else None
+    if not isinstance(machine, dict) or not figures:
+        raise BenchError(f"{path}: expected \"machine\" and at least one of \"figures\", as weft bench --json writes them "
+                         "without an input file")
+    for figure in figures:
+        missing = [key for key in NEEDED if key not in figure]
+        if missing or not figure["seconds"] > 0:
+            raise BenchError(f"{path}: a figure has {'no ' + missing[0] if missing else 'no time above 0'}")
+    return machine, figures
+
+
+def curves(figures):
+    """{(pattern, precision): (N, seconds forward + backward)} of attention at one head width, N ascending."""
+    times = {}
+    for f in figures:
+        if f["operation"] in ("attention forward", "attention backward") and f["width"] == HEAD_WIDTH:
+            times.setdefault((f["what"], f["precision"]), {}).setdefault(f["N"], {})[f["operation"]] = f["seconds"]
+    out = {}
+    for key, by_length in times.items():
+        whole = sorted((n, sum(parts.values())) for n, parts in by_length.items() if len(parts) == 2)
+        if whole:
+            out[key] = tuple(np.array(column, dtype=float) for column in zip(*whole))
+    return out
+
+
+def exponent(lengths, seconds, first=None):
+    """Slope of log seconds against log N; not a number with fewer than two lengths."""
+    chosen = np.asarray(lengths) >= (lengths[(len(lengths) - 1) // 2] if first is None else first)
+    if chosen.sum() < 2:
+        return math.nan
+    return float(np.polyfit(np.log(lengths[chosen]), np.log(seconds[chosen]), 1)[0])
+
+
+def draw_times(axes, figures, first):
+    """Returns the lines to print."""
+    lines = []
+    for (pattern, precision), (n, seconds) in curves(figures).items():
+        slope = exponent(n, seconds, first)
+        style = "o-" if precision == "fp32" else "s--"
+        axes.plot(n, seconds, style, ms=3, lw=1.2, label=f"{pattern}, {precision}: N^{slope:.2f}")
+        lines.append(f"{pattern}, {precision}: time grows as N^{slope:.2f}, {len(n)} lengths, N = {n[0]:.0f} to {n[-1]:.0f}")
+    axes.set_xscale("log", base=2)
+    axes.set_yscale("log")
+    axes.set_xlabel("N")
+    axes.set_ylabel("forward + backward, s")
+    return lines
+
+
+def draw_roofline(axes, machine, figures):
+    kinds = {}
+    for f in figures:
+        # A pass over memory has no operations that count: it is drawn by its bytes, one operation per byte.
+        operations = f["operations"] or f["bytes"]
+        kind = f["operation"].split()[0] if f["operations"] else "passes (1 operation per byte)"
+        kinds.setdefault(kind, []).append((operations / f["bytes"], operations / f["seconds"]))
+    for kind, points in sorted(kinds.items()):
+        axes.plot(*zip(*points), "o", ms=3, alpha=0.7, label=kind)
+    intensity = np.geomspace(0.5, max(2000.0, max(p[0] for points in kinds.values() for p in points)), 200)
+    for precision, style in (("fp32", "-"), ("bf16", "--")):
+        axes.plot(intensity, np.minimum(machine["matrix_" + precision], machine["copy_bandwidth"] * intensity), style,
+                  color="0.4", lw=1, label=f"the machine, {precision}")
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xlabel("operations per byte")
+    axes.set_ylabel("operations per second")
+
+
+def draw(benches, first=None):
+    """The figure, and the lines to print."""
+    figure, axes = plt.subplots(len(benches), 2, figsize=(11, 4.2 * len(benches)), layout="constrained", squeeze=False)
+    lines = []
+    for row, (label, (machine, figures)) in zip(axes, benches):
+        lines += [f"{label}: {line}" for line in draw_times(row[0], figures, first)]
+        draw_roofline(row[1], machine, figures)
+        for part in row:
+            part.set_title(label, fontsize=9)
+            part.grid(alpha=0.25)
+            part.spines[["top", "right"]].set_visible(False)
+            if part.get_legend_handles_labels()[0]:
+                part.legend(frameon=False, fontsize=7)
+    return figure, lines
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("files", nargs="+", metavar="JSON")
+    parser.add_argument("--labels", nargs="+", metavar="TEXT", help="one for every file; else the files' names")
+    parser.add_argument("--out", default="bench", metavar="PREFIX")
+    parser.add_argument("--from", dest="first", type=int, metavar="N", help="fit the exponents from this N on")
+    given = parser.parse_args()
+    labels = given.labels or [os.path.splitext(os.path.basename(f))[0] for f in given.files]
+    if len(labels) != len(given.files):
+        parser.error(f"--labels: got {len(labels)}, expected {len(given.files)}, one for every file")
+    try:
+        benches = [(label, read(path)) for label, path in zip(labels, given.files)]
+    except BenchError as error:
+        sys.exit(str(error))
+    figure, lines = draw(benches, given.first)
+    print("\n".join(lines))
+    save(figure, given.out)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+// What the parts of `weft bench` share: timing, what the machine gives at most, and one figure per measurement.
+#pragma once
+#include "io/console.hpp"
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace weft {
+
+double bench_clock(); ///< seconds, steady
+
+struct Seconds {
+  double median, fastest;
+};
+
+/// Of `repeats` calls after one to warm up; the device is waited for within each.
+Seconds time_calls(const std::function<void()>& call, int repeats);
+
+/// What this machine reaches, measured here and now; the floors are made of these.
+struct Machine {
+  double matrix_fp32 = 0, matrix_bf16 = 0; ///< operations per second of a product of 2048 x 512 x 2048
+  double copy = 0;                         ///< bytes per second, read and written, of arrays beyond the caches
+  double matrix(const std::string& precision) const { return precision == "bf16" ? matrix_bf16 : matrix_fp32; }
+};
+Machine measure_machine(bool quick);
+
+/// One measurement and the least that it must do.
+struct Figure {
+  std::string operation; ///< "attention forward", "norm backward", ...
+  std::string what;      ///< the pattern, or the shape
+  std::string precision; ///< fp32 or bf16: storage of the operands
+  std::int64_t length = 0, width = 0;
+  double density = 1;    ///< keys seen over keys of dense causal attention
+  double operations = 0; ///< that the tiles or the product take
+  double bytes = 0;      ///< read and written at least
+  Seconds seconds{};
+  double memory = 0; ///< bytes held: operands, results, workspace
+
+  /// The longer of operations at the matrix product's rate and bytes at the copy's.
+  double floor(const Machine& machine) const;
+  double share(const Machine& machine) const { return floor(machine) / seconds.median; }
+};
+
+/// Heading and lines of a table.
+void figures_heading(Console& console, const std::string& title);
+void figure_line(Console& console, const Machine& machine, const Figure& figure);
+
+/// The file of --json: {"machine": {...}, "figures": [...], "steps": [...]}; seconds, bytes and operations as they are.
+/// `steps`: JSON objects, made by bench_step.
+void write_bench_json(const std::string& path, const Machine& machine, const std::vector<Figure>& figures,
+                      const std::vector<std::string>& steps);
+
+} // namespace weft

@@ -1,0 +1,13 @@
+#pragma once
+#include "commands/bench_figures.hpp"
+
+namespace weft {
+
+/// The matrix products of a block of width 512 (and 256) as the model calls them: forward with bias, both backward.
+void bench_products(Console& console, const Machine& machine, bool quick, std::vector<Figure>& figures);
+
+/// Everything that is bound by memory: norm, activation, residual with and without dropout, loss, column sums, the
+/// optimiser, the conversion of the weights, the gradient's norm and the addition of two gradients.
+void bench_passes(Console& console, const Machine& machine, bool quick, std::vector<Figure>& figures);
+
+} // namespace weft

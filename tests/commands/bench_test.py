@@ -1,0 +1,103 @@
+"""weft bench as a user meets it: figures with their floors, whole steps without data, and nothing else written."""
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from programs import WEFT, ProgramTest, main, run
+
+PEER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "peers", "torch_bench.py")
+
+
+class BenchTest(ProgramTest):
+    def bench(self, *arguments, **how):
+        out = f"{self.folder}/bench.json"
+        done = run(["bench", *arguments, "--quick", "--json", out], **how)
+        with open(out, encoding="utf-8") as file:
+            return json.load(file), done
+
+    def test_every_kernel_has_a_time_and_a_floor(self):
+        bench, done = self.bench()
+        machine, figures = bench["machine"], bench["figures"]
+        self.assertEqual(machine["threads"], 1)
+        for key in ("matrix_fp32", "matrix_bf16", "copy_bandwidth"):
+            self.assertGreater(machine[key], 1e8)
+        wanted = {"product forward", "product backward input", "product backward weight", "norm forward", "norm backward",
+                  "activation forward", "activation backward", "residual forward", "residual backward", "column sum",
+                  "loss with gradient", "attention forward", "attention backward"}
+        for precision in ("fp32", "bf16"):
+            self.assertEqual(wanted - {f["operation"] for f in figures if f["precision"] == precision}, set())
+        self.assertLessEqual({"optimiser", "weights to bf16", "gradient norm", "sum of two gradients"},
+                             {f["operation"] for f in figures})
+        for f in figures:
+            self.assertTrue(0 < f["fastest_seconds"] <= f["seconds"], f)
+            floor = max(f["operations"] / machine["matrix_" + f["precision"]], f["bytes"] / machine["copy_bandwidth"])
+            self.assertAlmostEqual(f["floor_seconds"] / floor, 1, places=6)
+            self.assertAlmostEqual(f["share"] * f["seconds"] / floor, 1, places=6)
+            self.assertTrue(0 < f["density"] <= 1, f)
+        self.assertIn("time grows as N^", done.stdout)
+
+    def test_attention_s_work_is_that_of_its_tiles(self):
+        bench, _ = self.bench("--only", "attention", "--lengths", "2048")
+        self.assertEqual({f["N"] for f in bench["figures"]}, {2048})
+        work = {(f["what"], f["N"], f["operation"]): f for f in bench["figures"] if f["precision"] == "fp32"}
+        dense, fixed = (work[name, 2048, "attention forward"] for name in ("dense", "fixed l=128 c=32"))
+        # Two products of 2 x 32 x 32 x 64 operations for each tile of a triangle of 64 x 64, on two heads.
+        self.assertEqual(dense["operations"], 2 * 2 * (2 * 32 * 32 * 64) * (64 * 65 // 2))
+        self.assertEqual(dense["density"], 1)
+        self.assertLess(fixed["operations"], 0.5 * dense["operations"])
+        self.assertAlmostEqual(work["dense", 2048, "attention backward"]["operations"] / dense["operations"], 2.5)
+
+    def test_only_the_asked_part_runs(self):
+        bench, _ = self.bench("--only", "products")
+        self.assertEqual({f["operation"].split()[0] for f in bench["figures"]}, {"product"})
+
+    def test_steps_of_an_input_file_need_no_data(self):
+        before = sorted(os.listdir(self.folder))
+        bench, done = self.bench(self.input, "data.path=nowhere", "run.precision=bf16")
+        step, = bench["steps"]
+        self.assertEqual((step["ranks"], step["layers"], step["width"], step["N"], step["batch"], step["precision"]),
+                         (1, 2, 32, 64, 4, "bf16"))
+        self.assertTrue(0 < step["fastest_seconds"] <= step["seconds"] <= step["slowest_seconds"])
+        self.assertAlmostEqual(step["tokens_per_second"] * step["seconds"], 4 * 64, places=3)
+        shares = [step[key] for key in ("products_share", "attention_share", "rest_share")]
+        self.assertTrue(all(0 < share < 1 for share in shares), shares)
+        self.assertAlmostEqual(sum(shares), 1, places=9)
+        self.assertGreater(step["operations"], 6 * 2 * 12 * 32 * 32 * 4 * 64)
+        self.assertIn("matrix products", done.stdout)
+        self.assertEqual(sorted(os.listdir(self.folder)), sorted([*before, "bench.json"]))
+
+    def test_two_ranks_share_the_micro_batches(self):
+        bench, done = self.bench(self.input, ranks=2)
+        self.assertEqual((bench["steps"][0]["ranks"], bench["steps"][0]["threads"]), (2, 1))
+        self.assertIn("sent during the backward pass", done.stdout)
+
+    def test_mistakes_are_told(self):
+        wrong = run(["bench", self.input, "model.widht=3"], status=2)
+        self.assertIn("model.width", wrong.stderr)
+        self.assertIn("leave out --decode", run(["bench", self.input, "--decode"], status=2).stderr)
+        self.assertIn("leave out --only", run(["bench", self.input, "--only", "passes"], status=2).stderr)
+        many = run(["bench", self.input, "training.batch=1"], ranks=2, status=2)
+        self.assertIn("at most 1 ranks", many.stderr)
+
+    def test_the_pytorch_peer_takes_turns_with_weft(self):
+        if importlib.util.find_spec("torch") is None:
+            self.skipTest("PyTorch is not installed (Debian: python3-torch)")
+        out = f"{self.folder}/peer.json"
+        done = subprocess.run([sys.executable, "-B", PEER, "--weft", WEFT, "--quick", "--rounds", "1", "--steps", "1",
+                               "--threads", "1", "--variants", "eager", "--cases", "fixed_4096", "cifar10", "dense_512",
+                               "--precisions", "fp32", "--json", out], capture_output=True, text=True, check=False)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        with open(out, encoding="utf-8") as file:
+            records = json.load(file)
+        self.assertEqual([r["case"] for r in records], ["fixed_4096", "cifar10", "dense_512"])
+        for r in records:
+            ours, theirs = r["seconds"]["weft"][0], r["seconds"]["torch eager"][0]
+            self.assertAlmostEqual(r["ratio"] * ours / theirs, 1)
+        self.assertNotIn("reached", done.stdout)  # a tiny model says nothing of the targets
+
+
+if __name__ == "__main__":
+    main()
