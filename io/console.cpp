@@ -4,7 +4,9 @@
 #include <array>
 #include <cerrno>
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <fmt/format.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -27,6 +29,19 @@ std::string scaled(double value, double step, const std::array<const char*, n>& 
   const bool whole = i == 0 && value == std::floor(value);
   const int decimals = whole || size >= 99.95 ? 0 : (size >= 9.995 ? 1 : 2);
   return fmt::format("{:.{}f}{}{}", value, decimals, *prefixes[i] != 0 ? " " : "", prefixes[i]);
+}
+
+/// Whether a person looks at `out`. Open MPI's mpirun gives its ranks a terminal of its own making and passes on what
+/// they write there: then it is mpirun's output that counts.
+bool on_terminal(std::FILE* out) {
+  if (isatty(fileno(out)) != 1)
+    return false;
+  if (std::getenv("OMPI_COMM_WORLD_SIZE") == nullptr)
+    return true;
+  std::error_code failed;
+  const std::string theirs =
+      std::filesystem::read_symlink(fmt::format("/proc/{}/fd/{}", getppid(), fileno(out)), failed).string();
+  return theirs.rfind("/dev/pts/", 0) == 0 || theirs.rfind("/dev/tty", 0) == 0;
 }
 
 /// Columns of a terminal; 0 if unknown.
@@ -113,8 +128,7 @@ std::string step_text(const StepLine& s) {
   return out;
 }
 
-Console::Console(bool speaks, std::FILE* out)
-    : out_(out), speaks_(speaks), terminal_(speaks && isatty(fileno(out)) == 1) {}
+Console::Console(bool speaks, std::FILE* out) : out_(out), speaks_(speaks), terminal_(speaks && on_terminal(out)) {}
 
 Console::~Console() {
   end_refreshed();
