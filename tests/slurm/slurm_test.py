@@ -51,10 +51,11 @@ class SlurmTest(ProgramTest):
 
     @staticmethod
     def text(path):
-        if not os.path.exists(path):
+        try:
+            with open(path, errors="replace") as file:
+                return file.read()
+        except OSError:  # not there yet, or a process that has ended
             return ""
-        with open(path, errors="replace") as file:
-            return file.read()
 
     def output(self, job):
         return self.text(f"{self.folder}/{job}.out")
@@ -148,7 +149,8 @@ class SlurmTest(ProgramTest):
             for pid in self.ranks(shutil.which("srun")):
                 os.kill(pid, signal.SIGSTOP)  # it cannot tell the job script
             for pid in self.ranks():
-                os.kill(pid, signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):  # the other rank's end may have ended it
+                    os.kill(pid, signal.SIGKILL)
             self.cluster.call("scontrol", "update", "nodename=" + self.cluster.nodes[0], "state=down", "reason=test")
             wait_for("the ranks' end", lambda: not self.ranks(), 30)
             self.cluster.call("scontrol", "update", "nodename=" + self.cluster.nodes[0], "state=resume")
