@@ -48,8 +48,9 @@ std::size_t CheckpointWriter::copy_bytes(const Config& config, const ParameterLi
 }
 
 void CheckpointWriter::launch(std::function<void()> work) {
-  work_ = std::async(std::launch::async, [work = std::move(work)] {
-    setpriority(PRIO_PROCESS, 0, niceness);
+  work_ = std::async(std::launch::async, [work = std::move(work), waited_for = request_.waited_for] {
+    if (!waited_for)
+      setpriority(PRIO_PROCESS, 0, niceness);
     work();
   });
 }

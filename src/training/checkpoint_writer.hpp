@@ -31,6 +31,7 @@ class CheckpointWriter {
   struct Request {
     Attributes attributes;       ///< of the file; rank 0's count
     bool newest = true;          ///< becomes the newest checkpoint, `step-...h5`
+    bool waited_for = false;     ///< no step runs beside it: the thread gives way to nobody
     std::string copy;            ///< where a copy goes before that, or with newest = false the only place; empty: none
     std::function<void()> first; ///< rank 0's thread calls it before anything is committed; empty: none
   };

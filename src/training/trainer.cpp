@@ -277,7 +277,7 @@ void Trainer::report(const StepResult& result, double seconds, double joules) {
 
 ExitStatus Trainer::stop() {
   if (saved_step_ != state_.step)
-    save(true);
+    save(true, true);
   finish_saving();
   write_metrics();
   stops_.fulfilled();
@@ -317,7 +317,7 @@ ExitStatus Trainer::run(const Dumps& dumps) {
       write_metrics();
   }
   if (saved_step_ != state_.step)
-    save(true);
+    save(true, true);
   finish_saving();
   if (!dumps.batches.empty() && ranks_.size() == 1) {
     const std::int64_t per_step = config_.training.batch * config_.model.context;

@@ -79,7 +79,7 @@ class Trainer {
   bool evaluate_valid(); ///< false: left, a stop was asked for
   bool evaluate_test();  ///< the same
   ExitStatus stop();
-  void save(bool newest);
+  void save(bool newest, bool waited_for = false);
   void finish_saving();
   void write_metrics();
   bool checkpoint_due() const;

@@ -100,12 +100,13 @@ bool Trainer::checkpoint_due() const {
 }
 
 /// newest = false: only best.h5.
-void Trainer::save(bool newest) {
+void Trainer::save(bool newest, bool waited_for) {
   const Watchdog::During phase(watchdog_, Watchdog::Phase::saving);
   CheckpointWriter::Request request;
   request.attributes = state_attributes(state_, config_, ranks_.size());
   request.attributes.insert(about_.begin(), about_.end());
   request.newest = newest;
+  request.waited_for = waited_for || !config_.checkpoint.behind;
   request.copy = best_due_ ? folder_.best() : "";
   if (ranks_.root()) {
     // A resumed run continues the rows, so those up to this step must lie on the disk before the checkpoint does.
