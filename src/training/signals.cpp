@@ -32,14 +32,19 @@ StopSignals::StopSignals() {
     sigaddset(&wanted, signal);
   std::signal(SIGXFSZ, SIG_IGN); // a file that must not grow is a write that fails, and is told as one
   first_signal = 0;
-  pthread_sigmask(SIG_BLOCK, &wanted, &before_);
+  pthread_sigmask(SIG_BLOCK, &wanted, nullptr);
   watch_ = std::jthread([wanted](const std::stop_token& stop) { watch(stop, wanted); });
 }
 
 StopSignals::~StopSignals() {
   watch_.request_stop();
   watch_.join();
-  pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+  // How the process ends is decided: a scheduler that repeats its request must not turn status 75 into a death. Only
+  // Ctrl-C counts again.
+  sigset_t interrupt;
+  sigemptyset(&interrupt);
+  sigaddset(&interrupt, SIGINT);
+  pthread_sigmask(SIG_UNBLOCK, &interrupt, nullptr);
 }
 
 int stop_signal() { return first_signal; }

@@ -8,7 +8,8 @@ namespace weft {
 
 /// While it lives, SIGTERM, SIGINT, SIGUSR1 and SIGUSR2 only leave a note (`stop_signal`): the training loop finishes
 /// its step, agrees with the other ranks, writes a checkpoint and ends with status 75. A second SIGINT ends the
-/// process at once, for the person who presses Ctrl-C twice.
+/// process at once, for the person who presses Ctrl-C twice. All but SIGINT stay blocked after it has gone, until the
+/// process ends.
 ///
 /// The signals are blocked in every thread and taken by a thread of their own; no handler ever runs. A handler would
 /// be called on the stack of whatever thread it interrupts, and oneDNN's product for AVX2 points the stack register at
@@ -22,7 +23,6 @@ class StopSignals {
   StopSignals& operator=(const StopSignals&) = delete;
 
  private:
-  sigset_t before_;
   std::jthread watch_;
 };
 

@@ -47,6 +47,18 @@ TEST(StopSignals, LeaveANoteOfTheFirst) {
   EXPECT_EQ(stop_signal(), SIGUSR1);
 }
 
+TEST(StopSignals, ThatComeWhenTheRunIsOverDoNotChangeHowTheProcessEnds) {
+  EXPECT_EXIT(
+      {
+        { const StopSignals signals; }
+        for (int signal : {SIGTERM, SIGUSR1, SIGUSR2})
+          kill(getpid(), signal);
+        usleep(20'000);
+        _exit(75);
+      },
+      testing::ExitedWithCode(75), "");
+}
+
 TEST(StopSignals, ASecondInterruptEndsTheProcess) {
   EXPECT_EXIT(
       {
