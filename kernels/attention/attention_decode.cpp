@@ -12,14 +12,14 @@ constexpr int most_lanes = attention_width_limit / lane_count;
 
 std::int64_t pieces_of(std::int64_t keys) { return (keys + piece_keys - 1) / piece_keys; }
 
-/// The cached row of key `j`, or the new one, which is not in the cache yet: other tasks may be reading there.
+/// Row j of the cache, or the new one, which is not in the cache yet: other tasks may be reading there.
 template <class T>
 struct CachedRows {
   const T* cache;
   const T* newest; ///< padded like a row of the cache
   std::int64_t width;
-  int position;
-  KOKKOS_INLINE_FUNCTION const T* operator()(int j) const { return j == position ? newest : cache + j * width; }
+  int newest_row;
+  KOKKOS_INLINE_FUNCTION const T* operator()(int j) const { return j == newest_row ? newest : cache + j * width; }
 };
 
 /// Has a row of `lanes` vectors fetched: rows that a list names lie apart, which the processor does not foresee.
@@ -111,7 +111,7 @@ std::int64_t attention_decode_workspace(const DecodeShape& shape, std::int64_t l
 
 template <class T>
 void attention_decode(const DecodeShape& shape, T* out, const T* qkv, T* key_cache, T* value_cache,
-                      std::int64_t position, const DecodeKeys& keys, float* workspace) {
+                      const DecodeKeys& keys, float* workspace) {
   const DecodeShape s = shape;
   const DecodeKeys lists = keys;
   const std::int64_t E = s.key_width, Ev = s.value_width, key_row = padded_to_lanes(E), value_row = padded_to_lanes(Ev);
@@ -139,10 +139,9 @@ void attention_decode(const DecodeShape& shape, T* out, const T* qkv, T* key_cac
                   value_lanes = static_cast<int>(value_row / lane_count);
         for (int e = 0; e < key_lanes; ++e)
           q[e] = lanes_at(wide + e * lane_count);
-        const CachedRows<T> key_rows{key_cache + row * s.capacity * key_row, newest_key, key_row,
-                                     static_cast<int>(position)};
+        const CachedRows<T> key_rows{key_cache + row * s.capacity * key_row, newest_key, key_row, lists.newest[list]};
         const CachedRows<T> value_rows{value_cache + row * s.capacity * value_row, newest_value, value_row,
-                                       static_cast<int>(position)};
+                                       lists.newest[list]};
         float* state = workspace + task * state_size;
         const int* keys_here = lists.keys + first;
         const int listed = static_cast<int>(last - first);
@@ -156,13 +155,13 @@ void attention_decode(const DecodeShape& shape, T* out, const T* qkv, T* key_cac
   const auto join = KOKKOS_LAMBDA(std::int64_t row) {
     const std::int64_t h = row % s.heads;
     const T* from = qkv + row / s.heads * s.row_stride;
-    T* key = key_cache + (row * s.capacity + position) * key_row;
-    T* value = value_cache + (row * s.capacity + position) * value_row;
+    const int list = lists.list_of_head[h];
+    T* key = key_cache + (row * s.capacity + lists.newest[list]) * key_row;
+    T* value = value_cache + (row * s.capacity + lists.newest[list]) * value_row;
     for (std::int64_t e = 0; e < E; ++e)
       key[e] = from[(s.heads + h) * E + e];
     for (std::int64_t e = 0; e < Ev; ++e)
       value[e] = from[2 * s.heads * E + h * Ev + e];
-    const int list = lists.list_of_head[h];
     const std::int64_t count = lists.begin[list + 1] - lists.begin[list];
     const std::int64_t used = (count + piece_keys - 1) / piece_keys;
     const float* states = workspace + row * pieces * state_size;
@@ -189,9 +188,7 @@ void attention_decode(const DecodeShape& shape, T* out, const T* qkv, T* key_cac
   for_each("weft::attention_decode_join", s.samples * s.heads, join);
 }
 
-template void attention_decode(const DecodeShape&, float*, const float*, float*, float*, std::int64_t,
-                               const DecodeKeys&, float*);
-template void attention_decode(const DecodeShape&, bf16*, const bf16*, bf16*, bf16*, std::int64_t, const DecodeKeys&,
-                               float*);
+template void attention_decode(const DecodeShape&, float*, const float*, float*, float*, const DecodeKeys&, float*);
+template void attention_decode(const DecodeShape&, bf16*, const bf16*, bf16*, bf16*, const DecodeKeys&, float*);
 
 } // namespace weft

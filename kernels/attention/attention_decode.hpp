@@ -22,20 +22,21 @@ struct DecodeShape {
   std::int64_t value_row() const { return padded_to_lanes(value_width); }
 };
 
-/// The key positions of the new query, where the kernels run: head h sees keys[begin[n]] .. keys[begin[n + 1] - 1],
-/// n = list_of_head[h]. A position may be the new one, none may be later. A head without keys gives zeros.
+/// The keys of the new query as rows of the cache, where the kernels run: head h sees keys[begin[n]] ..
+/// keys[begin[n + 1] - 1], n = list_of_head[h], and the new position's own row is newest[n], which may be among them.
+/// In which row a position lies is the caller's choice, per list. A head without keys gives zeros.
 struct DecodeKeys {
-  const int *keys, *begin, *list_of_head;
+  const int *keys, *begin, *newest, *list_of_head;
   std::int64_t longest; ///< keys in the longest list
 };
 
 /// Floats of workspace for lists of up to `longest` keys.
 std::int64_t attention_decode_workspace(const DecodeShape& shape, std::int64_t longest);
 
-/// Overwrites out[samples, H Ev]; k and v of qkv are written to the caches at `position` (< capacity), nothing else
-/// there changes. T: float, bf16.
+/// Overwrites out[samples, H Ev]; k and v of qkv are written to row newest[n] of the caches, nothing else there
+/// changes. T: float, bf16.
 template <class T>
 void attention_decode(const DecodeShape& shape, T* out, const T* qkv, T* key_cache, T* value_cache,
-                      std::int64_t position, const DecodeKeys& keys, float* workspace);
+                      const DecodeKeys& keys, float* workspace);
 
 } // namespace weft

@@ -149,7 +149,7 @@ class SparseTransformerDecoder final : public Decoder {
     few_rows_forward(layer.qkv, S, qkv_.data(), normed_.data(), layer.qkv_bias);
     const DecodeKeys keys = lists_.of_layer(r);
     keys_seen_ += lists_.keys_of_layer(r);
-    attention_decode(shape_, attended_.data(), qkv_.data(), layer.keys.data(), layer.values.data(), position_, keys,
+    attention_decode(shape_, attended_.data(), qkv_.data(), layer.keys.data(), layer.values.data(), keys,
                      workspace_.data());
     few_rows_forward(layer.out, S, stream_.data(), attended_.data(), layer.out_bias, RowsEnd::residual, stream_.data());
     norm(layer.norm2_gain, layer.norm2_bias, block_epsilon);

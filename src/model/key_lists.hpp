@@ -7,6 +7,9 @@
 namespace weft {
 
 /// Every choice of pattern that the model has is built once; a position's lists are made once for all layers.
+///
+/// The keys that the last position sees come first in the cache, then all others, both in order: the columns that a
+/// fixed pattern reads again and again lie side by side, and memory reads rows in order fastest.
 class KeyLists {
  public:
   /// For positions 0 .. length - 1. Throws InputError as build_pattern.
@@ -23,8 +26,9 @@ class KeyLists {
   std::vector<Pattern> patterns_; ///< by choice
   std::vector<std::string> names_;
   std::vector<std::vector<int>> list_of_head_; ///< [period][H]: number of the choice
-  std::vector<int> host_keys_, host_begin_;
-  Buffer<int> keys_, begin_, heads_of_layers_;
+  std::vector<std::vector<int>> row_of_;       ///< [choice][position]: row of the cache
+  std::vector<int> host_keys_, host_begin_, host_newest_;
+  Buffer<int> keys_, begin_, newest_, heads_of_layers_;
 };
 
 } // namespace weft

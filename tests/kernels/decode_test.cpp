@@ -120,13 +120,16 @@ TYPED_TEST(Decoding, AttentionOverTheCacheIsTheSoftmaxOverTheListedKeys) {
     const auto seen = [&](std::int64_t list, std::int64_t j) {
       return list == 0 ? j % 3 != 1 : list == 1 && (i - j) % 2 == 0;
     };
-    std::vector<int> list_of_head, flat, begin = {0};
+    // The rows of a cache are in no order that the kernel knows of.
+    const auto slot = [&](std::int64_t row, std::int64_t j) { return (j + row % H % 3) % capacity; };
+    std::vector<int> list_of_head, flat, newest, begin = {0};
     for (std::int64_t h = 0; h < H; ++h)
       list_of_head.push_back(static_cast<int>(h % 3)); // list 2 is empty
     for (int list = 0; list < 3; ++list) {
       for (std::int64_t j = 0; j <= i; ++j)
         if (seen(list, j))
-          flat.push_back(static_cast<int>(j));
+          flat.push_back(static_cast<int>(slot(list, j)));
+      newest.push_back(static_cast<int>(slot(list, i)));
       begin.push_back(static_cast<int>(flat.size()));
     }
     const Doubles k0 = rounded<T>(random_doubles(S * H * capacity * E, 2)),
@@ -135,10 +138,10 @@ TYPED_TEST(Decoding, AttentionOverTheCacheIsTheSoftmaxOverTheListedKeys) {
       for (std::int64_t j = 0; j < capacity; ++j) {
         const bool used = j < i && seen(row % H % 3, j);
         for (std::int64_t e = 0; e < E; ++e)
-          keys[static_cast<std::size_t>((row * capacity + j) * Ep + e)] =
+          keys[static_cast<std::size_t>((row * capacity + slot(row, j)) * Ep + e)] =
               used ? k0[static_cast<std::size_t>((row * capacity + j) * E + e)] : NAN;
         for (std::int64_t e = 0; e < Ev; ++e)
-          values[static_cast<std::size_t>((row * capacity + j) * Vp + e)] =
+          values[static_cast<std::size_t>((row * capacity + slot(row, j)) * Vp + e)] =
               used ? v0[static_cast<std::size_t>((row * capacity + j) * Ev + e)] : NAN;
       }
     Doubles want(static_cast<std::size_t>(S * H * Ev), 0);
@@ -150,8 +153,8 @@ TYPED_TEST(Decoding, AttentionOverTheCacheIsTheSoftmaxOverTheListedKeys) {
       for (std::int64_t j = 0; j <= i; ++j) {
         if (!seen(list, j))
           continue;
-        const double* k = j == i ? from + (H + h) * E : keys.data() + (row * capacity + j) * Ep;
-        const double* v = j == i ? from + 2 * H * E + h * Ev : values.data() + (row * capacity + j) * Vp;
+        const double* k = j == i ? from + (H + h) * E : keys.data() + (row * capacity + slot(row, j)) * Ep;
+        const double* v = j == i ? from + 2 * H * E + h * Ev : values.data() + (row * capacity + slot(row, j)) * Vp;
         double s = 0;
         for (std::int64_t e = 0; e < E; ++e)
           s += from[h * E + e] * k[e];
@@ -166,14 +169,16 @@ TYPED_TEST(Decoding, AttentionOverTheCacheIsTheSoftmaxOverTheListedKeys) {
     const Buffer<T> qkv_device = to_device<T>(qkv);
     test::Guarded<T> key_cache(test::stored<T>(keys)), value_cache(test::stored<T>(values)), got(want.size());
     Buffer<int> flat_device(static_cast<std::int64_t>(flat.size()), "keys"), begin_device(4, "begin"),
-        heads_device(H, "heads");
+        heads_device(H, "heads"), newest_device(3, "newest");
+    copy_to_device(newest_device.data(), newest.data(), newest_device.bytes());
     copy_to_device(flat_device.data(), flat.data(), flat_device.bytes());
     copy_to_device(begin_device.data(), begin.data(), begin_device.bytes());
     copy_to_device(heads_device.data(), list_of_head.data(), heads_device.bytes());
     const std::int64_t longest = std::max(begin[1], begin[2] - begin[1]);
     test::Guarded<float> workspace(static_cast<std::size_t>(attention_decode_workspace(shape, longest)));
-    attention_decode(shape, got.data(), qkv_device.data(), key_cache.data(), value_cache.data(), i,
-                     {flat_device.data(), begin_device.data(), heads_device.data(), longest}, workspace.data());
+    attention_decode(shape, got.data(), qkv_device.data(), key_cache.data(), value_cache.data(),
+                     {flat_device.data(), begin_device.data(), newest_device.data(), heads_device.data(), longest},
+                     workspace.data());
     EXPECT_AT_MOST(relative_error(test::widened(got.get()), want), this->rounding) << E << " " << i;
     EXPECT_TRUE(got.guards_survive() && workspace.guards_survive() && key_cache.guards_survive() &&
                 value_cache.guards_survive());
@@ -181,9 +186,9 @@ TYPED_TEST(Decoding, AttentionOverTheCacheIsTheSoftmaxOverTheListedKeys) {
     for (std::int64_t row = 0; row < S * H; ++row) {
       const double* from = qkv.data() + row / H * shape.row_stride;
       for (std::int64_t e = 0; e < E; ++e)
-        keys[static_cast<std::size_t>((row * capacity + i) * Ep + e)] = from[(H + row % H) * E + e];
+        keys[static_cast<std::size_t>((row * capacity + slot(row, i)) * Ep + e)] = from[(H + row % H) * E + e];
       for (std::int64_t e = 0; e < Ev; ++e)
-        values[static_cast<std::size_t>((row * capacity + i) * Vp + e)] = from[2 * H * E + row % H * Ev + e];
+        values[static_cast<std::size_t>((row * capacity + slot(row, i)) * Vp + e)] = from[2 * H * E + row % H * Ev + e];
     }
     EXPECT_TRUE(test::same_bits(key_cache.get(), test::stored<T>(keys)));
     EXPECT_TRUE(test::same_bits(value_cache.get(), test::stored<T>(values)));
