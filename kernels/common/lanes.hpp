@@ -2,6 +2,9 @@
 // whose inner loop is long and whose order of sums is part of the result.
 #pragma once
 #include "kernels/common/types.hpp"
+#if defined(__AVX2__) && !defined(__CUDACC__)
+#include <immintrin.h>
+#endif
 
 namespace weft {
 
@@ -48,12 +51,16 @@ WEFT_FUNCTION Lanes lanes_at(const bf16* p) {
   for (int v = 0; v < lane_count; ++v)
     x.x[v] = load(p[v]);
 #else
-  typedef std::uint16_t Narrow __attribute__((vector_size(16)));
   typedef std::uint32_t Wide __attribute__((vector_size(32)));
+#if defined(__AVX2__)
+  const Wide wide = reinterpret_cast<Wide>(_mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))));
+#else
+  typedef std::uint16_t Narrow __attribute__((vector_size(16)));
   Narrow bits;
   memcpy(&bits, p, sizeof bits);
-  const Wide wide = __builtin_convertvector(bits, Wide) << 16;
-  memcpy(&x, &wide, sizeof x);
+  const Wide wide = __builtin_convertvector(bits, Wide);
+#endif
+  x = reinterpret_cast<Lanes>(wide << 16);
 #endif
   return x;
 }

@@ -1,41 +1,73 @@
 #include "kernels/loss/loss.hpp"
-#include "kernels/common/exponential.hpp"
 #include "kernels/common/kokkos.hpp"
+#include "kernels/common/numbers.hpp"
 
 namespace weft {
+
+namespace {
+#ifdef WEFT_CUDA
+constexpr std::int64_t held = 1; // a thread has no room for a row: its exponentials are made twice
+#else
+constexpr std::int64_t held = 1024;
+#endif
+
+/// Largest of a row; NaN is passed over, its exponential shows it.
+WEFT_FUNCTION float largest_of(const float* z, std::int64_t n) {
+  constexpr int lanes = 8;
+  float top[lanes];
+  for (int lane = 0; lane < lanes; ++lane)
+    top[lane] = -Kokkos::Experimental::infinity_v<float>;
+  std::int64_t v = 0;
+  for (; v + lanes <= n; v += lanes)
+    for (int lane = 0; lane < lanes; ++lane)
+      top[lane] = z[v + lane] > top[lane] ? z[v + lane] : top[lane];
+  float largest = top[0];
+  for (int lane = 1; lane < lanes; ++lane)
+    largest = top[lane] > largest ? top[lane] : largest;
+  for (; v < n; ++v)
+    largest = z[v] > largest ? z[v] : largest;
+  return largest;
+}
+} // namespace
 
 template <class T>
 void cross_entropy(float* losses, float* hits, T* dlogits, const float* logits, const std::uint16_t* targets,
                    float factor, std::int64_t rows, std::int64_t vocabulary) {
+  const std::int64_t V = vocabulary;
   for_each(
       "weft::cross_entropy", rows, KOKKOS_LAMBDA(std::int64_t i) {
-        constexpr int lanes = 8;
-        const float* z = logits + i * vocabulary;
-        float largest = z[0];
-        std::int64_t best = 0;
-        for (std::int64_t v = 1; v < vocabulary; ++v)
-          if (z[v] > largest) {
-            largest = z[v];
-            best = v;
-          }
-        float sums[lanes] = {};
-        std::int64_t v = 0;
-        for (; v + lanes <= vocabulary; v += lanes)
-          for (int lane = 0; lane < lanes; ++lane)
-            sums[lane] += fast_exp(z[v + lane] - largest);
-        for (int lane = 0; v < vocabulary; ++v, ++lane)
-          sums[lane] += fast_exp(z[v] - largest);
-        const float sum = ((sums[0] + sums[4]) + (sums[2] + sums[6])) + ((sums[1] + sums[5]) + (sums[3] + sums[7]));
+        const float* z = logits + i * V;
         const std::int64_t target = targets[i];
-        losses[i] = Kokkos::log(sum) + (largest - z[target]);
-        hits[i] = best == target ? 1.0f : 0.0f;
+        const float largest = largest_of(z, V), at_target = z[target];
+        float hit = at_target == largest ? 1.0f : 0.0f; // and no equal comes before it
+        for (std::int64_t v = 0; v < target; ++v)
+          hit = z[v] == largest ? 0.0f : hit;
+        float e[held];
+        const bool kept = V <= held;
+        if (kept)
+          for_numbers(0, V, [&](std::int64_t v, std::int64_t count) {
+            put_numbers(e + v, exp_of(numbers_at(z + v, count) - largest), count);
+          });
+        const float sum =
+            kept ? sum_of_numbers(V, [&](std::int64_t v, std::int64_t count) { return numbers_at(e + v, count); })
+                 : sum_of_numbers(V, [&](std::int64_t v, std::int64_t count) {
+                     return exp_of(numbers_at(z + v, count) - largest);
+                   });
+        losses[i] = Kokkos::log(sum) + (largest - at_target);
+        hits[i] = hit;
         if (!dlogits)
           return;
-        T* d = dlogits + i * vocabulary;
-        const float share = factor / sum, at_target = share * fast_exp(z[target] - largest) - factor;
-        for (std::int64_t w = 0; w < vocabulary; ++w)
-          d[w] = store<T>(share * fast_exp(z[w] - largest));
-        d[target] = store<T>(at_target);
+        T* d = dlogits + i * V;
+        const float share = factor / sum;
+        if (kept)
+          for_numbers(0, V, [&](std::int64_t v, std::int64_t count) {
+            put_numbers(d + v, share * numbers_at(e + v, count), count);
+          });
+        else
+          for_numbers(0, V, [&](std::int64_t v, std::int64_t count) {
+            put_numbers(d + v, share * exp_of(numbers_at(z + v, count) - largest), count);
+          });
+        d[target] = store<T>(share * fast_exp(at_target - largest) - factor);
       });
 }
 

@@ -1,41 +1,23 @@
 #include "kernels/norm/norm.hpp"
-#include "kernels/common/kokkos.hpp"
+#include "kernels/norm/row.hpp"
 
 namespace weft {
-
-namespace {
-/// Eight running sums let the compiler use vectors without reordering anything it was not told to.
-constexpr int lanes = 8;
-
-template <class Term>
-KOKKOS_INLINE_FUNCTION float lane_sum(std::int64_t n, const Term& term) {
-  float sums[lanes] = {};
-  std::int64_t j = 0;
-  for (; j + lanes <= n; j += lanes)
-    for (int v = 0; v < lanes; ++v)
-      sums[v] += term(j + v);
-  for (int v = 0; j < n; ++j, ++v)
-    sums[v] += term(j);
-  return ((sums[0] + sums[4]) + (sums[2] + sums[6])) + ((sums[1] + sums[5]) + (sums[3] + sums[7]));
-}
-} // namespace
 
 template <class T>
 void norm_forward(T* out, float* mean, float* rstd, const T* x, const float* gain, const float* bias, std::int64_t rows,
                   std::int64_t width, float epsilon) {
   for_each(
       "weft::norm_forward", rows, KOKKOS_LAMBDA(std::int64_t i) {
-        const T* from = x + i * width;
-        T* to = out + i * width;
-        const float n = static_cast<float>(width);
-        const float m = lane_sum(width, [&](std::int64_t j) { return load(from[j]); }) / n;
-        const float squares =
-            lane_sum(width, [&](std::int64_t j) { return (load(from[j]) - m) * (load(from[j]) - m); });
-        const float r = 1.0f / Kokkos::sqrt(squares / n + epsilon);
-        for (std::int64_t j = 0; j < width; ++j)
-          to[j] = store<T>(gain[j] * ((load(from[j]) - m) * r) + bias[j]);
-        mean[i] = m;
-        rstd[i] = r;
+        norm_row(out + i * width, mean[i], rstd[i], x + i * width, gain, bias, width, epsilon);
+      });
+}
+
+template <class T>
+void norm_again(T* out, const float* mean, const float* rstd, const T* x, const float* gain, const float* bias,
+                std::int64_t rows, std::int64_t width) {
+  for_each(
+      "weft::norm_again", rows, KOKKOS_LAMBDA(std::int64_t i) {
+        normalise_row(out + i * width, mean[i], rstd[i], x + i * width, gain, bias, width);
       });
 }
 
@@ -54,15 +36,25 @@ void norm_backward(T* dx, float* dgain, float* dbias, const T* dout, const T* x,
           const T *from = x + i * width, *d = dout + i * width;
           T* to = dx + i * width;
           const float m = mean[i], r = rstd[i], n = static_cast<float>(width);
-          const float sum = lane_sum(width, [&](std::int64_t j) { return gain[j] * load(d[j]); }) / n;
-          const float dot =
-              lane_sum(width, [&](std::int64_t j) { return gain[j] * load(d[j]) * ((load(from[j]) - m) * r); }) / n;
-          for (std::int64_t j = 0; j < width; ++j) {
-            const float normalised = (load(from[j]) - m) * r, g = load(d[j]);
-            block_gain[j] += g * normalised;
-            block_bias[j] += g;
-            to[j] = store<T>(load(to[j]) + r * (gain[j] * g - sum - normalised * dot));
-          }
+          const float sum = sum_of_numbers(width,
+                                           [&](std::int64_t j, std::int64_t count) {
+                                             return numbers_at(gain + j, count) * numbers_at(d + j, count);
+                                           }) /
+                            n;
+          const float dot = sum_of_numbers(width,
+                                           [&](std::int64_t j, std::int64_t count) {
+                                             return numbers_at(gain + j, count) * numbers_at(d + j, count) *
+                                                    ((numbers_at(from + j, count) - m) * r);
+                                           }) /
+                            n;
+          for_numbers(0, width, [&](std::int64_t j, std::int64_t count) {
+            const Numbers normalised = (numbers_at(from + j, count) - m) * r, g = numbers_at(d + j, count);
+            put_numbers(block_gain + j, numbers_at(block_gain + j, count) + g * normalised, count);
+            put_numbers(block_bias + j, numbers_at(block_bias + j, count) + g, count);
+            put_numbers(to + j,
+                        numbers_at(to + j, count) + r * (numbers_at(gain + j, count) * g - sum - normalised * dot),
+                        count);
+          });
         }
       });
   for_each(
@@ -81,6 +73,10 @@ template void norm_forward(float*, float*, float*, const float*, const float*, c
                            float);
 template void norm_forward(bf16*, float*, float*, const bf16*, const float*, const float*, std::int64_t, std::int64_t,
                            float);
+template void norm_again(float*, const float*, const float*, const float*, const float*, const float*, std::int64_t,
+                         std::int64_t);
+template void norm_again(bf16*, const float*, const float*, const bf16*, const float*, const float*, std::int64_t,
+                         std::int64_t);
 template void norm_backward(float*, float*, float*, const float*, const float*, const float*, const float*,
                             const float*, std::int64_t, std::int64_t, float*);
 template void norm_backward(bf16*, float*, float*, const bf16*, const bf16*, const float*, const float*, const float*,

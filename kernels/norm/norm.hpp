@@ -12,6 +12,11 @@ template <class T>
 void norm_forward(T* out, float* mean, float* rstd, const T* x, const float* gain, const float* bias, std::int64_t rows,
                   std::int64_t width, float epsilon);
 
+/// The same out[M,D] from the statistics that norm_forward left.
+template <class T>
+void norm_again(T* out, const float* mean, const float* rstd, const T* x, const float* gain, const float* bias,
+                std::int64_t rows, std::int64_t width);
+
 /// dx[M,D] += gradient through the norm (the residual path's gradient is already there);
 /// dgain[D], dbias[D] overwritten. partial: workspace of norm_workspace(rows, width) floats.
 template <class T>

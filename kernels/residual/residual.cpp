@@ -1,54 +1,86 @@
 #include "kernels/residual/residual.hpp"
-#include "kernels/common/kokkos.hpp"
+#include "kernels/common/numbers.hpp"
+#include "kernels/norm/row.hpp"
+#include "kernels/random/words.hpp"
+#include "kernels/sum/column_sums.hpp"
 
 namespace weft {
 
 namespace {
-/// Applies f(index, keep factor) to all elements; the factor is 0 or 1/(1-p). Blocks of four share one Philox call.
-template <class F>
-void with_mask(const char* label, const Dropout& dropout, std::int64_t batch, std::int64_t n, const F& f) {
-  const std::int64_t blocks = (n + 3) / 4;
-  const std::uint32_t threshold = dropout_threshold(dropout.probability);
-  const float factor = 1.0f / (1.0f - dropout.probability);
-  const Dropout d = dropout;
-  for_each(
-      label, batch * blocks, KOKKOS_LAMBDA(std::int64_t task) {
-        const std::int64_t b = task / blocks, block = task % blocks;
-        const RandomKey key{d.seed, d.step, d.first_sample + static_cast<std::uint32_t>(b), d.tensor};
-        const Philox4 r = random4(key, static_cast<std::uint32_t>(block));
-        for (int v = 0; v < 4; ++v)
-          if (4 * block + v < n)
-            f(b * n + 4 * block + v, dropout_keeps(r.x[v], threshold) ? factor : 0.0f);
-      });
-}
+/// The dropout of one micro-batch, ready for the kernels.
+struct Mask {
+  Dropout dropout;
+  std::int64_t length, width; ///< N, D
+  std::uint32_t threshold;
+  float kept; ///< 1 / (1 - p)
+
+  Mask(const Dropout& d, std::int64_t n, std::int64_t w)
+      : dropout(d), length(n), width(w), threshold(dropout_threshold(d.probability)),
+        kept(1.0f / (1.0f - d.probability)) {}
+  bool off() const { return dropout.probability == 0.0f; }
+
+  /// factors[0 .. count) = 0 or 1/(1-p) for the columns j0 .. j0 + count - 1 of row i; count <= strip_width.
+  WEFT_FUNCTION void factors(float* to, std::int64_t i, std::int64_t j0, std::int64_t count) const {
+    // A block of four numbers may begin in front of the first column and end behind the last.
+    std::uint32_t words[strip_width + 4 + 4 * words_group];
+    const std::int64_t first = i % length * width + j0, block = first / 4, skipped = first % 4;
+    const RandomKey key{dropout.seed, dropout.step, dropout.first_sample + static_cast<std::uint32_t>(i / length),
+                        dropout.tensor};
+    random_words(words, key, static_cast<std::uint32_t>(block), static_cast<int>((skipped + count + 3) / 4));
+    const std::uint32_t limit = threshold, *at = words + skipped;
+    const float yes = kept;
+    for (std::int64_t j = 0; j < count; ++j)
+      to[j] = dropout_keeps(at[j], limit) ? yes : 0.0f;
+  }
+};
 } // namespace
 
 template <class T>
-void residual_forward(T* out, const T* x, const T* y, const Dropout& dropout, std::int64_t batch, std::int64_t n) {
-  if (dropout.probability == 0.0f)
-    for_each(
-        "weft::residual_forward", batch * n,
-        KOKKOS_LAMBDA(std::int64_t i) { out[i] = store<T>(load(x[i]) + load(y[i])); });
-  else
-    with_mask(
-        "weft::residual_dropout_forward", dropout, batch, n,
-        KOKKOS_LAMBDA(std::int64_t i, float factor) { out[i] = store<T>(load(x[i]) + factor * load(y[i])); });
+void residual_forward(T* out, T* normed, float* mean, float* rstd, const T* x, const T* y, const Dropout& dropout,
+                      const float* gain, const float* bias, float epsilon, const ResidualShape& shape) {
+  const Mask mask(dropout, shape.length, shape.width);
+  const bool off = mask.off();
+  const std::int64_t width = shape.width;
+  for_each(
+      "weft::residual_forward", shape.batch * shape.length, KOKKOS_LAMBDA(std::int64_t i) {
+        for (std::int64_t j0 = 0; j0 < width; j0 += strip_width) {
+          const std::int64_t columns = j0 + strip_width < width ? strip_width : width - j0, at = i * width + j0;
+          float factor[strip_width];
+          if (!off)
+            mask.factors(factor, i, j0, columns);
+          for_numbers(0, columns, [&](std::int64_t j, std::int64_t count) {
+            const Numbers left = numbers_at(x + at + j, count), right = numbers_at(y + at + j, count);
+            put_numbers(out + at + j, off ? left + right : left + numbers_at(factor + j, count) * right, count);
+          });
+        }
+        norm_row(normed + i * width, mean[i], rstd[i], out + i * width, gain, bias, width, epsilon);
+      });
 }
 
 template <class T>
-void residual_backward(T* dy, const T* dout, const Dropout& dropout, std::int64_t batch, std::int64_t n) {
-  if (dropout.probability == 0.0f)
-    for_each(
-        "weft::residual_backward", batch * n, KOKKOS_LAMBDA(std::int64_t i) { dy[i] = dout[i]; });
-  else
-    with_mask(
-        "weft::residual_dropout_backward", dropout, batch, n,
-        KOKKOS_LAMBDA(std::int64_t i, float factor) { dy[i] = store<T>(factor * load(dout[i])); });
+void residual_backward(T* dy, float* dbias, const T* dout, const Dropout& dropout, const ResidualShape& shape,
+                       float* partial) {
+  const Mask mask(dropout, shape.length, shape.width);
+  const std::int64_t width = shape.width;
+  column_sums_of_pass(
+      "weft::residual_backward", dbias, shape.batch * shape.length, width, partial,
+      KOKKOS_LAMBDA(float* sums, std::int64_t i, std::int64_t j0, std::int64_t columns) {
+        float factor[strip_width];
+        mask.factors(factor, i, j0, columns);
+        const std::int64_t at = i * width + j0;
+        for_numbers(0, columns, [&](std::int64_t j, std::int64_t count) {
+          const Numbers d = stored<T>(numbers_at(factor + j, count) * numbers_at(dout + at + j, count));
+          put_numbers(dy + at + j, d, count);
+          put_numbers(sums + j, numbers_at(sums + j, count) + d, count);
+        });
+      });
 }
 
-template void residual_forward(float*, const float*, const float*, const Dropout&, std::int64_t, std::int64_t);
-template void residual_forward(bf16*, const bf16*, const bf16*, const Dropout&, std::int64_t, std::int64_t);
-template void residual_backward(float*, const float*, const Dropout&, std::int64_t, std::int64_t);
-template void residual_backward(bf16*, const bf16*, const Dropout&, std::int64_t, std::int64_t);
+template void residual_forward(float*, float*, float*, float*, const float*, const float*, const Dropout&, const float*,
+                               const float*, float, const ResidualShape&);
+template void residual_forward(bf16*, bf16*, float*, float*, const bf16*, const bf16*, const Dropout&, const float*,
+                               const float*, float, const ResidualShape&);
+template void residual_backward(float*, float*, const float*, const Dropout&, const ResidualShape&, float*);
+template void residual_backward(bf16*, float*, const bf16*, const Dropout&, const ResidualShape&, float*);
 
 } // namespace weft

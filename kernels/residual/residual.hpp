@@ -15,13 +15,24 @@ struct Dropout {
   std::uint32_t tensor = 0;
 };
 
-/// out[b,i] = x[b,i] + dropout(y[b,i]), b in [0, batch), i in [0, n), n = N*D; overwrites out, which may be x or y.
-template <class T>
-void residual_forward(T* out, const T* x, const T* y, const Dropout& dropout, std::int64_t batch, std::int64_t n);
+/// B sequences of N rows of width D.
+struct ResidualShape {
+  std::int64_t batch, length, width;
+};
 
-/// dy[b,i] = dropout mask * dout[b,i] / (1 - p); overwrites dy, which may be dout. dx is dout itself.
+/// out = x + dropout(y) and, in the same pass, normed = norm(out) with its mean and rstd as norm_forward gives them,
+/// all of shape (B N, D), statistics (B N). Overwrites all four; out may be x or y. Element i of a sequence's mask
+/// belongs to row i / D, column i mod D.
 template <class T>
-void residual_backward(T* dy, const T* dout, const Dropout& dropout, std::int64_t batch, std::int64_t n);
+void residual_forward(T* out, T* normed, float* mean, float* rstd, const T* x, const T* y, const Dropout& dropout,
+                      const float* gain, const float* bias, float epsilon, const ResidualShape& shape);
+
+/// dy = dropout mask * dout / (1 - p), and its column sums, the gradient of the bias that y ends with: dbias[D]. dx is
+/// dout itself; so is dy where p = 0. Overwrites dy, which may be dout, and dbias.
+/// partial: workspace of column_sum_workspace(B N, D) floats.
+template <class T>
+void residual_backward(T* dy, float* dbias, const T* dout, const Dropout& dropout, const ResidualShape& shape,
+                       float* partial);
 
 /// True where element i of sequence b is kept; one definition for every path.
 WEFT_FUNCTION bool dropout_keeps(std::uint32_t random, std::uint32_t threshold) { return random >= threshold; }

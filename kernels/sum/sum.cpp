@@ -1,26 +1,39 @@
 #include "kernels/sum/sum.hpp"
-#include "kernels/common/kokkos.hpp"
+#include "kernels/common/numbers.hpp"
+#include "kernels/sum/column_sums.hpp"
 #include <vector>
 
 namespace weft {
 
 template <class To, class From>
 void convert(To* to, const From* from, std::int64_t n) {
-  for_each(
-      "weft::convert", n, KOKKOS_LAMBDA(std::int64_t i) { to[i] = store<To>(load(from[i])); });
+  for_each_range(
+      "weft::convert", n, KOKKOS_LAMBDA(std::int64_t begin, std::int64_t end) {
+        for_numbers(begin, end, [&](std::int64_t i, std::int64_t count) {
+          put_numbers(to + i, numbers_at(from + i, count), count);
+        });
+      });
 }
 
 void add_to(float* a, const float* b, std::int64_t n) { add(a, a, b, n); }
 
 void add(float* out, const float* left, const float* right, std::int64_t n) {
-  for_each(
-      "weft::add", n, KOKKOS_LAMBDA(std::int64_t i) { out[i] = left[i] + right[i]; });
+  for_each_range(
+      "weft::add", n, KOKKOS_LAMBDA(std::int64_t begin, std::int64_t end) {
+        WEFT_INDEPENDENT
+        for (std::int64_t i = begin; i < end; ++i)
+          out[i] = left[i] + right[i];
+      });
 }
 
 void scale(float* a, double factor, std::int64_t n) {
   const float f = static_cast<float>(factor);
-  for_each(
-      "weft::scale", n, KOKKOS_LAMBDA(std::int64_t i) { a[i] *= f; });
+  for_each_range(
+      "weft::scale", n, KOKKOS_LAMBDA(std::int64_t begin, std::int64_t end) {
+        WEFT_INDEPENDENT
+        for (std::int64_t i = begin; i < end; ++i)
+          a[i] *= f;
+      });
 }
 
 double sum_of_squares(const float* a, std::int64_t n) {
@@ -37,10 +50,15 @@ double sum_of_squares(const float* a, std::int64_t n) {
   for_each(
       "weft::sum_of_squares", blocks, KOKKOS_LAMBDA(std::int64_t b) {
         const std::int64_t end = (b + 1) * block < n ? (b + 1) * block : n;
-        double sum = 0;
-        for (std::int64_t i = b * block; i < end; ++i)
-          sum += static_cast<double>(a[i]) * a[i];
-        sums(b) = sum;
+        constexpr int lanes = 8; // sums side by side, which a vector holds
+        double sum[lanes] = {};
+        std::int64_t i = b * block;
+        for (; i + lanes <= end; i += lanes)
+          for (int v = 0; v < lanes; ++v)
+            sum[v] += static_cast<double>(a[i + v]) * a[i + v];
+        for (int v = 0; i < end; ++i, ++v)
+          sum[v] += static_cast<double>(a[i]) * a[i];
+        sums(b) = ((sum[0] + sum[4]) + (sum[2] + sum[6])) + ((sum[1] + sum[5]) + (sum[3] + sum[7]));
       });
   std::vector<double> host(static_cast<std::size_t>(blocks));
   Kokkos::deep_copy(Kokkos::View<double*, Kokkos::HostSpace, Kokkos::MemoryUnmanaged>(host.data(), blocks),
@@ -67,26 +85,12 @@ std::int64_t first_nonfinite(const T* a, std::int64_t n) {
 
 template <class T>
 void column_sum(float* out, const T* a, std::int64_t rows, std::int64_t columns, float* partial) {
-  constexpr std::int64_t height = column_sum_block, width = 64;
-  const std::int64_t blocks = (rows + height - 1) / height, strips = (columns + width - 1) / width;
-  for_each(
-      "weft::column_sum", blocks * strips, KOKKOS_LAMBDA(std::int64_t task) {
-        const std::int64_t b = task / strips, j0 = task % strips * width;
-        const std::int64_t end = (b + 1) * height < rows ? (b + 1) * height : rows;
-        const std::int64_t w = j0 + width < columns ? width : columns - j0;
-        float* to = partial + b * columns + j0;
-        for (std::int64_t j = 0; j < w; ++j)
-          to[j] = 0;
-        for (std::int64_t i = b * height; i < end; ++i)
-          for (std::int64_t j = 0; j < w; ++j)
-            to[j] += load(a[i * columns + j0 + j]);
-      });
-  for_each(
-      "weft::column_sum_blocks", columns, KOKKOS_LAMBDA(std::int64_t j) {
-        float sum = 0;
-        for (std::int64_t b = 0; b < blocks; ++b)
-          sum += partial[b * columns + j];
-        out[j] = sum;
+  column_sums_of_pass(
+      "weft::column_sum", out, rows, columns, partial,
+      KOKKOS_LAMBDA(float* sums, std::int64_t i, std::int64_t j0, std::int64_t width) {
+        for_numbers(0, width, [&](std::int64_t j, std::int64_t count) {
+          put_numbers(sums + j, numbers_at(sums + j, count) + numbers_at(a + i * columns + j0 + j, count), count);
+        });
       });
 }
 

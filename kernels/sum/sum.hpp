@@ -17,7 +17,8 @@ void add(float* out, const float* left, const float* right, std::int64_t n);
 /// a[i] *= factor.
 void scale(float* a, double factor, std::int64_t n);
 
-/// sum of a[i]^2, i in [0, n): blocks of 4,096 in fp64, the block sums in order. Returned to the host.
+/// sum of a[i]^2, i in [0, n): blocks of 4,096 in fp64 (eight sums side by side), the block sums in
+/// order. Returned to the host.
 /// NaN or infinity anywhere gives a non-finite result.
 double sum_of_squares(const float* a, std::int64_t n);
 

@@ -75,7 +75,7 @@ template <class T>
 void passes_of(const Bench& bench) {
   const std::int64_t M = bench.rows, D = bench.width, F = 4 * D, V = 256;
   const double cell = sizeof(T), wide = static_cast<double>(M * F) * cell, row = static_cast<double>(M * D) * cell;
-  Buffer<T> a = numbers<T>(M * F), b = numbers<T>(M * F), c = numbers<T>(M * D);
+  Buffer<T> a = numbers<T>(M * F), b = numbers<T>(M * F), c = numbers<T>(M * D), again = numbers<T>(M * F);
   Buffer<float> gain = numbers<float>(D), bias = numbers<float>(D), mean(M, "bench"), rstd(M, "bench");
   Buffer<float> dgain(F, "bench"), dbias(D, "bench");
   Buffer<float> partial(std::max(norm_workspace(M, D), column_sum_workspace(M, F)), "bench");
@@ -88,14 +88,19 @@ void passes_of(const Bench& bench) {
   device_zero(a.data(), a.bytes()); // the gradient above has grown over the repeats
   device_zero(b.data(), b.bytes());
   bench("activation forward", "", 0, 2 * wide, [&] { activation_forward(a.data(), b.data(), M * F); });
-  bench("activation backward", "", 0, 3 * wide, [&] { activation_backward(a.data(), a.data(), b.data(), M * F); });
+  bench("activation backward", "", 0, 4 * wide,
+        [&] { activation_backward(again.data(), a.data(), dgain.data(), a.data(), b.data(), M, F, partial.data()); });
   Dropout dropout;
-  bench("residual forward", "p = 0", 0, 3 * row,
-        [&] { residual_forward(a.data(), b.data(), c.data(), dropout, 1, M * D); });
-  dropout.probability = 0.1f;
-  bench("residual forward", "p = 0.1", 0, 3 * row,
-        [&] { residual_forward(a.data(), b.data(), c.data(), dropout, 1, M * D); });
-  bench("residual backward", "p = 0.1", 0, 2 * row, [&] { residual_backward(a.data(), b.data(), dropout, 1, M * D); });
+  const ResidualShape shape{1, M, D};
+  for (const float p : {0.0f, 0.1f}) {
+    dropout.probability = p;
+    bench("residual and norm", fmt::format("p = {:g}", p), 0, 4 * row, [&] {
+      residual_forward(a.data(), b.data(), mean.data(), rstd.data(), c.data(), again.data(), dropout, gain.data(),
+                       bias.data(), 1e-5f, shape);
+    });
+  }
+  bench("residual backward", "p = 0.1", 0, 2 * row,
+        [&] { residual_backward(a.data(), dgain.data(), c.data(), dropout, shape, partial.data()); });
   bench("column sum", "4 D", 0, wide, [&] { column_sum(dgain.data(), b.data(), M, F, partial.data()); });
   Buffer<float> logits = numbers<float>(M * V);
   Buffer<std::uint16_t> targets(M, "bench");

@@ -49,7 +49,9 @@ class SparseTransformer final : public Model {
   void run_forward(const MicroBatch& batch, Scores& scores, bool training, T* dlogits);
   void attention_part(std::int64_t layer, const MicroBatch& batch, bool training);
   void attention_core(std::int64_t layer);
-  void feedforward_part(std::int64_t layer, const MicroBatch& batch, bool training, bool finish);
+  void feedforward_hidden(std::int64_t layer);
+  void feedforward_part(std::int64_t layer, const MicroBatch& batch, bool training);
+  const T* branch_gradient(float* dbias, const Dropout& dropout);
   void feedforward_backward(std::int64_t layer, const MicroBatch& batch, float* gradients);
   void attention_part_backward(std::int64_t layer, const MicroBatch& batch, float* gradients);
 
@@ -66,6 +68,7 @@ class SparseTransformer final : public Model {
   EmbeddingTables<const float*> tables() const;
   EmbeddingShape embedding_shape() const { return {B, N, D, V}; }
   AttentionShape attention_shape() const;
+  ResidualShape residual_shape() const { return {B, N, D}; }
   LinearShape linear(std::int64_t inputs, std::int64_t outputs) const { return {R, inputs, outputs}; }
   std::vector<LinearShape> products() const;
 

@@ -6,6 +6,17 @@
 
 namespace weft {
 
+/// The gradient of a branch that was added to the stream, and of the bias that the branch ends with.
+template <class T>
+const T* SparseTransformer<T>::branch_gradient(float* dbias, const Dropout& dropout) {
+  if (dropout.probability == 0.0f) { // the stream's own gradient
+    column_sum(dbias, activation(dstream_), R, D, number(partial_));
+    return activation(dstream_);
+  }
+  residual_backward(activation(dbranch_), dbias, activation(dstream_), dropout, residual_shape(), number(partial_));
+  return activation(dbranch_);
+}
+
 template <class T>
 void SparseTransformer<T>::feedforward_backward(std::int64_t layer, const MicroBatch& batch, float* gradients) {
   const Block& p = block(layer);
@@ -14,17 +25,14 @@ void SparseTransformer<T>::feedforward_backward(std::int64_t layer, const MicroB
   T *dstream = activation(dstream_), *dbranch = activation(dbranch_), *dhidden = activation(dwide_);
   T *gate = activation(gate_), *normed = activation(normed_);
   // H' = middle + dropout(f(hidden) W_ff + b)
-  residual_backward(dbranch, dstream, dropout(batch, true, 2 * layer + 1), B, N * D);
-  activation_forward(gate, activation(k.hidden), R * F);
-  linear_backward_weight(linear(F, D), gradient(p.ff_weight), gate, dbranch);
-  column_sum(gradient(p.ff_bias), dbranch, R, D, number(partial_));
-  linear_backward_input(linear(F, D), dhidden, dbranch, weight(p.ff_weight));
-  activation_backward(dhidden, dhidden, activation(k.hidden), R * F);
+  const T* dend = branch_gradient(gradient(p.ff_bias), dropout(batch, true, 2 * layer + 1));
+  linear_backward_input(linear(F, D), dhidden, dend, weight(p.ff_weight));
+  activation_backward(gate, dhidden, gradient(p.in_bias), dhidden, activation(k.hidden), R, F, number(partial_));
+  linear_backward_weight(linear(F, D), gradient(p.ff_weight), gate, dend);
   // hidden = norm2(middle) W_in + b
-  norm_forward(normed, number(k.mean2), number(k.rstd2), activation(k.middle), master(p.norm2_gain),
-               master(p.norm2_bias), R, D, block_epsilon);
+  norm_again(normed, number(k.mean2), number(k.rstd2), activation(k.middle), master(p.norm2_gain), master(p.norm2_bias),
+             R, D);
   linear_backward_weight(linear(D, F), gradient(p.in_weight), normed, dhidden);
-  column_sum(gradient(p.in_bias), dhidden, R, F, number(partial_));
   linear_backward_input(linear(D, F), dbranch, dhidden, weight(p.in_weight));
   norm_backward(dstream, gradient(p.norm2_gain), gradient(p.norm2_bias), dbranch, activation(k.middle), number(k.mean2),
                 number(k.rstd2), master(p.norm2_gain), R, D, number(partial_));
@@ -38,15 +46,14 @@ void SparseTransformer<T>::attention_part_backward(std::int64_t layer, const Mic
   T *dstream = activation(dstream_), *dbranch = activation(dbranch_), *dattended = activation(dattended_);
   T *qkv = activation(k.qkv), *dqkv = activation(dwide_), *normed = activation(normed_);
   // middle = H + dropout(attended W_out + b)
-  residual_backward(dbranch, dstream, dropout(batch, true, 2 * layer), B, N * D);
-  linear_backward_weight(linear(D, D), gradient(p.out_weight), activation(k.attended), dbranch);
-  column_sum(gradient(p.out_bias), dbranch, R, D, number(partial_));
-  linear_backward_input(linear(D, D), dattended, dbranch, weight(p.out_weight));
+  const T* dend = branch_gradient(gradient(p.out_bias), dropout(batch, true, 2 * layer));
+  linear_backward_weight(linear(D, D), gradient(p.out_weight), activation(k.attended), dend);
+  linear_backward_input(linear(D, D), dattended, dend, weight(p.out_weight));
   attention_backward(plan(layer), attention_shape(), dqkv, dqkv + Dk, dqkv + 2 * Dk, dattended, qkv, qkv + Dk,
                      qkv + 2 * Dk, activation(k.attended), number(k.lse), number(attention_workspace_));
   // qkv = norm1(H) W_qkv + b
-  norm_forward(normed, number(k.mean1), number(k.rstd1), activation(k.input), master(p.norm1_gain),
-               master(p.norm1_bias), R, D, block_epsilon);
+  norm_again(normed, number(k.mean1), number(k.rstd1), activation(k.input), master(p.norm1_gain), master(p.norm1_bias),
+             R, D);
   linear_backward_weight(linear(D, 2 * Dk + D), gradient(p.qkv_weight), normed, dqkv);
   column_sum(gradient(p.qkv_bias), dqkv, R, 2 * Dk + D, number(partial_));
   linear_backward_input(linear(D, 2 * Dk + D), dbranch, dqkv, weight(p.qkv_weight));
@@ -70,9 +77,14 @@ void SparseTransformer<T>::forward_backward(const MicroBatch& batch, float* grad
   if (ready)
     ready(parameters_[final_gain_].offset);
   for (std::int64_t layer = L - 1; layer >= 0; --layer) {
+    if (recompute_ != "none") {
+      const Kept& k = kept(layer);
+      norm_again(activation(normed_), number(k.mean1), number(k.rstd1), activation(k.input),
+                 master(block(layer).norm1_gain), master(block(layer).norm1_bias), R, D);
+    }
     if (recompute_ == "block") {
       attention_part(layer, batch, true);
-      feedforward_part(layer, batch, true, false);
+      feedforward_hidden(layer);
     } else if (recompute_ == "attention") {
       attention_core(layer);
     }

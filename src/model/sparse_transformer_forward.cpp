@@ -18,44 +18,53 @@ EmbeddingTables<const float*> SparseTransformer<T>::tables() const {
   return t;
 }
 
-/// qkv = norm1(H) W_qkv + b;  attended = attention(q, k, v). Used again by the backward pass when not kept.
+/// qkv = norm1(H) W_qkv + b;  attended = attention(q, k, v), from norm1(H) in `normed`.
 template <class T>
 void SparseTransformer<T>::attention_core(std::int64_t layer) {
   const Block& p = block(layer);
   const Kept& k = kept(layer);
   T* qkv = activation(k.qkv);
-  norm_forward(activation(normed_), number(k.mean1), number(k.rstd1), activation(k.input), master(p.norm1_gain),
-               master(p.norm1_bias), R, D, block_epsilon);
   linear_forward(linear(D, 2 * Dk + D), qkv, activation(normed_), weight(p.qkv_weight), master(p.qkv_bias));
   attention_forward(plan(layer), attention_shape(), activation(k.attended), number(k.lse), qkv, qkv + Dk, qkv + 2 * Dk,
                     number(attention_workspace_));
 }
 
-/// middle = H + dropout(attended W_out + b)
+/// middle = H + dropout(attended W_out + b), and norm2(middle) in `normed`, where norm1(H) was.
 template <class T>
 void SparseTransformer<T>::attention_part(std::int64_t layer, const MicroBatch& batch, bool training) {
   const Block& p = block(layer);
   const Kept& k = kept(layer);
   attention_core(layer);
   linear_forward(linear(D, D), activation(branch_), activation(k.attended), weight(p.out_weight), master(p.out_bias));
-  residual_forward(activation(k.middle), activation(k.input), activation(branch_), dropout(batch, training, 2 * layer),
-                   B, N * D);
+  residual_forward(activation(k.middle), activation(normed_), number(k.mean2), number(k.rstd2), activation(k.input),
+                   activation(branch_), dropout(batch, training, 2 * layer), master(p.norm2_gain), master(p.norm2_bias),
+                   block_epsilon, residual_shape());
 }
 
-/// hidden = norm2(middle) W_in + b;  H' = middle + dropout(f(hidden) W_ff + b), the latter only with `finish`.
+/// hidden = norm2(middle) W_in + b, from norm2(middle) in `normed`.
 template <class T>
-void SparseTransformer<T>::feedforward_part(std::int64_t layer, const MicroBatch& batch, bool training, bool finish) {
+void SparseTransformer<T>::feedforward_hidden(std::int64_t layer) {
+  const Block& p = block(layer);
+  linear_forward(linear(D, F), activation(kept(layer).hidden), activation(normed_), weight(p.in_weight),
+                 master(p.in_bias));
+}
+
+/// H' = middle + dropout(f(hidden) W_ff + b), and in `normed` norm1(H') of the next block, or the last norm of all.
+template <class T>
+void SparseTransformer<T>::feedforward_part(std::int64_t layer, const MicroBatch& batch, bool training) {
   const Block& p = block(layer);
   const Kept& k = kept(layer);
-  norm_forward(activation(normed_), number(k.mean2), number(k.rstd2), activation(k.middle), master(p.norm2_gain),
-               master(p.norm2_bias), R, D, block_epsilon);
-  linear_forward(linear(D, F), activation(k.hidden), activation(normed_), weight(p.in_weight), master(p.in_bias));
-  if (!finish)
-    return;
+  feedforward_hidden(layer);
   activation_forward(activation(gate_), activation(k.hidden), R * F);
   linear_forward(linear(F, D), activation(branch_), activation(gate_), weight(p.ff_weight), master(p.ff_bias));
-  T* next = activation(layer + 1 < L ? kept(layer + 1).input : stream_end_);
-  residual_forward(next, activation(k.middle), activation(branch_), dropout(batch, training, 2 * layer + 1), B, N * D);
+  const bool last = layer + 1 == L;
+  const Kept& next = kept(last ? layer : layer + 1);
+  const Block& next_block = block(last ? layer : layer + 1);
+  residual_forward(
+      activation(last ? stream_end_ : next.input), activation(normed_), number(last ? final_mean_ : next.mean1),
+      number(last ? final_rstd_ : next.rstd1), activation(k.middle), activation(branch_),
+      dropout(batch, training, 2 * layer + 1), master(last ? final_gain_ : next_block.norm1_gain),
+      master(last ? final_bias_ : next_block.norm1_bias), last ? final_epsilon : block_epsilon, residual_shape());
 }
 
 template <class T>
@@ -63,12 +72,12 @@ void SparseTransformer<T>::run_forward(const MicroBatch& batch, Scores& scores, 
   std::uint16_t* tokens = arena_.at<std::uint16_t>(tokens_);
   copy_to_device(tokens, batch.tokens, static_cast<std::size_t>(R) * sizeof *tokens);
   embedding_forward(activation(kept(0).input), embedding_shape(), coordinates_, tables(), tokens);
+  norm_forward(activation(normed_), number(kept(0).mean1), number(kept(0).rstd1), activation(kept(0).input),
+               master(block(0).norm1_gain), master(block(0).norm1_bias), R, D, block_epsilon);
   for (std::int64_t layer = 0; layer < L; ++layer) {
     attention_part(layer, batch, training);
-    feedforward_part(layer, batch, training, true);
+    feedforward_part(layer, batch, training);
   }
-  norm_forward(activation(normed_), number(final_mean_), number(final_rstd_), activation(stream_end_),
-               master(final_gain_), master(final_bias_), R, D, final_epsilon);
   linear_forward(linear(D, V), number(logits_), activation(normed_), weight(output_), nullptr);
   cross_entropy(number(losses_), number(hits_), dlogits, number(logits_), tokens, batch.loss_factor, R, V);
   scores.losses.resize(static_cast<std::size_t>(R));

@@ -7,6 +7,7 @@
 #include "kernels/loss/loss.hpp"
 #include "kernels/norm/norm.hpp"
 #include "kernels/optimizer/optimizer.hpp"
+#include "kernels/random/words.hpp"
 #include "kernels/residual/residual.hpp"
 #include "kernels/sum/sum.hpp"
 #include "tests/kernels/numbers.hpp"
@@ -133,6 +134,10 @@ TYPED_TEST(Operations, NormFollowsTheReferenceAndAddsToDx) {
     Buffer<float> partial(norm_workspace(rows, width), "test");
     norm_forward(dev_out.data(), dev_mean.data(), dev_rstd.data(), dev_x.data(), dev_gain.data(), dev_bias.data(), rows,
                  width, 1e-2f);
+    auto dev_again = to_device<TypeParam>(Doubles(x.size(), NAN));
+    norm_again(dev_again.data(), dev_mean.data(), dev_rstd.data(), dev_x.data(), dev_gain.data(), dev_bias.data(), rows,
+               width);
+    EXPECT_EQ(to_doubles(dev_again), to_doubles(dev_out));
     norm_backward(dev_dx.data(), dev_dgain.data(), dev_dbias.data(), dev_dout.data(), dev_x.data(), dev_mean.data(),
                   dev_rstd.data(), dev_gain.data(), rows, width, partial.data());
     EXPECT_AT_MOST(relative_error(to_doubles(dev_out), out), this->limit);
@@ -143,7 +148,7 @@ TYPED_TEST(Operations, NormFollowsTheReferenceAndAddsToDx) {
 }
 
 TYPED_TEST(Operations, ActivationFollowsTheReferenceWhichFollowsFiniteDifferences) {
-  const std::int64_t n = 3001;
+  const std::int64_t rows = 133, width = 301, n = rows * width;
   const auto u = rounded<TypeParam>(random_doubles(n, 1, 3)), dout = rounded<TypeParam>(random_doubles(n, 2));
   Doubles out(u.size()), du(u.size());
   reference::activation_forward(out.data(), u.data(), n);
@@ -161,44 +166,57 @@ TYPED_TEST(Operations, ActivationFollowsTheReferenceWhichFollowsFiniteDifference
   const auto dev_u = to_device<TypeParam>(u);
   auto dev_out = to_device<TypeParam>(Doubles(u.size(), NAN)), dev_du = to_device<TypeParam>(dout);
   activation_forward(dev_out.data(), dev_u.data(), n);
-  activation_backward(dev_du.data(), dev_du.data(), dev_u.data(), n); // in place
+  auto dev_again = to_device<TypeParam>(Doubles(u.size(), NAN));
+  auto dev_dbias = to_device<float>(Doubles(static_cast<std::size_t>(width), NAN));
+  Buffer<float> partial(column_sum_workspace(rows, width), "test");
+  activation_backward(dev_again.data(), dev_du.data(), dev_dbias.data(), dev_du.data(), dev_u.data(), rows, width,
+                      partial.data()); // in place
+  const Doubles got = to_doubles(dev_du);
+  Doubles dbias(static_cast<std::size_t>(width), 0);
+  for (std::int64_t i = 0; i < n; ++i)
+    dbias[static_cast<std::size_t>(i % width)] += got[static_cast<std::size_t>(i)];
+  EXPECT_AT_MOST(relative_error(to_doubles(dev_dbias), dbias), 3e-6);
+  EXPECT_AT_MOST(relative_error(to_doubles(dev_again), out), this->limit);
   EXPECT_AT_MOST(relative_error(to_doubles(dev_out), out), this->limit);
   EXPECT_AT_MOST(relative_error(to_doubles(dev_du), du), this->limit);
 }
 
 TYPED_TEST(Operations, CrossEntropyFollowsTheReferenceWhichFollowsFiniteDifferences) {
-  const std::int64_t rows = 37, vocabulary = 53;
-  const auto z = rounded<float>(random_doubles(rows * vocabulary, 1, 3));
-  std::vector<std::uint16_t> targets;
-  for (int i = 0; i < rows; ++i)
-    targets.push_back(static_cast<std::uint16_t>(i * 7 % vocabulary));
-  Doubles losses(static_cast<std::size_t>(rows)), dz(z.size());
-  reference::cross_entropy(losses.data(), dz.data(), z.data(), targets.data(), 0.25, rows, vocabulary);
-  const Doubles few(z.begin(), z.begin() + 2 * vocabulary), few_dz(dz.begin(), dz.begin() + 2 * vocabulary);
-  EXPECT_AT_MOST(relative_error(few_dz, finite_difference(
-                                            [&](const Doubles& at) {
-                                              Doubles l(2), d(at.size());
-                                              reference::cross_entropy(l.data(), d.data(), at.data(), targets.data(), 1,
-                                                                       2, vocabulary);
-                                              return 0.25 * (l[0] + l[1]);
-                                            },
-                                            few)),
-                 1e-7);
-  const auto dev_z = to_device<float>(z);
-  Buffer<std::uint16_t> dev_targets(rows, "test");
-  copy_to_device(dev_targets.data(), targets.data(), dev_targets.bytes());
-  auto dev_losses = to_device<float>(Doubles(losses.size(), NAN)),
-       dev_hits = to_device<float>(Doubles(losses.size(), NAN));
-  auto dev_dz = to_device<TypeParam>(Doubles(z.size(), NAN));
-  cross_entropy(dev_losses.data(), dev_hits.data(), dev_dz.data(), dev_z.data(), dev_targets.data(), 0.25f, rows,
-                vocabulary);
-  EXPECT_AT_MOST(relative_error(to_doubles(dev_losses), losses), 3e-6);
-  EXPECT_AT_MOST(relative_error(to_doubles(dev_dz), dz), this->limit);
-  const Doubles hits = to_doubles(dev_hits);
-  for (int i = 0; i < rows; ++i) {
-    const auto row = z.begin() + i * vocabulary;
-    const bool right = std::max_element(row, row + vocabulary) - row == targets[static_cast<std::size_t>(i)];
-    EXPECT_EQ(hits[static_cast<std::size_t>(i)], right ? 1 : 0);
+  const std::int64_t rows = 37;
+  for (const std::int64_t vocabulary : {1, 53, 256, 1025}) {
+    auto z = rounded<float>(random_doubles(rows * vocabulary, 1, 3));
+    z[5 * 53 + 35] = z[5 * 53 + 3] = 4; // equals: the first counts
+    std::vector<std::uint16_t> targets;
+    for (int i = 0; i < rows; ++i)
+      targets.push_back(static_cast<std::uint16_t>(i * 7 % vocabulary));
+    Doubles losses(static_cast<std::size_t>(rows)), dz(z.size());
+    reference::cross_entropy(losses.data(), dz.data(), z.data(), targets.data(), 0.25, rows, vocabulary);
+    const Doubles few(z.begin(), z.begin() + 2 * vocabulary), few_dz(dz.begin(), dz.begin() + 2 * vocabulary);
+    EXPECT_AT_MOST(relative_error(few_dz, finite_difference(
+                                              [&](const Doubles& at) {
+                                                Doubles l(2), d(at.size());
+                                                reference::cross_entropy(l.data(), d.data(), at.data(), targets.data(),
+                                                                         1, 2, vocabulary);
+                                                return 0.25 * (l[0] + l[1]);
+                                              },
+                                              few)),
+                   1e-7);
+    const auto dev_z = to_device<float>(z);
+    Buffer<std::uint16_t> dev_targets(rows, "test");
+    copy_to_device(dev_targets.data(), targets.data(), dev_targets.bytes());
+    auto dev_losses = to_device<float>(Doubles(losses.size(), NAN)),
+         dev_hits = to_device<float>(Doubles(losses.size(), NAN));
+    auto dev_dz = to_device<TypeParam>(Doubles(z.size(), NAN));
+    cross_entropy(dev_losses.data(), dev_hits.data(), dev_dz.data(), dev_z.data(), dev_targets.data(), 0.25f, rows,
+                  vocabulary);
+    EXPECT_AT_MOST(relative_error(to_doubles(dev_losses), losses), 3e-6);
+    EXPECT_AT_MOST(relative_error(to_doubles(dev_dz), dz), this->limit);
+    const Doubles hits = to_doubles(dev_hits);
+    for (int i = 0; i < rows; ++i) {
+      const auto row = z.begin() + i * vocabulary;
+      const bool right = std::max_element(row, row + vocabulary) - row == targets[static_cast<std::size_t>(i)];
+      EXPECT_EQ(hits[static_cast<std::size_t>(i)], right ? 1 : 0);
+    }
   }
 }
 
@@ -269,31 +287,77 @@ TEST(Adam, FollowsTheReferenceOverSteps) {
   }
 }
 
-TYPED_TEST(Operations, DropoutIsAFunctionOfItsKeyAndScaledToTheMean) {
-  const std::int64_t batch = 2, n = 4 * 5001 + 2;
-  const Doubles zeros(static_cast<std::size_t>(batch * n), 0), ones(zeros.size(), 1);
-  const auto x = to_device<TypeParam>(zeros), y = to_device<TypeParam>(ones);
-  auto out = to_device<TypeParam>(zeros), again = to_device<TypeParam>(zeros), other = to_device<TypeParam>(zeros),
-       gradient = to_device<TypeParam>(ones);
-  const Dropout dropout{0.25f, 42, 7, 3, 5};
-  Dropout shifted = dropout;
-  shifted.first_sample = 4; // its first sequence is the second one of `dropout`
-  residual_forward(out.data(), x.data(), y.data(), dropout, batch, n);
-  residual_forward(again.data(), x.data(), y.data(), dropout, batch, n);
-  residual_forward(other.data(), x.data(), y.data(), shifted, 1, n);
-  residual_backward(gradient.data(), gradient.data(), dropout, batch, n);
-  const Doubles values = to_doubles(out), shifted_values = to_doubles(other);
-  EXPECT_EQ(values, to_doubles(again));
-  EXPECT_EQ(values, to_doubles(gradient)); // the same mask backwards
-  double mean = 0;
-  const double kept = load(store<TypeParam>(1 / 0.75f));
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    EXPECT_TRUE(values[i] == 0 || values[i] == kept);
-    mean += values[i] / static_cast<double>(values.size());
+TEST(RandomWords, AreTheNumbersOfPhilox) {
+  const RandomKey key{0x123456789abcdefull, 7, 3, 5};
+  for (const std::uint32_t first : {0u, 13u, 0xfffffff0u}) {
+    std::vector<std::uint32_t> words(4 * (40 + words_group));
+    random_words(words.data(), key, first, 37);
+    for (std::uint32_t block = 0; block < 37; ++block)
+      for (std::uint32_t v = 0; v < 4; ++v)
+        ASSERT_EQ(words[4 * block + v], random4(key, first + block).x[v]);
   }
+}
+
+/// The factors 0 or 1/(1-p) of (batch, length, width), number by number as residual.hpp and philox.hpp define them.
+Doubles factors_of(const Dropout& d, const ResidualShape& s) {
+  Doubles out;
+  for (std::int64_t i = 0; i < s.batch * s.length * s.width; ++i) {
+    const std::int64_t n = s.length * s.width, at = i % n;
+    const RandomKey key{d.seed, d.step, d.first_sample + static_cast<std::uint32_t>(i / n), d.tensor};
+    const std::uint32_t number = random4(key, static_cast<std::uint32_t>(at / 4)).x[at % 4];
+    out.push_back(d.probability > 0 && !dropout_keeps(number, dropout_threshold(d.probability))
+                      ? 0
+                      : static_cast<double>(1 / (1 - d.probability)));
+  }
+  return out;
+}
+
+TYPED_TEST(Operations, ResidualAddsWhatItsMaskKeepsAndNormalisesTheSum) {
+  for (const ResidualShape shape : {ResidualShape{2, 5, 8}, {3, 70, 49}, {1, 3, 600}, {2, 67, 301}})
+    for (const float p : {0.0f, 0.25f}) {
+      const std::int64_t rows = shape.batch * shape.length, n = rows * shape.width;
+      const Dropout dropout{p, 42, 7, 3, 5};
+      const Doubles factors = factors_of(dropout, shape);
+      const auto x = rounded<TypeParam>(random_doubles(n, 1)), y = rounded<TypeParam>(random_doubles(n, 2)),
+                 dout = rounded<TypeParam>(random_doubles(n, 3));
+      const auto gain = rounded<float>(random_doubles(shape.width, 4)),
+                 bias = rounded<float>(random_doubles(shape.width, 5));
+      Doubles sum(x.size()), dy(x.size()), dbias(gain.size(), 0);
+      for (std::size_t i = 0; i < x.size(); ++i) {
+        sum[i] = load(store<TypeParam>(static_cast<float>(x[i] + factors[i] * y[i])));
+        dy[i] = factors[i] * dout[i];
+        dbias[i % gain.size()] += dy[i];
+      }
+      Doubles normed(x.size()), mean(static_cast<std::size_t>(rows)), rstd(mean);
+      reference::norm_forward(normed.data(), mean.data(), rstd.data(), sum.data(), gain.data(), bias.data(), rows,
+                              shape.width, 1e-2);
+      auto got = to_device<TypeParam>(Doubles(x.size(), NAN)),
+           got_normed = to_device<TypeParam>(Doubles(x.size(), NAN)),
+           got_dy = to_device<TypeParam>(Doubles(x.size(), NAN));
+      auto got_mean = to_device<float>(Doubles(mean.size(), NAN)),
+           got_rstd = to_device<float>(Doubles(mean.size(), NAN)),
+           got_dbias = to_device<float>(Doubles(gain.size(), NAN));
+      const auto dev_gain = to_device<float>(gain), dev_bias = to_device<float>(bias);
+      Buffer<float> partial(column_sum_workspace(rows, shape.width), "test");
+      residual_forward(got.data(), got_normed.data(), got_mean.data(), got_rstd.data(), to_device<TypeParam>(x).data(),
+                       to_device<TypeParam>(y).data(), dropout, dev_gain.data(), dev_bias.data(), 1e-2f, shape);
+      residual_backward(got_dy.data(), got_dbias.data(), to_device<TypeParam>(dout).data(), dropout, shape,
+                        partial.data());
+      EXPECT_AT_MOST(relative_error(to_doubles(got), sum), this->limit);
+      EXPECT_AT_MOST(relative_error(to_doubles(got_normed), normed), this->limit);
+      EXPECT_AT_MOST(relative_error(to_doubles(got_mean), mean), this->limit);
+      EXPECT_AT_MOST(relative_error(to_doubles(got_rstd), rstd), this->limit);
+      EXPECT_AT_MOST(relative_error(to_doubles(got_dy), dy), this->limit);
+      EXPECT_AT_MOST(relative_error(to_doubles(got_dbias), dbias), this->limit);
+    }
+}
+
+TEST(Dropout, KeepsWhatItShouldOnAverage) {
+  const Doubles factors = factors_of({0.25f, 42, 7, 3, 5}, {2, 5001, 4});
+  double mean = 0;
+  for (const double f : factors)
+    mean += f / static_cast<double>(factors.size());
   EXPECT_NEAR(mean, 1, 0.02); // 5 standard deviations
-  for (std::int64_t i = 0; i < n; ++i)
-    ASSERT_EQ(shifted_values[static_cast<std::size_t>(i)], values[static_cast<std::size_t>(n + i)]);
 }
 
 TYPED_TEST(Operations, ColumnSumAndFirstNonfinite) {
