@@ -67,12 +67,12 @@ def bare_lines(figures):
     return lines
 
 
-def curves(figures):
-    """{(pattern, precision): (N, seconds forward + backward)} of attention at one head width, N ascending."""
+def curves(figures, of="seconds"):
+    """{(pattern, precision): (N, seconds (or operations) forward + backward)} of attention at one head width, N ascending."""
     times = {}
     for f in figures:
         if f["operation"] in ("attention forward", "attention backward") and f["width"] == HEAD_WIDTH:
-            times.setdefault((f["what"], f["precision"]), {}).setdefault(f["N"], {})[f["operation"]] = f["seconds"]
+            times.setdefault((f["what"], f["precision"]), {}).setdefault(f["N"], {})[f["operation"]] = f[of]
     out = {}
     for key, by_length in times.items():
         whole = sorted((n, sum(parts.values())) for n, parts in by_length.items() if len(parts) == 2)
@@ -91,12 +91,13 @@ def exponent(lengths, seconds, first=None):
 
 def draw_times(axes, figures, first):
     """Returns the lines to print."""
-    lines = []
+    lines, work = [], curves(figures, "operations")
     for (pattern, precision), (n, seconds) in curves(figures).items():
         slope = exponent(n, seconds, first)
         style = "o-" if precision == "fp32" else "s--"
         axes.plot(n, seconds, style, ms=3, lw=1.2, label=f"{pattern}, {precision}: N^{slope:.2f}")
-        lines.append(f"{pattern}, {precision}: time grows as N^{slope:.2f}, {len(n)} lengths, N = {n[0]:.0f} to {n[-1]:.0f}")
+        lines.append(f"{pattern}, {precision}: time grows as N^{slope:.2f}, {len(n)} lengths, N = {n[0]:.0f} to {n[-1]:.0f}; "
+                     f"the operations of its tiles as N^{exponent(*work[pattern, precision], first):.2f}")
     axes.set_xscale("log", base=2)
     axes.set_yscale("log")
     axes.set_xlabel("N")

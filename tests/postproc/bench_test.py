@@ -50,7 +50,8 @@ class BenchTest(BenchFiles):
     def test_prints_exponents_and_draws(self):
         self.bench("a.json", kernels())
         done = self.script("plot_bench.py", "a.json", "--labels", "here", "--out", "p")
-        self.assertIn("here: dense, fp32: time grows as N^2.00, 4 lengths, N = 1024 to 8192", done.stdout)
+        self.assertIn("here: dense, fp32: time grows as N^2.00, 4 lengths, N = 1024 to 8192; the operations "
+                      "of its tiles as N^1.00", done.stdout)
         self.assertIn("strided l=128, fp32: time grows as N^1.50", done.stdout)
         self.assert_pictures("p")
 
