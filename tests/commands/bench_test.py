@@ -18,6 +18,15 @@ class BenchTest(ProgramTest):
         with open(out, encoding="utf-8") as file:
             return json.load(file), done
 
+    def peer(self, *arguments):
+        out = f"{self.folder}/peer.json"
+        done = subprocess.run([sys.executable, "-B", PEER, "--weft", WEFT, "--quick", "--rounds", "1", "--steps", "1",
+                               "--threads", "1", "--variants", "eager", "--precisions", "fp32", "--json", out, *arguments],
+                              capture_output=True, text=True, check=False)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        with open(out, encoding="utf-8") as file:
+            return json.load(file), done
+
     def test_every_kernel_has_a_time_and_a_floor(self):
         bench, done = self.bench()
         machine, figures = bench["machine"], bench["figures"]
@@ -147,18 +156,21 @@ class BenchTest(ProgramTest):
     def test_the_pytorch_peer_takes_turns_with_weft(self):
         if importlib.util.find_spec("torch") is None:
             self.skipTest("PyTorch is not installed (Debian: python3-torch)")
-        out = f"{self.folder}/peer.json"
-        done = subprocess.run([sys.executable, "-B", PEER, "--weft", WEFT, "--quick", "--rounds", "1", "--steps", "1",
-                               "--threads", "1", "--variants", "eager", "--cases", "fixed_4096", "cifar10", "dense_512",
-                               "--precisions", "fp32", "--json", out], capture_output=True, text=True, check=False)
-        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
-        with open(out, encoding="utf-8") as file:
-            records = json.load(file)
+        records, done = self.peer("--cases", "fixed_4096", "cifar10", "dense_512")
         self.assertEqual([r["case"] for r in records], ["fixed_4096", "cifar10", "dense_512"])
         for r in records:
             ours, theirs = r["seconds"]["weft"][0], r["seconds"]["torch eager"][0]
             self.assertAlmostEqual(r["ratio"] * ours / theirs, 1)
         self.assertNotIn("reached", done.stdout)  # a tiny model says nothing of the targets
+
+    def test_a_peer_that_takes_longer_than_its_limit_is_ended_and_told(self):
+        if importlib.util.find_spec("torch") is None:
+            self.skipTest("PyTorch is not installed (Debian: python3-torch)")
+        (record,), done = self.peer("--cases", "dense_512", "--limit", "0.05")
+        self.assertEqual(record["missing"]["torch eager"], "did not end within 0.05 s")
+        self.assertNotIn("torch eager", record["seconds"])
+        self.assertIsNone(record["ratio"])
+        self.assertIn("no PyTorch figure", done.stdout)
 
 
 if __name__ == "__main__":

@@ -118,9 +118,6 @@ class Weft:
                                   **{k: case[k] for k in ("layers", "width", "heads", "context", "pattern", "stride",
                                                           "batch")})
 
-    def warm_up(self):
-        pass  # each turn does
-
     def turn(self, _):
         with tempfile.TemporaryDirectory() as folder:
             path, out = os.path.join(folder, "input.toml"), os.path.join(folder, "bench.json")
@@ -178,7 +175,7 @@ class Torch:
                 return said[key]
 
     def warm_up(self):
-        self.answer("ready")
+        return self.answer("ready")
 
     def turn(self, steps):
         self.process.stdin.write(f"{steps}\n".encode())
@@ -197,28 +194,30 @@ def compare(case, precision, given):
     seconds, why = {}, {}
 
     def attempt(program, action):
+        """What the action returns, or None where it did not end."""
         try:
-            action()
-            return True
+            return action()
         except Late:
             why[program.name] = f"did not end within {given.limit:g} s"
         except Failed as error:
             why[program.name] = str(error)
         program.end()
-        return False
+        return None
 
     try:
         for variant in given.variants:  # one after the other: starting and compiling would disturb each other
             program = Torch(variant, case, precision, given.threads, given.limit)
             programs.append(program)
-            if not attempt(program, program.warm_up):
+            if attempt(program, program.warm_up) is None:
                 programs.remove(program)
         running = list(programs)
         for _ in range(given.rounds):
             for program in list(running):
-                take = lambda p=program: seconds.setdefault(p.name, []).append(p.turn(given.steps))
-                if not attempt(program, take):
+                taken = attempt(program, lambda p=program: p.turn(given.steps))
+                if taken is None:
                     running.remove(program)
+                else:
+                    seconds.setdefault(program.name, []).append(taken)
     finally:
         for program in programs:
             program.end()
