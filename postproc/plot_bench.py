@@ -2,12 +2,13 @@
 """What `weft bench` measured: attention's time against N with fitted exponents, and every kernel on the roofline.
 
   weft bench --json bench.json
-  plot_bench.py bench.json... [--labels A B ...] [--out PREFIX] [--from N]
+  plot_bench.py bench.json... [--labels A B ...] [--pieces] [--out PREFIX] [--from N]
 
 Draws, for each file, forward + backward time against N for every pattern and storage type, and each figure's operations
 per second over its operations per byte below the lines that the machine was measured to reach (memory, matrix product).
 Prints the exponents of time against N, fitted by least squares of the logarithms over N >= --from (default: the upper half
-of the lengths). Writes PREFIX.png and PREFIX.pdf (default: bench).
+of the lengths), and how the matrix products stand beside bare ones. With --pieces the files are parts of one measurement
+(some lengths in each, say) and are drawn together, below the best rates of any of them. Writes PREFIX.png and PREFIX.pdf (default: bench).
 """
 import argparse
 import json
@@ -48,12 +49,30 @@ def read(path):
     return machine, figures
 
 
-def curves(figures):
-    """{(pattern, precision): (N, seconds forward + backward)} of attention at one head width, N ascending."""
+def together(benches):
+    """Pieces of one measurement as one: all figures, the best rates."""
+    machines = [machine for machine, _ in benches]
+    rates = {key: max(m[key] for m in machines) for key in ("matrix_fp32", "matrix_bf16", "copy_bandwidth")}
+    return {**machines[0], **rates}, [f for _, figures in benches for f in figures]
+
+
+def bare_lines(figures):
+    """For each storage type, what the bare product takes of our time at the shapes measured."""
+    lines = []
+    for precision in ("fp32", "bf16"):
+        ratios = [f["bare_ratio"] for f in figures if f["precision"] == precision and "bare_ratio" in f]
+        if ratios:
+            lines.append(f"products, {precision}: a bare one takes {np.median(ratios):.2f} of the time at the median shape, "
+                         f"{min(ratios):.2f} to {max(ratios):.2f} over {len(ratios)}")
+    return lines
+
+
+def curves(figures, of="seconds"):
+    """{(pattern, precision): (N, seconds (or operations) forward + backward)} of attention at one head width, N ascending."""
     times = {}
     for f in figures:
         if f["operation"] in ("attention forward", "attention backward") and f["width"] == HEAD_WIDTH:
-            times.setdefault((f["what"], f["precision"]), {}).setdefault(f["N"], {})[f["operation"]] = f["seconds"]
+            times.setdefault((f["what"], f["precision"]), {}).setdefault(f["N"], {})[f["operation"]] = f[of]
     out = {}
     for key, by_length in times.items():
         whole = sorted((n, sum(parts.values())) for n, parts in by_length.items() if len(parts) == 2)
@@ -72,12 +91,13 @@ def exponent(lengths, seconds, first=None):
 
 def draw_times(axes, figures, first):
     """Returns the lines to print."""
-    lines = []
+    lines, work = [], curves(figures, "operations")
     for (pattern, precision), (n, seconds) in curves(figures).items():
         slope = exponent(n, seconds, first)
         style = "o-" if precision == "fp32" else "s--"
         axes.plot(n, seconds, style, ms=3, lw=1.2, label=f"{pattern}, {precision}: N^{slope:.2f}")
-        lines.append(f"{pattern}, {precision}: time grows as N^{slope:.2f}, {len(n)} lengths, N = {n[0]:.0f} to {n[-1]:.0f}")
+        lines.append(f"{pattern}, {precision}: time grows as N^{slope:.2f}, {len(n)} lengths, N = {n[0]:.0f} to {n[-1]:.0f}; "
+                     f"the operations of its tiles as N^{exponent(*work[pattern, precision], first):.2f}")
     axes.set_xscale("log", base=2)
     axes.set_yscale("log")
     axes.set_xlabel("N")
@@ -109,7 +129,7 @@ def draw(benches, first=None):
     figure, axes = plt.subplots(len(benches), 2, figsize=(11, 4.2 * len(benches)), layout="constrained", squeeze=False)
     lines = []
     for row, (label, (machine, figures)) in zip(axes, benches):
-        lines += [f"{label}: {line}" for line in draw_times(row[0], figures, first)]
+        lines += [f"{label}: {line}" for line in draw_times(row[0], figures, first) + bare_lines(figures)]
         draw_roofline(row[1], machine, figures)
         for part in row:
             part.set_title(label, fontsize=9)
@@ -124,16 +144,22 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("files", nargs="+", metavar="JSON")
     parser.add_argument("--labels", nargs="+", metavar="TEXT", help="one for every file; else the files' names")
+    parser.add_argument("--pieces", action="store_true", help="the files are parts of one measurement: one row")
     parser.add_argument("--out", default="bench", metavar="PREFIX")
     parser.add_argument("--from", dest="first", type=int, metavar="N", help="fit the exponents from this N on")
     given = parser.parse_args()
+    if given.pieces and not given.labels:
+        given.labels = ["all"]
+    if given.pieces and len(given.labels) != 1:
+        parser.error(f"--labels: got {len(given.labels)}, expected 1 with --pieces")
     labels = given.labels or [os.path.splitext(os.path.basename(f))[0] for f in given.files]
-    if len(labels) != len(given.files):
+    if not given.pieces and len(labels) != len(given.files):
         parser.error(f"--labels: got {len(labels)}, expected {len(given.files)}, one for every file")
     try:
-        benches = [(label, read(path)) for label, path in zip(labels, given.files)]
+        read_files = [read(path) for path in given.files]
     except BenchError as error:
         sys.exit(str(error))
+    benches = [(labels[0], together(read_files))] if given.pieces else list(zip(labels, read_files))
     figure, lines = draw(benches, given.first)
     print("\n".join(lines))
     save(figure, given.out)

@@ -1,6 +1,8 @@
-// How long the two costly kinds of work take within a step. Off unless somebody asks (weft bench); then the device is
-// waited for at both ends of a region, which a training run never does.
+// How long the parts of a step take, and when. Off unless somebody asks (weft bench); then the device is waited for at
+// both ends of a region or span, which a training run never does.
 #pragma once
+#include <cstdint>
+#include <vector>
 
 namespace weft {
 
@@ -10,10 +12,19 @@ struct RegionSeconds {
   double attention = 0; ///< attention.hpp, forward and backward
 };
 
-/// From now on regions add to `seconds`, which must outlive them; null ends it. Not for several threads at once.
-void measure_regions(RegionSeconds* seconds);
+/// One thing that happened, for a trace.
+struct Span {
+  const char* name;    ///< a literal: "forward layer", "product", "bucket out", ...
+  std::int64_t number; ///< of the layer or bucket; -1: there is only one
+  double begin, end;   ///< seconds of a steady clock
+};
 
-/// Adds its own lifetime to a region; costs one comparison while nothing is measured.
+/// From now on regions add to `seconds` and, unless it is null, everything that is traced is added to `spans`; both
+/// must outlive them. A null `seconds` ends it. Not for several threads at once.
+void measure_regions(RegionSeconds* seconds, std::vector<Span>* spans = nullptr);
+
+/// Adds its own lifetime to a region, and to the spans as "product" or "attention"; costs one comparison while nothing
+/// is measured.
 class TimedRegion {
  public:
   explicit TimedRegion(double RegionSeconds::*region);
@@ -25,5 +36,24 @@ class TimedRegion {
   double* to_ = nullptr;
   double begin_ = 0;
 };
+
+/// Adds its own lifetime to the spans; costs one comparison while none are kept.
+class TracedSpan {
+ public:
+  explicit TracedSpan(const char* name, std::int64_t number = -1);
+  ~TracedSpan();
+  TracedSpan(const TracedSpan&) = delete;
+  TracedSpan& operator=(const TracedSpan&) = delete;
+
+ private:
+  const char* name_;
+  std::int64_t number_;
+  double begin_ = 0;
+};
+
+/// For what begins in one call and ends in another, beside the device's work: seconds now (0 while no spans are kept),
+/// and the span from `begin` to now, which is returned; without effect where `begin` is 0.
+double trace_clock();
+double trace_since(double begin, const char* name, std::int64_t number);
 
 } // namespace weft

@@ -18,9 +18,10 @@ struct Options {
   std::string input;
   std::vector<std::string> overrides, only;
   std::vector<std::int64_t> lengths;
+  double budget = AttentionBench().budget;
   bool quick = false, decode = false;
   std::int64_t samples = 4, width = 128;
-  std::string json, precision = "fp32";
+  std::string json, trace, precision = "fp32";
 };
 
 int bench_kernels(const Options& options) {
@@ -45,20 +46,23 @@ int bench_kernels(const Options& options) {
   if (wanted("passes"))
     bench_passes(console, machine, options.quick, figures);
   if (wanted("attention"))
-    bench_attention(console, machine, options.quick, options.lengths, figures);
+    bench_attention(console, machine, {options.quick, options.lengths, options.budget}, figures);
   if (!options.json.empty())
     write_bench_json(options.json, machine, figures, {});
   return exit_done;
 }
 
 int bench(const Options& options) {
+  if (options.input.empty() && !options.trace.empty())
+    throw InputError("--trace is of the steps of an input file; got none, expected weft bench INPUT.toml --trace " +
+                     options.trace);
   if (options.input.empty())
     return bench_kernels(options);
   if (options.decode || !options.only.empty())
     throw InputError("--decode and --only are of weft bench without an input file; leave out " +
                      (options.decode ? std::string("--decode") : std::string("--only")) + " or " + options.input);
   return run_job([&](const Ranks& ranks) {
-    return bench_step(ranks, options.input, options.overrides, options.quick, options.json);
+    return bench_step(ranks, options.input, options.overrides, options.quick, options.json, options.trace);
   });
 }
 
@@ -75,10 +79,18 @@ void add_bench(CLI::App& app, std::function<int()>& action) {
       ->check(CLI::IsMember({"products", "passes", "attention"}))
       ->expected(1)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-  command->add_option("--lengths", options->lengths, "N of attention's figures, instead of a range that grows")
+  command->add_option("--lengths", options->lengths, "N of attention's figures, instead of 1024 to 65536")
       ->check(CLI::Range(32, 1 << 20))
       ->delimiter(',');
+  command
+      ->add_option("--budget", options->budget,
+                   "seconds that one of attention's figures may take; what takes longer is left out")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
   command->add_option("--json", options->json, "write the figures to this file (postproc/plot_bench.py draws it)");
+  command->add_option("--trace", options->trace,
+                      "write what happens when within a step, on every rank, to this file (with an input file; "
+                      "postproc/plot_trace.py and chrome://tracing draw it)");
   command->add_flag("--decode", options->decode, "time sampling byte by byte instead: dense, fixed, strided");
   command->add_option("--samples", options->samples, "samples side by side (with --decode)");
   command->add_option("--width", options->width, "model.width, a multiple of 32 (with --decode)");

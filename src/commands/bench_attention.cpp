@@ -3,16 +3,32 @@
 #include <cmath>
 #include <fmt/core.h>
 #include <map>
+#include <optional>
 
 namespace weft {
 
 namespace {
 constexpr std::int64_t heads = 2;
 
+/// What a call may take, and what it will: operations times the seconds that each took in the shorter call before.
+struct Pace {
+  int most;                         ///< calls that are timed, 3 at least
+  double budget, forward, backward; ///< seconds; seconds per operation
+  double predicted = 0;             ///< of the call that was left out
+  bool fits(double operations, double each) {
+    predicted = 2 * operations * each; // one to warm up, one to be timed
+    return predicted <= budget;
+  }
+};
+
+/// Forward and backward; nothing where `pace` (of the lengths before) says that one of them takes too long.
 template <class T>
-std::pair<Figure, Figure> measure(const std::string& name, const Pattern& pattern, std::int64_t N, std::int64_t E,
-                                  int repeats) {
+std::optional<std::pair<Figure, Figure>> measure(const std::string& name, const Pattern& pattern, std::int64_t N,
+                                                 std::int64_t E, Pace& pace) {
   const AttentionPlan plan({pattern}, heads);
+  const double product = 2.0 * static_cast<double>(plan.tiles()) * query_tile * key_tile * static_cast<double>(E);
+  if (!pace.fits(2 * product, pace.forward) || !pace.fits(5 * product, pace.backward))
+    return std::nullopt;
   const std::int64_t D = heads * E, row = 3 * D;
   const AttentionShape shape{1, N, heads, E, E, row, D};
   Buffer<T> qkv(N * row, "bench qkv"), dqkv(N * row, "bench dqkv"), out(N * D, "bench out"), dout(N * D, "bench dout");
@@ -35,7 +51,6 @@ std::pair<Figure, Figure> measure(const std::string& name, const Pattern& patter
   forward.width = E;
   forward.density =
       static_cast<double>(plan.keys()) / (static_cast<double>(heads * N) * static_cast<double>(N + 1) / 2);
-  const double product = 2.0 * static_cast<double>(plan.tiles()) * query_tile * key_tile * static_cast<double>(E);
   forward.operations = 2 * product;
   forward.bytes = static_cast<double>(qkv.bytes() + out.bytes() + lse.bytes());
   forward.memory = static_cast<double>(qkv.bytes() + dqkv.bytes() + out.bytes() + dout.bytes() + lse.bytes() +
@@ -48,30 +63,27 @@ std::pair<Figure, Figure> measure(const std::string& name, const Pattern& patter
       [&] {
         attention_forward(plan, shape, out.data(), lse.data(), qkv.data(), qkv.data() + D, qkv.data() + 2 * D, scratch);
       },
-      repeats);
+      3, pace.most, pace.budget);
   backward.seconds = time_calls(
       [&] {
         attention_backward(plan, shape, dqkv.data(), dqkv.data() + D, dqkv.data() + 2 * D, dout.data(), qkv.data(),
                            qkv.data() + D, qkv.data() + 2 * D, out.data(), lse.data(), scratch);
       },
-      repeats);
-  return {forward, backward};
+      3, pace.most, pace.budget);
+  pace.forward = forward.seconds.fastest / forward.operations;
+  pace.backward = backward.seconds.fastest / backward.operations;
+  return std::pair{forward, backward};
 }
 
 struct Kind {
   std::string name;
   std::function<Pattern(int)> make;
-  std::int64_t longest;
 };
 
-std::vector<std::int64_t> usual_lengths(std::int64_t longest, bool quick) {
-  std::vector<std::int64_t> all;
-  for (std::int64_t N = quick ? 512 : 1024; N <= longest; N *= 2) {
-    all.push_back(N);
-    if (N == 8192 && longest >= 12288)
-      all.push_back(12288); // the paper's length for text
-  }
-  return all;
+std::vector<std::int64_t> usual_lengths(bool quick) {
+  if (quick)
+    return {512, 1024, 2048};
+  return {1024, 2048, 4096, 8192, 12288, 16384, 32768, 65536}; // 12,288: the paper's length for text
 }
 
 /// Least squares of log seconds against log N over the upper half of the lengths.
@@ -90,12 +102,14 @@ double exponent(const std::vector<std::pair<double, double>>& points) {
 }
 
 template <class T>
-void bench_precision(Console& console, const Machine& machine, bool quick, const std::vector<std::int64_t>& asked,
+void bench_precision(Console& console, const Machine& machine, const AttentionBench& asked,
                      std::vector<Figure>& figures) {
-  const Kind kinds[] = {{"dense", [](int N) { return dense(N); }, quick ? 2048 : 16384},
-                        {"local l=128", [](int N) { return local(N, 128); }, quick ? 2048 : 16384},
-                        {"fixed l=128 c=32", [](int N) { return fixed_merged(N, 128, 32, 0); }, quick ? 2048 : 32768},
-                        {"strided l=128", [](int N) { return strided_merged(N, 128); }, quick ? 2048 : 65536}};
+  const Kind kinds[] = {{"dense", [](int N) { return dense(N); }},
+                        {"local l=128", [](int N) { return local(N, 128); }},
+                        {"fixed l=128 c=32", [](int N) { return fixed_merged(N, 128, 32, 0); }},
+                        {"strided l=128", [](int N) { return strided_merged(N, 128); }}};
+  const std::string precision = sizeof(T) == 4 ? "fp32" : "bf16";
+  const double each = 1 / machine.matrix(precision); // until a shorter call is known
   std::map<std::int64_t, double> dense_seconds;
   std::vector<std::string> notes;
   figures_heading(console, fmt::format("attention, H = {}", heads));
@@ -108,32 +122,42 @@ void bench_precision(Console& console, const Machine& machine, bool quick, const
   };
   for (const Kind& kind : kinds) {
     std::vector<std::pair<double, double>> points;
-    for (const std::int64_t N : asked.empty() ? usual_lengths(kind.longest, quick) : asked) {
-      const auto pair = measure<T>(kind.name, kind.make(static_cast<int>(N)), N, 64, N > 4096 ? 3 : 7);
-      const double seconds = keep(pair);
+    Pace pace{asked.quick ? 5 : 25, asked.budget, each, each};
+    for (const std::int64_t N : asked.lengths.empty() ? usual_lengths(asked.quick) : asked.lengths) {
+      const auto pair = measure<T>(kind.name, kind.make(static_cast<int>(N)), N, 64, pace);
+      if (!pair) {
+        console.line(fmt::format("{}, {}, N = {}: left out, two calls would take {} of the {} that --budget allows",
+                                 kind.name, precision, N, human_seconds(pace.predicted), human_seconds(pace.budget)));
+        continue;
+      }
+      const double seconds = keep(*pair);
       points.emplace_back(static_cast<double>(N), seconds);
       if (kind.name == "dense")
         dense_seconds[N] = seconds;
       else if (N == 12288 && dense_seconds.count(N))
         notes.push_back(fmt::format("{}, N = 12,288: density {:.4f}, forward + backward take {:.4f} of dense",
-                                    kind.name, pair.first.density, seconds / dense_seconds[N]));
+                                    kind.name, pair->first.density, seconds / dense_seconds[N]));
     }
     if (points.size() > 2)
-      notes.push_back(fmt::format("{}: time grows as N^{:.2f} over the upper half", kind.name, exponent(points)));
+      notes.push_back(fmt::format("{}, {}: time grows as N^{:.2f} over the upper half of the lengths up to {:.0f}",
+                                  kind.name, precision, exponent(points), points.back().first));
   }
-  if (!quick && asked.empty())
+  if (!asked.quick && asked.lengths.empty())
     for (const std::int64_t E : {32, 128})
-      for (const Kind& kind : kinds)
-        keep(measure<T>(kind.name, kind.make(4096), 4096, E, 5));
+      for (const Kind& kind : kinds) {
+        Pace pace{asked.quick ? 5 : 25, asked.budget, each, each};
+        if (const auto pair = measure<T>(kind.name, kind.make(4096), 4096, E, pace))
+          keep(*pair);
+      }
   for (const std::string& note : notes)
     console.line(note);
 }
 } // namespace
 
-void bench_attention(Console& console, const Machine& machine, bool quick, const std::vector<std::int64_t>& lengths,
+void bench_attention(Console& console, const Machine& machine, const AttentionBench& asked,
                      std::vector<Figure>& figures) {
-  bench_precision<float>(console, machine, quick, lengths, figures);
-  bench_precision<bf16>(console, machine, quick, lengths, figures);
+  bench_precision<float>(console, machine, asked, figures);
+  bench_precision<bf16>(console, machine, asked, figures);
 }
 
 } // namespace weft

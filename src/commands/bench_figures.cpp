@@ -14,18 +14,48 @@ double bench_clock() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
-Seconds time_calls(const std::function<void()>& call, int repeats) {
+namespace {
+double time_one(const std::function<void()>& call) {
+  const double begin = bench_clock();
   call();
   fence();
-  std::vector<double> seconds;
-  for (int i = 0; i < repeats; ++i) {
-    const double begin = bench_clock();
-    call();
-    fence();
-    seconds.push_back(bench_clock() - begin);
-  }
+  return bench_clock() - begin;
+}
+
+Seconds summary(std::vector<double> seconds) {
   std::sort(seconds.begin(), seconds.end());
-  return {seconds[seconds.size() / 2], seconds.front()};
+  return {seconds[seconds.size() / 2], seconds.front(), static_cast<int>(seconds.size())};
+}
+} // namespace
+
+Seconds time_calls(const std::function<void()>& call, int repeats) {
+  time_one(call);
+  std::vector<double> seconds;
+  for (int i = 0; i < repeats; ++i)
+    seconds.push_back(time_one(call));
+  return summary(seconds);
+}
+
+Seconds time_calls(const std::function<void()>& call, int least, int most, double budget) {
+  const double first = time_one(call);
+  const double wanted = std::clamp(1.0 / first, static_cast<double>(least), static_cast<double>(most));
+  const int repeats = static_cast<int>(std::max(1.0, std::min(wanted, budget / first - 1)));
+  std::vector<double> seconds;
+  for (int i = 0; i < repeats; ++i)
+    seconds.push_back(time_one(call));
+  return summary(seconds);
+}
+
+Turns time_in_turns(const std::function<void()>& one, const std::function<void()>& other, int repeats) {
+  time_one(one);
+  time_one(other);
+  std::vector<double> ones, others, ratios;
+  for (int i = 0; i < repeats; ++i) {
+    ones.push_back(time_one(one));
+    others.push_back(time_one(other));
+    ratios.push_back(others.back() / ones.back());
+  }
+  return {summary(ones), summary(others), summary(ratios).median};
 }
 
 namespace {
@@ -53,15 +83,18 @@ double Figure::floor(const Machine& machine) const {
   return std::max(operations / machine.matrix(precision), bytes / machine.copy);
 }
 
-void figures_heading(Console& console, const std::string& title) {
-  console.line(fmt::format("\n{:<24} {:<28} {:<5} {:>7} {:>5} {:>10} {:>10} {:>10} {:>6}", title, "", "", "N", "width",
-                           "median", "fastest", "floor", "share"));
+void figures_heading(Console& console, const std::string& title, bool compared) {
+  console.line(fmt::format("\n{:<24} {:<28} {:<5} {:>7} {:>5} {:>10} {:>10} {:>10} {:>6}{}", title, "", "", "N",
+                           "width", "median", "fastest", "floor", "share", compared ? "       bare  ratio" : ""));
 }
 
 void figure_line(Console& console, const Machine& machine, const Figure& f) {
-  console.line(fmt::format("{:<24} {:<28} {:<5} {:>7} {:>5} {:>10} {:>10} {:>10} {:>5.0f}%", f.operation, f.what,
+  const std::string bare =
+      f.bare > 0 ? fmt::format(" {:>10} {:>6.2f}", human_seconds(f.bare), f.bare_ratio) : std::string();
+  console.line(fmt::format("{:<24} {:<28} {:<5} {:>7} {:>5} {:>10} {:>10} {:>10} {:>5.0f}%{}", f.operation, f.what,
                            f.precision, f.length, f.width, human_seconds(f.seconds.median),
-                           human_seconds(f.seconds.fastest), human_seconds(f.floor(machine)), 100 * f.share(machine)));
+                           human_seconds(f.seconds.fastest), human_seconds(f.floor(machine)), 100 * f.share(machine),
+                           bare));
 }
 
 void write_bench_json(const std::string& path, const Machine& machine, const std::vector<Figure>& figures,
@@ -85,9 +118,12 @@ void write_bench_json(const std::string& path, const Machine& machine, const std
         .add("bytes", json_number(f.bytes))
         .add("seconds", json_number(f.seconds.median))
         .add("fastest_seconds", json_number(f.seconds.fastest))
+        .add("repeats", std::to_string(f.seconds.repeats))
         .add("floor_seconds", json_number(f.floor(machine)))
         .add("share", json_number(f.share(machine)))
         .add("memory", json_number(f.memory));
+    if (f.bare > 0)
+      row.add("bare_seconds", json_number(f.bare)).add("bare_ratio", json_number(f.bare_ratio));
     rows += (rows.empty() ? "\n    " : ",\n    ") + row.json();
   }
   std::string step_rows;

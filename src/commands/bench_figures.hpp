@@ -12,10 +12,21 @@ double bench_clock(); ///< seconds, steady
 
 struct Seconds {
   double median, fastest;
+  int repeats; ///< calls that were timed
 };
 
 /// Of `repeats` calls after one to warm up; the device is waited for within each.
 Seconds time_calls(const std::function<void()>& call, int repeats);
+/// The same of as many calls as fit into a second, `least` to `most`; but one is enough where more would take, together
+/// with the one to warm up, longer than `budget` seconds.
+Seconds time_calls(const std::function<void()>& call, int least, int most, double budget);
+
+/// Two calls that do the same work, timed in turns.
+struct Turns {
+  Seconds one, other;
+  double ratio; ///< seconds of the other over seconds of the one, median over the turns
+};
+Turns time_in_turns(const std::function<void()>& one, const std::function<void()>& other, int repeats);
 
 /// What this machine reaches, measured here and now; the floors are made of these.
 struct Machine {
@@ -35,15 +46,17 @@ struct Figure {
   double operations = 0; ///< that the tiles or the product take
   double bytes = 0;      ///< read and written at least
   Seconds seconds{};
-  double memory = 0; ///< bytes held: operands, results, workspace
+  double memory = 0;     ///< bytes held: operands, results, workspace
+  double bare = 0;       ///< seconds, median, of the bare product of this shape, timed in turns; 0: there is none
+  double bare_ratio = 0; ///< the bare product's seconds over ours, turn by turn
 
   /// The longer of operations at the matrix product's rate and bytes at the copy's.
   double floor(const Machine& machine) const;
   double share(const Machine& machine) const { return floor(machine) / seconds.median; }
 };
 
-/// Heading and lines of a table.
-void figures_heading(Console& console, const std::string& title);
+/// Heading and lines of a table; `compared`: its figures stand beside a bare product.
+void figures_heading(Console& console, const std::string& title, bool compared = false);
 void figure_line(Console& console, const Machine& machine, const Figure& figure);
 
 /// The file of --json: {"machine": {...}, "figures": [...], "steps": [...]}; seconds, bytes and operations as they are.

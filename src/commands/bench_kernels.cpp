@@ -1,12 +1,14 @@
 #include "commands/bench_kernels.hpp"
 #include "kernels/activation/activation.hpp"
 #include "kernels/common/memory.hpp"
+#include "kernels/gemm/bare.hpp"
 #include "kernels/gemm/gemm.hpp"
 #include "kernels/loss/loss.hpp"
 #include "kernels/norm/norm.hpp"
 #include "kernels/optimizer/optimizer.hpp"
 #include "kernels/residual/residual.hpp"
 #include "kernels/sum/sum.hpp"
+#include <algorithm>
 #include <fmt/core.h>
 
 namespace weft {
@@ -38,8 +40,9 @@ struct Bench {
   std::int64_t rows, width;
   int repeats;
 
+  /// `bare` (may be empty): the same product by the library alone, timed in turns with the call.
   void operator()(const std::string& operation, const std::string& what, double operations, double bytes,
-                  const std::function<void()>& call) const {
+                  const std::function<void()>& call, const std::function<void()>& bare = {}) const {
     Figure f;
     f.operation = operation;
     f.what = what;
@@ -48,7 +51,14 @@ struct Bench {
     f.width = width;
     f.operations = operations;
     f.bytes = f.memory = bytes;
-    f.seconds = time_calls(call, repeats);
+    if (bare) {
+      const Turns turns = time_in_turns(call, bare, repeats);
+      f.seconds = turns.one;
+      f.bare = turns.other.median;
+      f.bare_ratio = turns.ratio;
+    } else {
+      f.seconds = time_calls(call, repeats);
+    }
     figure_line(console, machine, f);
     figures.push_back(f);
   }
@@ -63,12 +73,22 @@ void products_of(const Bench& bench, const std::string& name, const LinearShape&
       2.0 * static_cast<double>(s.rows) * static_cast<double>(s.inputs) * static_cast<double>(s.outputs);
   const double all = static_cast<double>(x.bytes() + w.bytes() + y.bytes());
   const std::string what = fmt::format("{} {} -> {}", name, s.inputs, s.outputs);
-  bench("product forward", what, operations, all, [&] { linear_forward(s, y.data(), x.data(), w.data(), b.data()); });
-  bench("product backward input", what, operations, all,
-        [&] { linear_backward_input(s, x.data(), y.data(), w.data()); });
-  bench("product backward weight", what, operations,
-        all + static_cast<double>(dw.bytes()) - static_cast<double>(w.bytes()),
-        [&] { linear_backward_weight(s, dw.data(), x.data(), y.data()); });
+  std::function<void()> bare_forward, bare_input, bare_weight;
+  if constexpr (device_is_host) {
+    bare_forward = bare_product<T, T>(s.rows, s.outputs, s.inputs);
+    bare_input = bare_product<T, T>(s.rows, s.inputs, s.outputs);
+    bare_weight = bare_product<T, float>(s.inputs, s.outputs, s.rows);
+  }
+  bench(
+      "product forward", what, operations, all, [&] { linear_forward(s, y.data(), x.data(), w.data(), b.data()); },
+      bare_forward);
+  bench(
+      "product backward input", what, operations, all, [&] { linear_backward_input(s, x.data(), y.data(), w.data()); },
+      bare_input);
+  bench(
+      "product backward weight", what, operations,
+      all + static_cast<double>(dw.bytes()) - static_cast<double>(w.bytes()),
+      [&] { linear_backward_weight(s, dw.data(), x.data(), y.data()); }, bare_weight);
 }
 
 template <class T>
@@ -146,9 +166,19 @@ void products_in(Console& console, const Machine& machine, bool quick, std::vect
 } // namespace
 
 void bench_products(Console& console, const Machine& machine, bool quick, std::vector<Figure>& figures) {
-  figures_heading(console, "matrix products");
+  figures_heading(console, "matrix products", device_is_host);
   products_in<float>(console, machine, quick, figures);
   products_in<bf16>(console, machine, quick, figures);
+  for (const char* precision : {"fp32", "bf16"}) {
+    std::vector<double> ratios;
+    for (const Figure& f : figures)
+      if (f.bare > 0 && f.precision == precision)
+        ratios.push_back(f.bare_ratio);
+    std::sort(ratios.begin(), ratios.end());
+    if (!ratios.empty())
+      console.line(fmt::format("{}: the bare product takes {:.2f} of our time at the median shape, {:.2f} to {:.2f}",
+                               precision, ratios[ratios.size() / 2], ratios.front(), ratios.back()));
+  }
 }
 
 void bench_passes(Console& console, const Machine& machine, bool quick, std::vector<Figure>& figures) {

@@ -1,5 +1,6 @@
 #include "commands/bench_step.hpp"
 #include "commands/bench_figures.hpp"
+#include "commands/bench_trace.hpp"
 #include "commands/job.hpp"
 #include "config/parse.hpp"
 #include "io/json.hpp"
@@ -51,6 +52,7 @@ class Steps {
       model_.forward_backward(work, gradients_.current(), scores_, [&](std::int64_t from) { gradients_.ready(from); });
     }
     const float* gradient = gradients_.finish();
+    const TracedSpan span("optimiser");
     const double norm = std::sqrt(sum_of_squares(gradient, n_));
     const auto& o = config_.optimizer;
     AdamStep adam{};
@@ -85,7 +87,7 @@ class Steps {
 } // namespace
 
 int bench_step(const Ranks& ranks, const std::string& input, const std::vector<std::string>& overrides, bool quick,
-               const std::string& json) {
+               const std::string& json, const std::string& trace) {
   Console console(ranks.root());
   LoadedConfig loaded;
   std::unique_ptr<Runtime> runtime;
@@ -102,7 +104,8 @@ int bench_step(const Ranks& ranks, const std::string& input, const std::vector<s
     model = make_model(loaded.config);
   });
   const Config& c = loaded.config;
-  const MemoryPlan plan = plan_memory(c, *model, ranks.size());
+  MemoryPlan plan = plan_memory(c, *model, ranks.size());
+  plan.checkpoint = 0; // none is written
   model->allocate();
   Steps steps(c, ranks, *model);
 
@@ -120,13 +123,19 @@ int bench_step(const Ranks& ranks, const std::string& input, const std::vector<s
   const double step = seconds[seconds.size() / 2];
   // The split comes from steps of its own: its clock stops the device at both ends of a region.
   RegionSeconds split;
-  measure_regions(&split);
+  std::vector<Span> spans;
+  ranks.barrier();
+  measure_regions(&split, trace.empty() ? nullptr : &spans);
   const double begin = bench_clock();
   const int split_steps = quick ? 1 : 2;
-  for (int i = 0; i < split_steps; ++i)
+  for (int i = 0; i < split_steps; ++i) {
+    const TracedSpan span("step", i);
     steps.step();
+  }
   const double whole = bench_clock() - begin;
   measure_regions(nullptr);
+  if (!trace.empty())
+    write_trace(ranks, trace, spans, begin);
   const double rest = 1 - (split.products + split.attention) / whole;
 
   const double peak = ranks.maximum(static_cast<double>(peak_bytes()));

@@ -1,5 +1,6 @@
 // The forward pass read backwards. dstream holds the gradient of the residual stream throughout.
 #include "kernels/activation/activation.hpp"
+#include "kernels/common/regions.hpp"
 #include "kernels/norm/norm.hpp"
 #include "kernels/sum/sum.hpp"
 #include "model/sparse_transformer.hpp"
@@ -66,6 +67,7 @@ void SparseTransformer<T>::forward_backward(const MicroBatch& batch, float* grad
                                             const GradientsReady& ready) {
   T* dlogits = activation(dlogits_);
   run_forward(batch, scores, true, dlogits);
+  const TracedSpan span("backward");
   const auto gradient = [&](int parameter) { return gradients + parameters_[parameter].offset; };
   // logits = norm(H_L) W_output; the normed stream is still there
   T *dstream = activation(dstream_), *dbranch = activation(dbranch_);
@@ -77,6 +79,7 @@ void SparseTransformer<T>::forward_backward(const MicroBatch& batch, float* grad
   if (ready)
     ready(parameters_[final_gain_].offset);
   for (std::int64_t layer = L - 1; layer >= 0; --layer) {
+    const TracedSpan part("backward layer", layer);
     if (recompute_ != "none") {
       const Kept& k = kept(layer);
       norm_again(activation(normed_), number(k.mean1), number(k.rstd1), activation(k.input),

@@ -1,4 +1,5 @@
 #include "kernels/activation/activation.hpp"
+#include "kernels/common/regions.hpp"
 #include "kernels/loss/loss.hpp"
 #include "kernels/norm/norm.hpp"
 #include "model/sparse_transformer.hpp"
@@ -69,12 +70,14 @@ void SparseTransformer<T>::feedforward_part(std::int64_t layer, const MicroBatch
 
 template <class T>
 void SparseTransformer<T>::run_forward(const MicroBatch& batch, Scores& scores, bool training, T* dlogits) {
+  const TracedSpan span("forward");
   std::uint16_t* tokens = arena_.at<std::uint16_t>(tokens_);
   copy_to_device(tokens, batch.tokens, static_cast<std::size_t>(R) * sizeof *tokens);
   embedding_forward(activation(kept(0).input), embedding_shape(), coordinates_, tables(), tokens);
   norm_forward(activation(normed_), number(kept(0).mean1), number(kept(0).rstd1), activation(kept(0).input),
                master(block(0).norm1_gain), master(block(0).norm1_bias), R, D, block_epsilon);
   for (std::int64_t layer = 0; layer < L; ++layer) {
+    const TracedSpan part("forward layer", layer);
     attention_part(layer, batch, training);
     feedforward_part(layer, batch, training);
   }

@@ -1,4 +1,5 @@
 #include "parallel/gradients.hpp"
+#include "kernels/common/regions.hpp"
 #include "kernels/sum/sum.hpp"
 #include <algorithm>
 #include <chrono>
@@ -39,7 +40,8 @@ struct GradientSum::Parts {
   TreeStack stack;
   std::int64_t slot = 0, final_from = 0; ///< of the current slot
   int current_place = -1;
-  std::size_t started = 0, added = 0; ///< buckets sent; buckets whose owned piece is summed and on its way back
+  /// Buckets sent; buckets whose owned piece is summed and on its way back; buckets that are whole.
+  std::size_t started = 0, added = 0, back = 0;
 
   // Communication goes through host memory. In a CPU build that is where the gradients are; staged, every node that
   // this rank sends is copied there first, and the first of them takes the sum.
@@ -49,6 +51,7 @@ struct GradientSum::Parts {
     MPI_Request back = MPI_REQUEST_NULL;
     std::vector<int> counts, starts;          ///< of the pieces on their way back: must outlive the request
     std::vector<std::vector<float>> incoming; ///< per other rank's node, in tree order
+    double left = 0, summed = 0;              ///< when this rank sent its pieces, and its sum (regions.hpp)
   };
   std::vector<Flight> flights;                 ///< one per bucket; their memory is kept from step to step
   double waited = 0, sent = 0, sent_early = 0; ///< seconds; elements
@@ -121,7 +124,7 @@ float* GradientSum::current() {
     if (p.stack.nodes().empty() || p.slot == share_.last) { // a new step
       p.stack = TreeStack(p.slots);
       p.slot = share_.first;
-      p.started = p.added = 0;
+      p.started = p.added = p.back = 0;
       p.free_places.clear();
       for (std::size_t i = p.places.size(); i > 0; --i)
         p.free_places.push_back(static_cast<int>(i) - 1);
@@ -196,11 +199,13 @@ void GradientSum::Parts::start(std::size_t b) {
                 &flight.exchange.back());
     }
   }
+  flight.left = trace_clock();
 }
 
 void GradientSum::Parts::combine(std::size_t b) {
   // All pieces are here: finish the tree in the order of the slots, then send the sum to everyone.
   Flight& flight = flights[b];
+  const double arrived = trace_since(flight.left, "bucket out", static_cast<std::int64_t>(b));
   const Bucket& bucket = buckets[b];
   const auto [first, last] = bucket.piece(ranks.rank(), ranks.size());
   std::vector<float*> values;
@@ -238,6 +243,7 @@ void GradientSum::Parts::combine(std::size_t b) {
   }
   MPI_Iallgatherv(MPI_IN_PLACE, 0, MPI_FLOAT, result + bucket.first, flight.counts.data(), flight.starts.data(),
                   MPI_FLOAT, MPI_COMM_WORLD, &flight.back);
+  flight.summed = trace_since(arrived, "bucket sum", static_cast<std::int64_t>(b));
 }
 
 void GradientSum::Parts::progress() {
@@ -248,8 +254,14 @@ void GradientSum::Parts::progress() {
     Flight& flight = flights[added];
     MPI_Testall(static_cast<int>(flight.exchange.size()), flight.exchange.data(), &arrived, MPI_STATUSES_IGNORE);
     if (!arrived)
-      return;
+      break;
     combine(added++);
+  }
+  for (int whole = 0; back < added; ++back) {
+    MPI_Test(&flights[back].back, &whole, MPI_STATUS_IGNORE);
+    if (!whole)
+      return;
+    trace_since(flights[back].summed, "bucket back", static_cast<std::int64_t>(back));
   }
 }
 
@@ -257,14 +269,17 @@ const float* GradientSum::finish() {
   Parts& p = *parts_;
   const auto begin = std::chrono::steady_clock::now();
   if (p.ranks.size() > 1) {
+    const TracedSpan span("wait");
     const Ranks::Meeting meeting(p.ranks);
     while (p.added < p.started) {
       Parts::Flight& flight = p.flights[p.added];
       MPI_Waitall(static_cast<int>(flight.exchange.size()), flight.exchange.data(), MPI_STATUSES_IGNORE);
       p.combine(p.added++);
     }
-    for (Parts::Flight& flight : p.flights)
-      MPI_Wait(&flight.back, MPI_STATUS_IGNORE);
+    for (; p.back < p.added; ++p.back) {
+      MPI_Wait(&p.flights[p.back].back, MPI_STATUS_IGNORE);
+      trace_since(p.flights[p.back].summed, "bucket back", static_cast<std::int64_t>(p.back));
+    }
     if (!p.staged_nodes.empty())
       copy_to_device(p.at(p.stack.places().front()), p.staged_nodes.front().get(),
                      static_cast<std::size_t>(p.extent) * sizeof(float));

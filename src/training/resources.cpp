@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cstdio>
 #include <fmt/core.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 namespace weft {
@@ -22,9 +21,15 @@ std::size_t resident_bytes() {
 }
 
 std::size_t peak_bytes() {
-  rusage usage = {};
-  getrusage(RUSAGE_SELF, &usage);
-  return static_cast<std::size_t>(usage.ru_maxrss) * 1024;
+  // Not getrusage: its figure lives through exec, so it holds what the program that started this one had.
+  std::size_t kilobytes = 0;
+  if (std::FILE* file = std::fopen("/proc/self/status", "r")) {
+    char line[256];
+    while (std::fgets(line, sizeof line, file) != nullptr && std::sscanf(line, "VmHWM: %zu", &kilobytes) != 1)
+      continue;
+    std::fclose(file);
+  }
+  return kilobytes * 1024;
 }
 
 MemoryPlan plan_memory(const Config& config, const Model& model, int ranks) {

@@ -18,6 +18,15 @@ class BenchTest(ProgramTest):
         with open(out, encoding="utf-8") as file:
             return json.load(file), done
 
+    def peer(self, *arguments):
+        out = f"{self.folder}/peer.json"
+        done = subprocess.run([sys.executable, "-B", PEER, "--weft", WEFT, "--quick", "--rounds", "1", "--steps", "1",
+                               "--threads", "1", "--variants", "eager", "--precisions", "fp32", "--json", out, *arguments],
+                              capture_output=True, text=True, check=False)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        with open(out, encoding="utf-8") as file:
+            return json.load(file), done
+
     def test_every_kernel_has_a_time_and_a_floor(self):
         bench, done = self.bench()
         machine, figures = bench["machine"], bench["figures"]
@@ -51,8 +60,31 @@ class BenchTest(ProgramTest):
         self.assertAlmostEqual(work["dense", 2048, "attention backward"]["operations"] / dense["operations"], 2.5)
 
     def test_only_the_asked_part_runs(self):
-        bench, _ = self.bench("--only", "products")
+        bench, _ = self.bench("--only", "passes")
+        self.assertEqual({f["bare_ratio"] for f in bench["figures"] if "bare_ratio" in f}, set())
+        self.assertFalse({f["operation"].split()[0] for f in bench["figures"]} & {"product", "attention"})
+
+    def test_each_product_takes_turns_with_the_bare_one_of_its_shape(self):
+        bench, done = self.bench("--only", "products")
         self.assertEqual({f["operation"].split()[0] for f in bench["figures"]}, {"product"})
+        for f in bench["figures"]:
+            self.assertGreater(f["bare_seconds"], 0)
+            # In turns the machine's load is the same for both: the two ways to the ratio agree within the load's jumps.
+            self.assertTrue(0.2 < f["bare_ratio"] / (f["bare_seconds"] / f["seconds"]) < 5, f)
+        # Width 256: nothing that is worth having makes a product of ours take many times what the library takes.
+        ratios = sorted(f["bare_ratio"] for f in bench["figures"] if f["precision"] == "fp32")
+        self.assertGreater(ratios[len(ratios) // 2], 0.3)
+        self.assertIn("fp32: the bare product takes", done.stdout)
+        self.assertIn("bf16: the bare product takes", done.stdout)
+
+    def test_what_would_take_longer_than_the_budget_is_left_out_and_told(self):
+        bench, done = self.bench("--only", "attention", "--lengths", "256,4096", "--budget", "0.02")
+        kept = {(f["what"], f["N"]) for f in bench["figures"]}
+        self.assertNotIn(("dense", 4096), kept)
+        self.assertIn("dense, fp32, N = 4096: left out, two calls would take", done.stdout)
+        self.assertIn("of the 20 ms that --budget allows", done.stdout)
+        self.assertTrue(all(1 <= f["repeats"] <= 5 for f in bench["figures"]))
+        self.assertIn("--budget", run(["bench", "--only", "attention", "--budget", "-1"], status=None).stderr)
 
     def test_steps_of_an_input_file_need_no_data(self):
         before = sorted(os.listdir(self.folder))
@@ -74,10 +106,49 @@ class BenchTest(ProgramTest):
         self.assertEqual((bench["steps"][0]["ranks"], bench["steps"][0]["threads"]), (2, 1))
         self.assertIn("sent during the backward pass", done.stdout)
 
+    def test_a_trace_shows_the_gradient_s_sum_beside_the_backward_pass_on_two_ranks(self):
+        path = f"{self.folder}/trace.json"
+        # Buckets small enough to need no answer from the other rank before they leave, whatever the transport.
+        self.bench(self.input, "--trace", path, "model.layers=4", "model.width=64", "model.context=1024",
+                   "parallel.bucket_mib=0.004", ranks=2)
+        with open(path, encoding="utf-8") as file:
+            events = json.load(file)["traceEvents"]
+        self.assertEqual({e["args"]["name"].split(" on ")[0] for e in events if e["name"] == "process_name"},
+                         {"rank 0", "rank 1"})
+        early = 0
+        for rank in range(2):
+            spans = {}
+            for e in events:
+                if e["ph"] == "X" and e["pid"] == rank:
+                    self.assertGreaterEqual(e["dur"], 0)
+                    spans.setdefault(e["cat"], []).append((e["ts"], e["ts"] + e["dur"], e["args"]["number"]))
+            step, = spans["step"]
+            for kind, found in spans.items():
+                self.assertTrue(all(step[0] <= a <= z <= step[1] for a, z, _ in found), kind)
+            # Two of four micro-batches are this rank's; each passes the four layers there and back.
+            self.assertEqual([number for _, _, number in spans["forward layer"]], 2 * [0, 1, 2, 3])
+            self.assertEqual([number for _, _, number in spans["backward layer"]], 2 * [3, 2, 1, 0])
+            self.assertEqual(len(spans["attention"]), 2 * 4 * 2)
+            self.assertGreaterEqual(len(spans["product"]), 2 * 4 * 12)
+            begin, end, _ = spans["backward"][-1]
+            for kind in ("bucket out", "bucket sum", "bucket back"):
+                self.assertEqual(sorted(number for _, _, number in spans[kind]), list(range(len(spans[kind]))))
+            # Every bucket leaves within the last backward pass.
+            self.assertGreater(len(spans["bucket out"]), 10)
+            self.assertTrue(all(begin <= a <= end for a, _, _ in spans["bucket out"]))
+            early += sum(z < end for _, z, _ in spans["bucket sum"])
+            wait, = spans["wait"]
+            self.assertGreaterEqual(wait[0], end)
+            self.assertTrue(all(z <= wait[1] for _, z, _ in spans["bucket back"]))
+            self.assertGreaterEqual(spans["optimiser"][0][0], wait[1])
+        # The rank that is later, at least, finds buckets of the other and sums them before its own pass ends.
+        self.assertGreater(early, 10)
+
     def test_mistakes_are_told(self):
         wrong = run(["bench", self.input, "model.widht=3"], status=2)
         self.assertIn("model.width", wrong.stderr)
         self.assertIn("leave out --decode", run(["bench", self.input, "--decode"], status=2).stderr)
+        self.assertIn("weft bench INPUT.toml --trace", run(["bench", "--trace", "trace.json"], status=2).stderr)
         self.assertIn("leave out --only", run(["bench", self.input, "--only", "passes"], status=2).stderr)
         many = run(["bench", self.input, "training.batch=1"], ranks=2, status=2)
         self.assertIn("at most 1 ranks", many.stderr)
@@ -85,18 +156,21 @@ class BenchTest(ProgramTest):
     def test_the_pytorch_peer_takes_turns_with_weft(self):
         if importlib.util.find_spec("torch") is None:
             self.skipTest("PyTorch is not installed (Debian: python3-torch)")
-        out = f"{self.folder}/peer.json"
-        done = subprocess.run([sys.executable, "-B", PEER, "--weft", WEFT, "--quick", "--rounds", "1", "--steps", "1",
-                               "--threads", "1", "--variants", "eager", "--cases", "fixed_4096", "cifar10", "dense_512",
-                               "--precisions", "fp32", "--json", out], capture_output=True, text=True, check=False)
-        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
-        with open(out, encoding="utf-8") as file:
-            records = json.load(file)
+        records, done = self.peer("--cases", "fixed_4096", "cifar10", "dense_512")
         self.assertEqual([r["case"] for r in records], ["fixed_4096", "cifar10", "dense_512"])
         for r in records:
             ours, theirs = r["seconds"]["weft"][0], r["seconds"]["torch eager"][0]
             self.assertAlmostEqual(r["ratio"] * ours / theirs, 1)
         self.assertNotIn("reached", done.stdout)  # a tiny model says nothing of the targets
+
+    def test_a_peer_that_takes_longer_than_its_limit_is_ended_and_told(self):
+        if importlib.util.find_spec("torch") is None:
+            self.skipTest("PyTorch is not installed (Debian: python3-torch)")
+        (record,), done = self.peer("--cases", "dense_512", "--limit", "0.05")
+        self.assertEqual(record["missing"]["torch eager"], "did not end within 0.05 s")
+        self.assertNotIn("torch eager", record["seconds"])
+        self.assertIsNone(record["ratio"])
+        self.assertIn("no PyTorch figure", done.stdout)
 
 
 if __name__ == "__main__":

@@ -2,27 +2,35 @@
 """Whole training steps of the same model in PyTorch and in Weft, in turns, on this machine: how much faster is Weft?
 
   torch_bench.py --weft build/cpu/weft [--cases NAME...] [--quick] [--rounds 2] [--threads T] [--install DIR]
-                 [--precisions bf16 fp32] [--variants eager compiled] [--json FILE]
+                 [--precisions fp32 bf16] [--variants eager compiled] [--limit SECONDS] [--json FILE]
 
-PyTorch gets what its user would write: scaled_dot_product_attention with the pattern as a boolean mask of N x N (the same
-for every head; Weft runs attention.shared_summary = true, the same pattern), bf16 by autocast or plain fp32, eager and
-through torch.compile, AdamW (fused where it can be), clipping; for dense attention is_causal instead of a mask. Weft runs
-`weft bench INPUT`. Both take random tokens, no dropout, and the median of steps after one to warm up. Printed: seconds and
-tokens per second of each, the ratio of the best PyTorch variant to Weft, and the target of the case.
+All five cases in both precisions, eager and compiled, unless told otherwise, and at the end a table of the ratios beside
+their targets. PyTorch gets what its user would write: scaled_dot_product_attention with the pattern as a boolean mask of
+N x N (the same for every head; Weft runs attention.shared_summary = true, the same pattern), bf16 by autocast or plain
+fp32, eager and through torch.compile, AdamW (fused where it can be), clipping; for dense attention is_causal instead of a
+mask. Weft runs `weft bench INPUT`. Both take random tokens, no dropout, and the median of steps after one to warm up. The
+ratio is of the best PyTorch variant to Weft.
+
+--limit is for one PyTorch variant (or Weft) of one case in one precision, its start, its compiling and all its turns
+together: it is ended then, what it has measured so far counts, and the others go on.
 
 Uses the PyTorch that can be imported; --install DIR makes a virtual environment in DIR with PyTorch from PyPI (several GB)
 and runs with that. A PyTorch without scaled_dot_product_attention (before 2.0) runs the same masked softmax written out,
 which is said in the output. Exit status 77 (skipped) without PyTorch.
 """
 import argparse
+import importlib.util
 import json
-import math
 import os
+import select
+import signal
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+
+PEER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "torch_peer.py")
 
 # Sizes as in the input file; target: Weft's tokens per second over the best of PyTorch.
 CASES = {
@@ -90,135 +98,166 @@ def case_of(name, quick):
     return case
 
 
-def weft_seconds(weft, case, precision, threads):
-    """Median seconds of three steps after one to warm up, from `weft bench INPUT --quick --json`."""
-    with tempfile.TemporaryDirectory() as folder:
-        path, out = os.path.join(folder, "input.toml"), os.path.join(folder, "bench.json")
-        shape = json.dumps(case["position_shape"])
-        with open(path, "w", encoding="utf-8") as f:
-            f.write(INPUT.format(precision=precision, half=str(case["half_size"]).lower(), shape=shape,
-                                 **{k: case[k] for k in ("layers", "width", "heads", "context", "pattern", "stride",
-                                                         "batch")}))
-        env = dict(os.environ, OMP_NUM_THREADS=str(threads))
-        command = [weft, "bench", path, "--json", out, "--quick"]
-        done = subprocess.run(command, env=env, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
-        if done.returncode != 0:
-            raise SystemExit(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
-        with open(out, encoding="utf-8") as f:
-            return json.load(f)["steps"][0]["seconds"]
+class Late(Exception):
+    """A program did not end within its limit."""
 
 
-def make_peer(torch, case, precision):
-    """A function that takes one training step in PyTorch; `loss` is what may be compiled."""
-    functional = torch.nn.functional
-    D, H, N, L, batch, V = case["width"], case["heads"], case["context"], case["layers"], case["batch"], 256
-    inner, wide = (D // 2, 2 * D) if case["half_size"] else (D, 4 * D)
-    torch.manual_seed(1)
-    parameters = []
-
-    def parameter(*shape, std=0.02):
-        p = torch.nn.Parameter(torch.randn(*shape) * std)
-        parameters.append(p)
-        return p
-
-    shape = case["position_shape"] or [math.ceil(N / case["stride"]), case["stride"]]
-    token, tables = parameter(V, D), [parameter(extent, D) for extent in shape]
-    places, coordinates = torch.arange(N), []
-    for extent in reversed(shape):
-        coordinates.insert(0, places % extent)
-        places = torch.div(places, extent, rounding_mode="floor")
-    blocks = [[parameter(D), parameter(D), parameter(D, 2 * inner + D), parameter(2 * inner + D), parameter(D, D),
-               parameter(D), parameter(D), parameter(D), parameter(D, wide), parameter(wide), parameter(wide, D),
-               parameter(D)] for _ in range(L)]
-    gain, bias, output = parameter(D), parameter(D), parameter(D, V)
-
-    mask = None
-    if case["pattern"] != "dense":
-        l, c = case["stride"], 32
-        query, key = torch.arange(N).view(N, 1), torch.arange(N).view(1, N)
-        if case["pattern"] == "fixed":
-            same = torch.div(key, l, rounding_mode="floor") == torch.div(query, l, rounding_mode="floor")
-            mask = (same | (key % l >= l - c)) & (key <= query)
-        else:
-            mask = ((key > query - l) | ((query - key) % l == 0)) & (key <= query)
-        mask = mask.view(1, 1, N, N)
-    fused = getattr(functional, "scaled_dot_product_attention", None)
-    if mask is None and fused is None:
-        mask = torch.ones(N, N, dtype=torch.bool).tril().view(1, 1, N, N)
-
-    def attention(q, k, v):
-        if fused is not None:
-            return fused(q, k, v, attn_mask=mask, is_causal=mask is None)
-        return ((q @ k.transpose(2, 3)) / math.sqrt(q.shape[-1])).masked_fill(~mask, -1e30).softmax(-1) @ v
-
-    def loss(tokens):
-        h = token[tokens] + sum(t[k] for t, k in zip(tables, coordinates))
-        for g1, b1, wq, bq, wo, bo, g2, b2, wi, bi, wf, bf in blocks:
-            x = functional.layer_norm(h, (D,), g1, b1)
-            qkv = functional.linear(x, wq.t(), bq)
-            q, k, v = (part.view(batch, N, H, -1).transpose(1, 2) for part in qkv.split([inner, inner, D], -1))
-            x = attention(q, k, v).transpose(1, 2).reshape(batch, N, D)
-            h = h + functional.linear(x, wo.t(), bo)
-            u = functional.linear(functional.layer_norm(h, (D,), g2, b2), wi.t(), bi)
-            h = h + functional.linear(u * torch.sigmoid(1.702 * u), wf.t(), bf)
-        h = functional.layer_norm(h, (D,), gain, bias)
-        return functional.cross_entropy((h @ output).view(batch * N, V).float(), tokens.reshape(-1))
-
-    tokens = torch.randint(0, V, (batch, N))
-    try:
-        optimizer = torch.optim.AdamW(parameters, lr=1e-4, weight_decay=0.01, fused=True)
-    except (RuntimeError, TypeError):
-        optimizer = torch.optim.AdamW(parameters, lr=1e-4, weight_decay=0.01)
-
-    def step(function):
-        optimizer.zero_grad(set_to_none=True)
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bf16"):
-            value = function(tokens)
-        value.backward()
-        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimizer.step()
-        return float(value.detach())
-
-    return loss, step
+class Failed(Exception):
+    """A PyTorch variant cannot run; the message says why."""
 
 
-def torch_seconds(step, function, steps):
-    """Median seconds of a step."""
-    seconds = []
-    for _ in range(steps):
-        begin = time.perf_counter()
-        value = step(function)
-        seconds.append(time.perf_counter() - begin)
-        if not math.isfinite(value):
-            raise SystemExit("the PyTorch peer's loss is not finite")
-    return statistics.median(seconds)
+class Weft:
+    """Steps of `weft bench INPUT --quick --json`: the median of three after one to warm up, each turn."""
+
+    name = "weft"
+
+    def __init__(self, program, case, precision, threads, limit):
+        self.program, self.threads, self.left = program, threads, limit
+        self.input = INPUT.format(precision=precision, half=str(case["half_size"]).lower(),
+                                  shape=json.dumps(case["position_shape"]),
+                                  **{k: case[k] for k in ("layers", "width", "heads", "context", "pattern", "stride",
+                                                          "batch")})
+
+    def turn(self, _):
+        with tempfile.TemporaryDirectory() as folder:
+            path, out = os.path.join(folder, "input.toml"), os.path.join(folder, "bench.json")
+            with open(path, "w", encoding="utf-8") as f:
+                f.write(self.input)
+            command = [self.program, "bench", path, "--json", out, "--quick"]
+            begin = time.monotonic()
+            try:
+                done = subprocess.run(command, env=dict(os.environ, OMP_NUM_THREADS=str(self.threads)), check=False,
+                                      capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=max(self.left, 1))
+            except subprocess.TimeoutExpired as error:
+                raise Late from error
+            self.left -= time.monotonic() - begin
+            if done.returncode != 0:
+                raise SystemExit(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+            with open(out, encoding="utf-8") as f:
+                return json.load(f)["steps"][0]["seconds"]
+
+    def end(self):
+        pass
 
 
-def compare(torch, name, case, precision, given):
-    """Seconds per step of Weft and of each PyTorch variant, taken in turns."""
-    loss, step = make_peer(torch, case, precision)
-    variants = {}
-    for variant in given.variants:
-        if variant == "eager":
-            variants[variant] = loss
-        elif hasattr(torch, "compile"):
-            variants[variant] = torch.compile(loss)
-        else:
-            print(f"  {name} {precision}: this PyTorch has no torch.compile; eager only", flush=True)
-    for variant in list(variants):
+class Torch:
+    """One variant in a process of its own (torch_peer.py), which waits between its turns."""
+
+    def __init__(self, variant, case, precision, threads, limit):
+        self.name, self.left, self.unread = f"torch {variant}", limit, b""
+        asked = json.dumps({"case": case, "precision": precision, "variant": variant, "threads": threads})
+        env = dict(os.environ, OMP_NUM_THREADS=str(threads), OMP_WAIT_POLICY="passive")
+        self.process = subprocess.Popen([sys.executable, "-B", PEER, asked], env=env, stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True)
+
+    def answer(self, key):
+        """The next line with this key; what waiting takes comes off the limit."""
+        begin = time.monotonic()
+        end = begin + self.left
+        while True:
+            line, found, rest = self.unread.partition(b"\n")
+            if not found:
+                ready, _, _ = select.select([self.process.stdout], [], [], max(0, end - time.monotonic()))
+                if not ready:
+                    self.left = 0
+                    raise Late
+                more = os.read(self.process.stdout.fileno(), 65536)
+                if not more:
+                    raise Failed(f"it ended with status {self.process.wait()}")
+                self.unread += more
+                continue
+            self.unread = rest
+            said = json.loads(line)
+            if "error" in said:
+                raise Failed(said["error"])
+            if key in said:
+                self.left -= time.monotonic() - begin
+                return said[key]
+
+    def warm_up(self):
+        return self.answer("ready")
+
+    def turn(self, steps):
+        self.process.stdin.write(f"{steps}\n".encode())
+        self.process.stdin.flush()
+        return statistics.median(self.answer("seconds"))
+
+    def end(self):
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)  # the processes that compile are of its session
+        self.process.communicate()
+
+
+def compare(case, precision, given):
+    """({program: seconds per step, a list over the turns}, {program: why it has none, or not all}), taken in turns."""
+    programs = [Weft(given.weft, case, precision, given.threads, given.limit)]
+    seconds, why = {}, {}
+
+    def attempt(program, action):
+        """What the action returns, or None where it did not end."""
         try:
-            torch_seconds(step, variants[variant], 1)  # to warm up, and to compile
-        except Exception as error:  # the compiler may be missing or may not take the model; the others still count
-            if variant == "eager":
-                raise
-            print(f"  {name} {precision}: compiled does not run: {str(error).strip().splitlines()[0][:120]}", flush=True)
-            del variants[variant]
-    weft, peers = [], {variant: [] for variant in variants}
-    for _ in range(given.rounds):
-        weft.append(weft_seconds(given.weft, case, precision, given.threads))
-        for variant, function in variants.items():
-            peers[variant].append(torch_seconds(step, function, given.steps))
-    return weft, peers
+            return action()
+        except Late:
+            why[program.name] = f"did not end within {given.limit:g} s"
+        except Failed as error:
+            why[program.name] = str(error)
+        program.end()
+        return None
+
+    try:
+        for variant in given.variants:  # one after the other: starting and compiling would disturb each other
+            program = Torch(variant, case, precision, given.threads, given.limit)
+            programs.append(program)
+            if attempt(program, program.warm_up) is None:
+                programs.remove(program)
+        running = list(programs)
+        for _ in range(given.rounds):
+            for program in list(running):
+                taken = attempt(program, lambda p=program: p.turn(given.steps))
+                if taken is None:
+                    running.remove(program)
+                else:
+                    seconds.setdefault(program.name, []).append(taken)
+    finally:
+        for program in programs:
+            program.end()
+    return seconds, why
+
+
+def peer_version():
+    """What the PyTorch of this Python is, or None."""
+    if importlib.util.find_spec("torch") is None:
+        return None
+    code = ("import torch; print(torch.__version__, 'scaled_dot_product_attention' if "
+            "hasattr(torch.nn.functional, 'scaled_dot_product_attention') else 'masked softmax written out')")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def report_case(name, case, precision, given):
+    """Prints a case's rows as they come; returns its record."""
+    seconds, why = compare(case, precision, given)
+    ours = statistics.median(seconds["weft"]) if "weft" in seconds else None
+    for program, measured in seconds.items():
+        middle = statistics.median(measured)
+        ratio = f"{middle / ours:8.2f}x" if ours and program != "weft" else ""
+        print(f"{name:<12} {precision:<7} {program:<16} {middle:9.3f} {min(measured):9.3f} {max(measured):9.3f} "
+              f"{case['batch'] * case['context'] / middle:9.0f} {ratio:>9}", flush=True)
+    for program, reason in why.items():
+        print(f"{name:<12} {precision:<7} {program:<16} {reason}", flush=True)
+    peers = {program: statistics.median(s) for program, s in seconds.items() if program != "weft"}
+    best = min(peers, key=peers.get) if peers else None
+    return {"case": name, "precision": precision, "quick": given.quick, "threads": given.threads, "seconds": seconds,
+            "missing": why, "best": best, "ratio": peers[best] / ours if best and ours else None, "target": case["target"]}
+
+
+def verdict(record):
+    """The record's line in the table at the end."""
+    ratio = f"{record['ratio']:8.2f}x" if record["ratio"] else "-"
+    words = record["best"] or "no PyTorch figure"
+    if record["ratio"] and not record["quick"]:  # a tiny model says nothing of the targets
+        words = f"{'reached' if record['ratio'] >= record['target'] else 'missed':<8} best: {record['best']}"
+    return f"{record['case']:<12} {record['precision']:<7} {ratio:>9} {record['target']:7g}x  {words}"
 
 
 def main():
@@ -229,48 +268,31 @@ def main():
     parser.add_argument("--rounds", type=int, default=2, help="turns of Weft and PyTorch")
     parser.add_argument("--steps", type=int, default=2, help="PyTorch steps per turn")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
-    parser.add_argument("--precisions", nargs="+", choices=("bf16", "fp32"), default=["bf16", "fp32"])
+    parser.add_argument("--precisions", nargs="+", choices=("bf16", "fp32"), default=["fp32", "bf16"])
     parser.add_argument("--variants", nargs="+", choices=("eager", "compiled"), default=["eager", "compiled"])
+    parser.add_argument("--limit", type=float, default=600, metavar="SECONDS",
+                        help="for one program of one case in one precision (default: 600)")
     parser.add_argument("--install", metavar="DIR")
     parser.add_argument("--json", metavar="FILE")
     given = parser.parse_args()
     given.weft = os.path.abspath(given.weft)
     if not os.access(given.weft, os.X_OK):
         parser.error(f"--weft: {given.weft} is no program; build it, or give the path of weft")
-    if given.rounds < 1 or given.steps < 1 or given.threads < 1:
-        parser.error("--rounds, --steps and --threads: expected at least 1 of each")
+    if given.rounds < 1 or given.steps < 1 or given.threads < 1 or not given.limit > 0:
+        parser.error("--rounds, --steps and --threads: expected at least 1 of each; --limit: expected more than 0")
     if given.install:
         install(given.install)
-    try:
-        import torch
-    except ImportError:
+    version = peer_version()
+    if version is None:
         print("SKIPPED: PyTorch is not installed (Debian: python3-torch; or --install DIR)")
         return 77
-    torch.set_num_threads(given.threads)
-    fused = hasattr(torch.nn.functional, "scaled_dot_product_attention")
-    print(f"PyTorch {torch.__version__} ({'scaled_dot_product_attention' if fused else 'masked softmax written out'}), "
-          f"{given.threads} threads; {given.rounds} turns", flush=True)
-    print(f"{'case':<12} {'storage':<7} {'program':<16} {'s/step':>9} {'min':>9} {'max':>9} {'tokens/s':>9} {'Weft is':>9}")
-    records = []
-    for name in given.cases:
-        case = case_of(name, given.quick)
-        tokens = case["batch"] * case["context"]
-        for precision in given.precisions:
-            weft, peers = compare(torch, name, case, precision, given)
-            ours = statistics.median(weft)
-            rows = {"weft": weft, **{f"torch {variant}": seconds for variant, seconds in peers.items()}}
-            for program, seconds in rows.items():
-                middle = statistics.median(seconds)
-                ratio = "" if program == "weft" else f"{middle / ours:8.2f}x"
-                print(f"{name:<12} {precision:<7} {program:<16} {middle:9.3f} {min(seconds):9.3f} {max(seconds):9.3f} "
-                      f"{tokens / middle:9.0f} {ratio:>9}", flush=True)
-            best = min(statistics.median(s) for s in peers.values())
-            target = "" if given.quick else (f", target {case['target']:g}x: "
-                                             f"{'reached' if best / ours >= case['target'] else 'missed'}")
-            print(f"{name:<12} {precision:<7} against the best PyTorch: {best / ours:.2f}x{target}", flush=True)
-            records.append({"case": name, "precision": precision, "quick": given.quick, "threads": given.threads,
-                            "torch": torch.__version__, "seconds": rows, "ratio": best / ours,
-                            "target": case["target"]})
+    print(f"PyTorch {version}; {given.threads} threads, {given.rounds} turns, at most {given.limit:g} s for each program")
+    print(f"{'case':<12} {'storage':<7} {'program':<16} {'s/step':>9} {'min':>9} {'max':>9} {'tokens/s':>9} {'Weft is':>9}",
+          flush=True)
+    records = [{"torch": version, **report_case(name, case_of(name, given.quick), precision, given)}
+               for name in given.cases for precision in given.precisions]
+    print(f"\n{'case':<12} {'storage':<7} {'Weft is':>9} {'target':>8}  tokens per second over the best PyTorch")
+    print("\n".join(verdict(record) for record in records))
     if given.json:
         with open(given.json + ".partial", "w", encoding="utf-8") as f:
             json.dump(records, f, indent=1)

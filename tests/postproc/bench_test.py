@@ -50,9 +50,30 @@ class BenchTest(BenchFiles):
     def test_prints_exponents_and_draws(self):
         self.bench("a.json", kernels())
         done = self.script("plot_bench.py", "a.json", "--labels", "here", "--out", "p")
-        self.assertIn("here: dense, fp32: time grows as N^2.00, 4 lengths, N = 1024 to 8192", done.stdout)
+        self.assertIn("here: dense, fp32: time grows as N^2.00, 4 lengths, N = 1024 to 8192; the operations "
+                      "of its tiles as N^1.00", done.stdout)
         self.assertIn("strided l=128, fp32: time grows as N^1.50", done.stdout)
         self.assert_pictures("p")
+
+    def test_pieces_are_one_measurement(self):
+        whole = kernels()
+        short = [f for f in whole["figures"] if f["N"] < 4096]
+        product = dict(operation="product forward", what="qkv", precision="fp32", N=8, width=8, operations=1e6, bytes=1e3,
+                       seconds=1e-4, bare_seconds=9e-5)
+        self.bench("short.json", {**whole, "figures": short + [dict(product, bare_ratio=0.8)]})
+        self.bench("long.json", {"machine": dict(MACHINE, matrix_fp32=2e11), "steps": [],
+                                 "figures": [f for f in whole["figures"] if f["N"] >= 4096] +
+                                            [dict(product, bare_ratio=r) for r in (0.9, 1.1)]})
+        done = self.script("plot_bench.py", "short.json", "long.json", "--pieces", "--from", "1024", "--labels", "both")
+        self.assertIn("both: dense, fp32: time grows as N^2.00, 4 lengths, N = 1024 to 8192", done.stdout)
+        self.assertIn("both: products, fp32: a bare one takes 0.90 of the time at the median shape, 0.80 to 1.10 over 3",
+                      done.stdout)
+        self.assert_pictures("bench")
+        machine, figures = plot_bench.together([(MACHINE, short), (dict(MACHINE, matrix_fp32=2e11), [])])
+        self.assertEqual((machine["matrix_fp32"], machine["copy_bandwidth"]), (2e11, MACHINE["copy_bandwidth"]))
+        self.assertEqual(figures, short)
+        self.assertIn("expected 1 with --pieces", self.script("plot_bench.py", "a.json", "b.json", "--pieces", "--labels",
+                                                              "a", "b", status=2).stderr)
 
     def test_tells_what_is_no_bench(self):
         self.bench("list.json", [])
