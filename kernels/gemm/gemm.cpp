@@ -1,6 +1,7 @@
 // Host: oneDNN matmul. Primitives are made once per shape and kept.
 #ifndef WEFT_CUDA
 #include "kernels/gemm/gemm.hpp"
+#include "kernels/common/kokkos.hpp"
 #include "kernels/common/memory.hpp"
 #include "kernels/common/regions.hpp"
 #include "kernels/sum/sum.hpp"
@@ -81,6 +82,27 @@ bool native_bf16() {
   return yes;
 }
 
+/// oneDNN's products for AVX2 read x by columns for the weights' gradient, and where x has more columns than dy that
+/// takes up to twice as long as making the gradient's transpose, which reads dy by columns.
+bool gradient_by_transpose(const LinearShape& s) {
+  static const bool avx2 = !__builtin_cpu_supports("avx512f");
+  return avx2 && s.inputs > s.outputs;
+}
+
+/// to[n, m] = from[m, n] transposed
+void transpose(float* to, const float* from, std::int64_t m, std::int64_t n) {
+  constexpr std::int64_t side = 32;
+  const std::int64_t down = (m + side - 1) / side, across = (n + side - 1) / side;
+  for_each(
+      "weft::transpose", down * across, KOKKOS_LAMBDA(std::int64_t task) {
+        const std::int64_t i0 = task / across * side, j0 = task % across * side;
+        const std::int64_t i1 = i0 + side < m ? i0 + side : m, j1 = j0 + side < n ? j0 + side : n;
+        for (std::int64_t j = j0; j < j1; ++j)
+          for (std::int64_t i = i0; i < i1; ++i)
+            to[j * m + i] = from[i * n + j];
+      });
+}
+
 template <class T, class Out>
 void multiply_as(const Product& wanted, const T* a, const T* b, const float* bias, Out* c) {
   if constexpr (std::is_same_v<T, float>) {
@@ -122,14 +144,22 @@ void linear_backward_input(const LinearShape& s, T* dx, const T* dy, const T* w)
 template <class T>
 void linear_backward_weight(const LinearShape& s, float* dw, const T* x, const T* dy) {
   const TimedRegion timed(&RegionSeconds::products);
-  multiply_as<T>({s.inputs, s.outputs, s.rows, true, false, false, type_of<T>, Type::f32}, x, dy, nullptr, dw);
+  if (!gradient_by_transpose(s))
+    return multiply_as<T>({s.inputs, s.outputs, s.rows, true, false, false, type_of<T>, Type::f32}, x, dy, nullptr, dw);
+  const std::int64_t n = s.inputs * s.outputs;
+  if (scratch().size() < n)
+    throw std::logic_error("linear_reserve was not called with the workspace that this product needs");
+  float* const transposed = scratch().data() + scratch().size() - n; // behind what a conversion takes
+  multiply_as<T>({s.outputs, s.inputs, s.rows, true, false, false, type_of<T>, Type::f32}, dy, x, nullptr, transposed);
+  transpose(dw, transposed, s.outputs, s.inputs);
 }
 
 template <class T>
 std::size_t linear_workspace_bytes(const LinearShape& s) {
-  if (std::is_same_v<T, float> || native_bf16())
-    return 0;
-  return sizeof(float) * static_cast<std::size_t>(s.rows * s.inputs + s.inputs * s.outputs + s.rows * s.outputs);
+  const std::int64_t transposed = gradient_by_transpose(s) ? s.inputs * s.outputs : 0;
+  const bool converts = !std::is_same_v<T, float> && !native_bf16();
+  const std::int64_t converted = converts ? s.rows * s.inputs + s.inputs * s.outputs + s.rows * s.outputs : 0;
+  return sizeof(float) * static_cast<std::size_t>(transposed + converted);
 }
 
 void linear_reserve(std::size_t bytes) {
