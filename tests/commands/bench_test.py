@@ -34,7 +34,7 @@ class BenchTest(ProgramTest):
         for key in ("matrix_fp32", "matrix_bf16", "copy_bandwidth"):
             self.assertGreater(machine[key], 1e8)
         wanted = {"product forward", "product backward input", "product backward weight", "norm forward", "norm backward",
-                  "activation forward", "activation backward", "residual forward", "residual backward", "column sum",
+                  "activation forward", "activation backward", "residual and norm", "residual backward", "column sum",
                   "loss with gradient", "attention forward", "attention backward"}
         for precision in ("fp32", "bf16"):
             self.assertEqual(wanted - {f["operation"] for f in figures if f["precision"] == precision}, set())
