@@ -52,6 +52,20 @@ void require_device(int number) {
     throw std::runtime_error(problem);
 }
 #endif
+
+#ifdef WEFT_CUDA
+void prefer_large_pages(void*, std::size_t) {}
+#else
+/// Asks for large pages, before the first use: rows that lie thousands of bytes apart are read by tiles, and every row
+/// is in a small page of its own. A hint, without effect where the system has none to give.
+void prefer_large_pages(void* memory, std::size_t bytes) {
+  constexpr std::uintptr_t page = std::uintptr_t{2} << 20;
+  const auto address = reinterpret_cast<std::uintptr_t>(memory);
+  const std::uintptr_t first = (address + page - 1) / page * page, last = (address + bytes) / page * page;
+  if (first < last)
+    madvise(reinterpret_cast<void*>(first), last - first, MADV_HUGEPAGE);
+}
+#endif
 } // namespace
 
 Runtime::Runtime(int device_number) {
@@ -110,7 +124,9 @@ void* device_allocate(std::size_t bytes, const char* label) {
   if (bytes == 0)
     return nullptr;
   try {
-    return Kokkos::kokkos_malloc<Memory>(label, bytes);
+    void* const memory = Kokkos::kokkos_malloc<Memory>(label, bytes);
+    prefer_large_pages(memory, bytes);
+    return memory;
   } catch (const std::exception&) {
     std::string left;
 #ifdef WEFT_CUDA
@@ -138,19 +154,6 @@ HostFloats host_floats(std::int64_t n, const char* label) {
 
 void device_zero(void* memory, std::size_t bytes) {
   Kokkos::deep_copy(Space(), device(memory, bytes), static_cast<unsigned char>(0));
-}
-
-void prefer_large_pages(void* memory, std::size_t bytes) {
-#ifdef WEFT_CUDA
-  (void)memory;
-  (void)bytes;
-#else
-  constexpr std::uintptr_t page = std::uintptr_t{2} << 20;
-  const auto address = reinterpret_cast<std::uintptr_t>(memory);
-  const std::uintptr_t first = (address + page - 1) / page * page, last = (address + bytes) / page * page;
-  if (first < last)
-    madvise(reinterpret_cast<void*>(first), last - first, MADV_HUGEPAGE);
-#endif
 }
 
 void copy_to_device(void* to, const void* from, std::size_t bytes) {

@@ -40,9 +40,6 @@ constexpr bool device_is_host = true;
 void* device_allocate(std::size_t bytes, const char* label); ///< 64-byte aligned; throws std::bad_alloc with the size
 void device_free(void* memory) noexcept;
 void device_zero(void* memory, std::size_t bytes);
-/// Asks for large pages below memory that is read here and there all the time; before its first use. A hint: without
-/// effect on a device, and where the system has none to give.
-void prefer_large_pages(void* memory, std::size_t bytes);
 void copy_to_device(void* to, const void* from, std::size_t bytes);
 void copy_to_host(void* to, const void* from, std::size_t bytes);
 void copy_on_device(void* to, const void* from, std::size_t bytes);

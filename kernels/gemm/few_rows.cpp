@@ -53,7 +53,6 @@ template <class T>
 StripMatrix<T>::StripMatrix(const float* w, std::int64_t k, std::int64_t n) : inputs(k), outputs(n) {
   const std::int64_t strips = (n + strip_columns - 1) / strip_columns;
   values = Buffer<T>(strips * strip_columns * k, "weights in strips");
-  prefer_large_pages(values.data(), values.bytes());
   fill_strips(values.data(), w, k, n); // apart: CUDA takes no device lambda in a constructor
 }
 

@@ -43,7 +43,7 @@ void cross_entropy(float* losses, float* hits, T* dlogits, const float* logits, 
         for (std::int64_t v = 0; v < target; ++v)
           hit = z[v] == largest ? 0.0f : hit;
         float e[held];
-        const bool kept = V <= held;
+        const bool kept = held > 1 && V <= held;
         if (kept)
           for_numbers(0, V, [&](std::int64_t v, std::int64_t count) {
             put_numbers(e + v, exp_of(numbers_at(z + v, count) - largest), count);

@@ -89,8 +89,6 @@ class SparseTransformerDecoder final : public Decoder {
       layer.ff_bias = weights.at(name + "feedforward.out.bias");
       layer.keys = Buffer<T>(S * shape_.heads * capacity_ * shape_.key_row(), "cache of keys");
       layer.values = Buffer<T>(S * shape_.heads * capacity_ * shape_.value_row(), "cache of values");
-      prefer_large_pages(layer.keys.data(), layer.keys.bytes());
-      prefer_large_pages(layer.values.data(), layer.values.bytes());
       // The padding is read; the rest is written before it is.
       device_zero(layer.keys.data(), layer.keys.bytes());
       device_zero(layer.values.data(), layer.values.bytes());
