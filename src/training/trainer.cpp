@@ -41,13 +41,13 @@ RunLength run_length(const Config& config, const Sequences& train) {
 }
 
 Trainer::Trainer(const Config& config, const Ranks& ranks, Console& console, Model& model, double matrix_rate,
-                 double expected_step)
+                 double expected_step, std::unique_ptr<Carrier> carrier)
     : config_(config), ranks_(ranks), console_(console), model_(model), folder_(config),
       train_(config.data.path, "train", config.model.context), length_(run_length(config, train_)),
       matrix_rate_(matrix_rate), state_(model.parameters(), static_cast<std::uint64_t>(config.run.seed),
                                         moments_of(config, ranks, model.parameters())),
       gradients_(ranks, model.parameters().extent(), config.training.batch / config.training.micro_batch,
-                 static_cast<std::size_t>(config.parallel.bucket_mib * 1048576)),
+                 static_cast<std::size_t>(config.parallel.bucket_mib * 1048576), std::move(carrier)),
       checkpoints_(config, ranks, model.parameters(), folder_.checkpoints()), energy_(ranks),
       tokens_(static_cast<std::size_t>(config.training.micro_batch * config.model.context)),
       fault_(parse_fault(config.debug.fault)), stops_(ranks, folder_.path, config.run.max_minutes),
@@ -128,6 +128,7 @@ Trainer::StepResult Trainer::take_step(const Dumps& dumps) {
     sums.insert(sums.end(), {loss, hits});
   }
   const float* gradient = gradients_.finish();
+  gradients_.settle();
   const std::vector<double> all = ranks_.gather(sums);
   std::vector<double> losses, hits;
   for (std::size_t i = 0; i < all.size(); i += 2) {
@@ -288,6 +289,7 @@ ExitStatus Trainer::stop() {
 }
 
 ExitStatus Trainer::run(const Dumps& dumps) {
+  gradients_.open(); // only now: the watchdog ends the job where a rank does not come
   started_ = last_save_ = last_write_ = now();
   if (stops_.stop_asked())
     return stop();

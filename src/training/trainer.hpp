@@ -40,9 +40,9 @@ struct Dumps {
 class Trainer {
  public:
   /// Plans memory, opens data and starts the watchdog. `matrix_rate`: operations per second that this machine's matrix
-  /// product reaches. `expected_step`: seconds that a step may take.
+  /// product reaches. `expected_step`: seconds that a step may take. `carrier`: of gradients; none: MPI.
   Trainer(const Config& config, const Ranks& ranks, Console& console, Model& model, double matrix_rate,
-          double expected_step);
+          double expected_step, std::unique_ptr<Carrier> carrier = nullptr);
   ~Trainer();
 
   /// Continues from a checkpoint (empty: new weights). Metrics rows behind it are dropped.
