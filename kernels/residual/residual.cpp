@@ -10,9 +10,10 @@ void with_mask(const char* label, const Dropout& dropout, std::int64_t batch, st
   const std::int64_t blocks = (n + 3) / 4;
   const std::uint32_t threshold = dropout_threshold(dropout.probability);
   const float factor = 1.0f / (1.0f - dropout.probability);
-  const Dropout d = dropout;
+  const Dropout given = dropout;
   for_each(
       label, batch * blocks, KOKKOS_LAMBDA(std::int64_t task) {
+        const Dropout d = at_moment(given);
         const std::int64_t b = task / blocks, block = task % blocks;
         const RandomKey key{d.seed, d.step, d.first_sample + static_cast<std::uint32_t>(b), d.tensor};
         const Philox4 r = random4(key, static_cast<std::uint32_t>(block));

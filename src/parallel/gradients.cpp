@@ -132,6 +132,30 @@ void GradientSum::settle() {
     parts_->exchange->settle();
 }
 
+bool GradientSum::share(float* values, const std::vector<std::int64_t>& cuts) {
+  Carrier* carrier = parts_->carrier.get();
+  if (carrier == nullptr)
+    return false;
+  const int rank = parts_->ranks.rank();
+  const auto range = [&](int r) {
+    const auto at = static_cast<std::size_t>(r);
+    return std::pair(values + cuts[at], cuts[at + 1] - cuts[at]);
+  };
+  std::vector<Message> messages;
+  for (int r = 0; r < parts_->ranks.size(); ++r) {
+    if (r == rank)
+      continue;
+    if (const auto [to, count] = range(r); count > 0)
+      messages.push_back({.peer = r, .receive = to, .count = count});
+    if (const auto [from, count] = range(rank); count > 0)
+      messages.push_back({.peer = r, .send = from, .count = count});
+  }
+  carrier->after_kernels();
+  carrier->exchange(messages);
+  carrier->before_kernels();
+  return true;
+}
+
 GradientSum::Overlap GradientSum::overlap() const {
   const Parts& p = *parts_;
   return {p.exchange ? p.exchange->waited_seconds() : 0.0, p.sent > 0 ? p.sent_early / p.sent : 0};

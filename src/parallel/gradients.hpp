@@ -43,6 +43,10 @@ class GradientSum {
   /// Waits until what finish() promised has happened. Throws Error where a rank or a link is lost.
   void settle();
 
+  /// With a carrier: every rank holds a range of `values`, rank r from cuts[r] to cuts[r+1]; kernels that are given
+  /// work from now on find all of them on every rank. False, and nothing is done, without a carrier.
+  bool share(float* values, const std::vector<std::int64_t>& cuts);
+
   /// How well the sum over the ranks hides behind the backward passes, over all steps so far.
   struct Overlap {
     double waited_seconds = 0; ///< in finish(): communication that the backward pass did not hide

@@ -46,6 +46,11 @@ MemoryPlan plan_memory(const Config& config, const Model& model, int ranks) {
   // The lists are built already. 10 MiB: what oneDNN's packing, HDF5 and their code add once steps are taken and files
   // are written; 8 to 12 MiB at four sizes of model between 36 and 440 MiB.
   plan.program = resident_bytes() - std::min(resident_bytes(), plan.patterns) + (std::size_t{10} << 20);
+  // Loss and hit of every token that a rank computes in a step: they are read when the step is done.
+  const std::int64_t slots = config.training.batch / config.training.micro_batch;
+  plan.program +=
+      static_cast<std::size_t>((slots + ranks - 1) / ranks * config.training.micro_batch * config.model.context) * 2 *
+      sizeof(float);
   return plan;
 }
 

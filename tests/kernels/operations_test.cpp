@@ -296,6 +296,29 @@ TYPED_TEST(Operations, DropoutIsAFunctionOfItsKeyAndScaledToTheMean) {
     ASSERT_EQ(shifted_values[static_cast<std::size_t>(i)], values[static_cast<std::size_t>(n + i)]);
 }
 
+TYPED_TEST(Operations, DropoutReadsItsMomentWhereTheKernelsRun) {
+  const std::int64_t batch = 2, n = 1003;
+  const Doubles zeros(static_cast<std::size_t>(batch * n), 0), ones(zeros.size(), 1);
+  const auto x = to_device<TypeParam>(zeros), y = to_device<TypeParam>(ones);
+  auto told = to_device<TypeParam>(zeros), read = to_device<TypeParam>(zeros);
+  Buffer<std::uint32_t> moment(2, "moment");
+  Dropout recorded{0.25f, 42, 1000, 1000, 5}; // what the kernel is launched with does not count
+  recorded.moment = moment.data();
+  Doubles last;
+  for (std::uint32_t step = 7; step < 9; ++step) {
+    const std::uint32_t now[] = {step, 3};
+    copy_to_device(moment.data(), now, sizeof now);
+    residual_forward(read.data(), x.data(), y.data(), recorded, batch, n);
+    residual_forward(told.data(), x.data(), y.data(), Dropout{0.25f, 42, step, 3, 5}, batch, n);
+    EXPECT_EQ(to_doubles(read), to_doubles(told));
+    EXPECT_NE(to_doubles(read), last);
+    last = to_doubles(read);
+    auto backward = to_device<TypeParam>(ones);
+    residual_backward(backward.data(), backward.data(), recorded, batch, n);
+    EXPECT_EQ(to_doubles(backward), last);
+  }
+}
+
 TYPED_TEST(Operations, ColumnSumAndFirstNonfinite) {
   const std::int64_t rows = 200, columns = 75;
   auto a = rounded<TypeParam>(random_doubles(rows * columns, 1));

@@ -121,6 +121,23 @@ TEST(Gradients, CarriedInAQueueItIsTheSame) {
     expect_defined_sum(slots, false, true);
 }
 
+TEST(Gradients, ACarrierSharesRangesOfUnequalSize) {
+  GradientSum sum(ranks(), extent, ranks().size(), 4096 * sizeof(float), std::make_unique<MpiCarrier>());
+  sum.open();
+  std::vector<std::int64_t> cuts = {0};
+  for (int r = 0; r < ranks().size(); ++r) // the second range is empty
+    cuts.push_back(r == 1 ? cuts.back() : cuts.back() + 16 * (r + 1));
+  std::vector<float> values(static_cast<std::size_t>(cuts.back()), -1.0f);
+  const auto mine = static_cast<std::size_t>(ranks().rank());
+  for (std::int64_t i = cuts[mine]; i < cuts[mine + 1]; ++i)
+    values[static_cast<std::size_t>(i)] = static_cast<float>(i);
+  EXPECT_TRUE(sum.share(values.data(), cuts));
+  for (std::size_t i = 0; i < values.size(); ++i)
+    EXPECT_EQ(values[i], static_cast<float>(i));
+  GradientSum without(ranks(), extent, ranks().size(), 4096 * sizeof(float));
+  EXPECT_FALSE(without.share(values.data(), cuts));
+}
+
 TEST(GradientPlan, PiecesCoverEveryBucketOnceAndEndOnCacheLines) {
   for (const int ranks : {1, 2, 3, 7}) {
     const GradientPlan plan(ranks, 40000, 12, 4096 * sizeof(float));
