@@ -27,8 +27,9 @@ struct Recording::Parts {
 };
 
 void Recording::begin() {
-  // Of this thread only: NCCL's and the checkpoint's threads go on as ever.
-  require(cudaStreamBeginCapture(Space().cuda_stream(), cudaStreamCaptureModeThreadLocal), "begin of a recording");
+  // Relaxed: Kokkos asks for zero bytes before every team kernel, which the stricter modes take for an allocation; and
+  // the threads of NCCL and of the checkpoint go on as ever.
+  require(cudaStreamBeginCapture(Space().cuda_stream(), cudaStreamCaptureModeRelaxed), "begin of a recording");
 }
 
 Recording Recording::end() {
