@@ -20,6 +20,13 @@ if(WEFT_CUDA AND NOT "CUDA" IN_LIST Kokkos_DEVICES)
   message(FATAL_ERROR "${Kokkos_DIR} is a Kokkos without CUDA; give one built with CUDA by -DKokkos_ROOT=...")
 endif()
 if(WEFT_CUDA)
+  if("VOLTA70" IN_LIST Kokkos_ARCH)
+    message(STATUS "GPU code for sm_70 (V100), sm_80 (A100) and sm_90 (Hopper)")
+  elseif("AMPERE80" IN_LIST Kokkos_ARCH)
+    message(STATUS "GPU code for sm_80 (A100) and sm_90 (Hopper); sm_70 (V100) needs a toolkit of CUDA 12")
+  else()
+    message(STATUS "GPU code for what this Kokkos was built for: ${Kokkos_ARCH}")
+  endif()
   # Kokkos asks the linker for nvcc's options and for the driver's library, which a machine without a GPU does not have:
   # the host compiler links, and the driver is looked up at run time (kernels/common/driver_cuda.cpp).
   set_target_properties(Kokkos::kokkoscore PROPERTIES INTERFACE_LINK_OPTIONS "")

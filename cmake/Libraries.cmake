@@ -22,4 +22,10 @@ target_link_libraries(weft_hdf5 INTERFACE ${HDF5_LIBRARIES} MPI::MPI_CXX)
 add_library(weft::hdf5 ALIAS weft_hdf5)
 if(WEFT_CUDA)
   find_package(CUDAToolkit 12.4 REQUIRED)
+  # Only its header: libnccl itself is loaded at run time (src/parallel/nccl.cpp).
+  find_path(WEFT_NCCL_INCLUDE nccl.h HINTS ${CUDAToolkit_INCLUDE_DIRS})
+  if(NOT WEFT_NCCL_INCLUDE)
+    message(FATAL_ERROR "nccl.h is missing: install NCCL for CUDA ${CUDAToolkit_VERSION_MAJOR} (NVIDIA's package "
+                        "libnccl-dev), or name its folder with -DWEFT_NCCL_INCLUDE=DIR")
+  endif()
 endif()

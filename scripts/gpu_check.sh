@@ -167,6 +167,42 @@ else
   check "two ranks, moments shared out" 60 same_on_two sharded parallel.shard_optimizer=true
 fi
 
+# NCCL between GPUs, and recorded micro-batches: neither may change a bit.
+same_with() { # NAME section.key=value ...
+  bounded "$weft" train "$agreement" run.directory="$work/runs" run.name="$1" --dump-losses "$work/$1.txt" "${@:2}" &&
+    cmp "$work/losses.txt" "$work/$1.txt" && echo "same bits as without" >&3
+}
+two_gpus() { # NAME [section.key=value ...]
+  bounded "$mpirun" --oversubscribe --bind-to none -n 2 \
+    "$weft" train "$agreement" run.directory="$work/runs" run.name="$1" --dump-losses "$work/$1.txt" "${@:2}" &&
+    grep 'gradient sums.*NCCL' "$work/runs/$1/run.log" && cmp "$work/losses.txt" "$work/$1.txt" && echo "same bits as one rank" >&3
+}
+gpus=$(nvidia-smi -L 2> /dev/null | wc -l)
+[ -z "${CUDA_VISIBLE_DEVICES:-}" ] || gpus=$(tr ',' '\n' <<< "$CUDA_VISIBLE_DEVICES" | wc -l)
+if [ $kernels = cpu ]; then
+  skip "one NCCL rank" "a cpu build"
+  skip "two NCCL ranks" "a cpu build"
+  skip "two NCCL ranks, moments shared out" "a cpu build"
+  skip "recorded micro-batches (CUDA graph)" "a cpu build"
+else
+  limit=60
+  if [ -z "$(bounded "$weft" train "$agreement" run.directory="$work/runs" run.name=probe parallel.transport=nccl training.steps=1 2>&1 | grep 'libnccl')" ]; then
+    check "one NCCL rank" 60 same_with nccl parallel.transport=nccl
+    if [ -z "$mpirun" ] || [ "$gpus" -lt 2 ]; then
+      skip "two NCCL ranks" "$gpus of the two GPUs that it needs, or no mpirun"
+      skip "two NCCL ranks, moments shared out" "the same"
+    else
+      check "two NCCL ranks" 60 two_gpus nccl2 parallel.transport=nccl
+      check "two NCCL ranks, moments shared out" 60 two_gpus nccl2shards parallel.transport=nccl parallel.shard_optimizer=true
+    fi
+  else
+    skip "one NCCL rank" "libnccl.so.2 is not installed"
+    skip "two NCCL ranks" "libnccl.so.2 is not installed"
+    skip "two NCCL ranks, moments shared out" "libnccl.so.2 is not installed"
+  fi
+  check "recorded micro-batches (CUDA graph)" 60 same_with graph parallel.cuda_graph=true
+fi
+
 trains() { # PRECISION: the last loss must be well below the first
   bounded "$weft" train "$agreement" run.directory="$work/runs" run.name="$1" run.precision="$1" training.steps=100 \
     --dump-losses "$work/$1.txt" && bounded "$weft" eval "$work/runs/$1" || return

@@ -22,16 +22,24 @@ trap 'echo "kokkos.sh: line $LINENO failed" >&2' ERR
 
 options=(-DKokkos_ENABLE_OPENMP=ON -DKokkos_ENABLE_SERIAL=ON -DCMAKE_CXX_STANDARD=20 -DCMAKE_BUILD_TYPE=Release
   "-DCMAKE_CXX_FLAGS=-march=${WEFT_MARCH:-x86-64-v3}")
-# Kokkos knows one GPU architecture at a time. Its wrapper is given sm_80 (machine code and PTX); one line added to the
-# wrapper has nvcc make sm_90 machine code as well, for Kokkos itself and for all that is compiled with the wrapper.
-second_gpu='-gencode=arch=compute_90,code=sm_90'
-[ "$backend" = cuda ] && options+=(-DKokkos_ENABLE_CUDA=ON -DKokkos_ARCH_AMPERE80=ON)
+# Kokkos knows one GPU architecture at a time, and refuses devices older than it. Its wrapper is given the oldest (machine
+# code and PTX); one line added to the wrapper has nvcc make machine code for the newer ones as well, for Kokkos itself
+# and for all that is compiled with the wrapper. CUDA 13 has no sm_70 (V100) any more.
+more_gpus='-gencode=arch=compute_90,code=sm_90'
+if [ "$backend" = cuda ]; then
+  PATH=$PATH:/usr/local/cuda/bin
+  oldest=AMPERE80
+  if nvcc --list-gpu-arch 2> /dev/null | grep -qx compute_70; then
+    oldest=VOLTA70
+    more_gpus="-gencode=arch=compute_80,code=sm_80 $more_gpus"
+  fi
+  options+=(-DKokkos_ENABLE_CUDA=ON "-DKokkos_ARCH_$oldest=ON")
+fi
 
 mark="kokkos $version $sha256 $host ${options[*]}"
 if [ "$backend" = cuda ]; then
-  PATH=$PATH:/usr/local/cuda/bin
   command -v nvcc > /dev/null || fail "nvcc is not on the PATH nor in /usr/local/cuda/bin: install the CUDA toolkit (12.4 or newer)"
-  mark+=" $second_gpu $(nvcc --version | tail -n 1)"
+  mark+=" $more_gpus $(nvcc --version | tail -n 1)"
 fi
 current() { [ "$(cat "$prefix/weft-mark" 2> /dev/null)" = "$mark" ]; }
 if current; then
@@ -91,7 +99,7 @@ tar -xzf "$tarball" -C "$work/source" --strip-components=1
 compiler=$host
 if [ "$backend" = cuda ]; then
   compiler=$work/source/bin/nvcc_wrapper
-  sed -i "2i export NVCC_APPEND_FLAGS=\"$second_gpu \${NVCC_APPEND_FLAGS:-}\" # added by Weft's scripts/kokkos.sh" "$compiler"
+  sed -i "2i export NVCC_APPEND_FLAGS=\"$more_gpus \${NVCC_APPEND_FLAGS:-}\" # added by Weft's scripts/kokkos.sh" "$compiler"
   export NVCC_WRAPPER_DEFAULT_COMPILER=$host
 fi
 say "building Kokkos $version ($backend) for $prefix, $jobs jobs"

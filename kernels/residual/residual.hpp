@@ -13,7 +13,19 @@ struct Dropout {
   std::uint32_t step = 0;
   std::uint32_t first_sample = 0;
   std::uint32_t tensor = 0;
+  /// Where the kernels run: {step, first_sample}, which count instead of the two above, so that a recorded kernel finds
+  /// those of the micro-batch that it is replayed for. Null: the two above count.
+  const std::uint32_t* moment = nullptr;
 };
+
+/// The dropout with the step and first sample that count. Where the kernels run only.
+WEFT_FUNCTION Dropout at_moment(Dropout dropout) {
+  if (dropout.moment) {
+    dropout.step = dropout.moment[0];
+    dropout.first_sample = dropout.moment[1];
+  }
+  return dropout;
+}
 
 /// B sequences of N rows of width D.
 struct ResidualShape {

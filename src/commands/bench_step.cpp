@@ -95,6 +95,9 @@ int bench_step(const Ranks& ranks, const std::string& input, const std::vector<s
   agree(ranks, [&] {
     loaded = load_config(input, overrides, DataCheck::skipped);
     const std::int64_t slots = loaded.config.training.batch / loaded.config.training.micro_batch;
+    if (loaded.config.parallel.cuda_graph)
+      throw InputError("got parallel.cuda_graph = true, and weft bench takes the time of parts of a micro-batch, which "
+                       "a recording runs as one; leave the key out, or compare the tokens per second of weft train");
     if (slots < ranks.size())
       throw InputError(fmt::format("{} ranks, but training.batch = {} makes only {} micro-batches of {}; start at most "
                                    "{} ranks, or raise training.batch",

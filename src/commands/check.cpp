@@ -32,6 +32,7 @@ int check(const Options& options) {
     console.line(to_toml(config));
     return exit_done;
   }
+  require_build(config, !device_is_host);
   const Runtime runtime;
   const std::unique_ptr<Model> model = make_model(config);
   const double rate = measure_matrix_rate(config);

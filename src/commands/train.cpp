@@ -8,6 +8,8 @@
 #include "io/digest.hpp"
 #include "io/folder_lock.hpp"
 #include "kernels/common/memory.hpp"
+#include "parallel/nccl.hpp"
+#include "parallel/transport.hpp"
 #include "training/idle_restarts.hpp"
 #include "training/resources.hpp"
 #include "training/signals.hpp"
@@ -29,7 +31,7 @@ struct Options {
 };
 
 void print_settings(Console& console, const LoadedConfig& loaded, const Ranks& ranks,
-                    const std::vector<RankDevice>& devices) {
+                    const std::vector<RankDevice>& devices, const std::string& transport) {
   Table table("settings (those not at their default; all of them are in config.toml)");
   std::istringstream resolved(to_toml(loaded.config)), defaults(to_toml(Config{}));
   std::string line, other, section;
@@ -49,7 +51,30 @@ void print_settings(Console& console, const LoadedConfig& loaded, const Ranks& r
   table.row("kernels", Runtime::description());
   for (const std::string& line : device_lines(devices))
     table.row("device", line);
+  table.row("gradient sums", transport);
   console.table(table);
+}
+
+/// What carries the gradients of the ranks, agreed on by all of them.
+std::unique_ptr<Carrier> make_carrier(const Config& config, const Ranks& ranks, const std::vector<RankDevice>& devices,
+                                      std::string& description) {
+  const std::vector<std::string> problems = ranks.gather(nccl_problem()), hosts = ranks.gather(Ranks::host());
+  const auto sharing = static_cast<int>(ranks.maximum(ranks_sharing(devices, ranks.rank())));
+  std::unique_ptr<Carrier> carrier;
+  agree(ranks, [&] {
+    const Transport transport =
+        choose_transport(config.parallel.transport, problems, hosts, sharing > 1, !device_is_host);
+    if (transport.nccl)
+      carrier = nccl_carrier(ranks);
+    if (carrier)
+      description = carrier->name() + ", beside the kernels";
+    else if (ranks.size() == 1)
+      description = "one rank: nothing to send";
+    else
+      description = std::string(device_is_host ? "MPI" : "MPI, through host memory") +
+                    (transport.why.empty() ? "" : "; not NCCL: " + transport.why);
+  });
+  return carrier;
 }
 
 /// Where the new input differs from the one the run was started with.
@@ -111,6 +136,7 @@ int train(const Options& options, const Ranks& ranks) {
   const Config& config = loaded.config;
   const std::int64_t slots = config.training.batch / config.training.micro_batch;
   agree(ranks, [&] {
+    require_build(config, !device_is_host);
     if (slots < ranks.size())
       throw InputError(fmt::format("{} ranks, but training.batch = {} makes only {} micro-batches of {}; start at most "
                                    "{} ranks, or raise training.batch",
@@ -118,6 +144,8 @@ int train(const Options& options, const Ranks& ranks) {
   });
   const StartedRuntime started_runtime = start_runtime(ranks, config.parallel.share_device);
   const std::vector<RankDevice>& taken = started_runtime.devices;
+  std::string transport;
+  std::unique_ptr<Carrier> carrier = make_carrier(config, ranks, taken, transport);
   std::unique_ptr<Model> model;
   std::unique_ptr<Trainer> trainer;
   const RunFolder folder(config);
@@ -165,7 +193,7 @@ int train(const Options& options, const Ranks& ranks) {
       throw Error(static_cast<ExitStatus>(failure_status), failure);
     model->allocate();
     trainer = std::make_unique<Trainer>(config, ranks, console, *model, rate,
-                                        expected_step_seconds(config, *model, ranks.size(), rate));
+                                        expected_step_seconds(config, *model, ranks.size(), rate), std::move(carrier));
   });
   if (ranks.root())
     console.log_to(folder.log());
@@ -175,7 +203,7 @@ int train(const Options& options, const Ranks& ranks) {
   agree(ranks, [&] { trainer->start_from(start.checkpoint); });
   refuse_idle_restarts(config, ranks, folder, *trainer);
   if (ranks.root()) {
-    print_settings(console, loaded, ranks, taken);
+    print_settings(console, loaded, ranks, taken, transport);
     print_resources(console, config, *model, memory, ranks.size(), rate);
     if (!lock->held())
       console.line("note: the file system of " + folder.path +

@@ -85,10 +85,12 @@ struct Config {
     std::int64_t minimum_context = 0; // m: bytes every scored byte sees at least; 0: windows side by side
   } evaluation;
   struct {
-    double bucket_mib = 4;        // size of a gradient bucket
-    bool share_device = false;    // more than one rank on a GPU
-    bool shard_optimizer = false; // every rank holds the moments of its part of the tensors only
-    double timeout = 0;           // seconds without progress that end the job; 0: max(120, 20 steps)
+    double bucket_mib = 4;          // size of a gradient bucket
+    bool share_device = false;      // more than one rank on a GPU
+    std::string transport = "auto"; // of gradients between GPUs: auto | nccl | mpi
+    bool cuda_graph = false;        // micro-batches are replayed from a recording
+    bool shard_optimizer = false;   // every rank holds the moments of its part of the tensors only
+    double timeout = 0;             // seconds without progress that end the job; 0: max(120, 20 steps)
   } parallel;
   struct {
     std::int64_t every_steps = 10;

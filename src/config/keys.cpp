@@ -130,6 +130,13 @@ std::vector<Key> keys_of(Config& c) {
        "gradients gathered before they are summed over ranks; changes time, not one bit of the result"},
       {"parallel.share_device", &c.parallel.share_device, any, "",
        "let several ranks use one GPU; without it such a start is refused"},
+      {"parallel.transport", &c.parallel.transport, one_of({"auto", "nccl", "mpi"}), "",
+       "what carries gradients between GPUs; auto: NCCL where it is installed and every rank has a GPU of its own, "
+       "else "
+       "MPI through host memory; changes time, not one bit of the result"},
+      {"parallel.cuda_graph", &c.parallel.cuda_graph, any, "",
+       "record the kernels of a micro-batch once and replay them (cuda build only); changes time, not one bit of the "
+       "result"},
       {"parallel.shard_optimizer", &c.parallel.shard_optimizer, any, "",
        "every rank holds and updates the moments of its share of the tensors only; changes memory and time, not one "
        "bit of the result"},

@@ -30,6 +30,10 @@ class Arena {
   T* at(int piece) {
     return reinterpret_cast<T*>(memory_.data() + pieces_[static_cast<std::size_t>(piece)].offset);
   }
+  template <class T>
+  const T* at(int piece) const {
+    return reinterpret_cast<const T*>(memory_.data() + pieces_[static_cast<std::size_t>(piece)].offset);
+  }
 
  private:
   std::vector<Piece> pieces_;

@@ -1,6 +1,7 @@
 // What training, evaluation and sampling need of a model. There is no automatic differentiation: a model is a forward
 // program and a backward program, written beside each other.
 #pragma once
+#include "kernels/common/transfer.hpp"
 #include "kernels/residual/residual.hpp"
 #include "model/parameters.hpp"
 #include <cstdint>
@@ -24,8 +25,8 @@ struct MicroBatch {
 
 /// Loss and hits of a micro-batch, per predicted token (B, N), in host memory.
 struct Scores {
-  std::vector<float> losses; ///< nats
-  std::vector<float> hits;   ///< 1 where the most probable token was the right one
+  HostVector<float> losses; ///< nats
+  HostVector<float> hits;   ///< 1 where the most probable token was the right one
 };
 
 /// Called during the backward pass: every gradient at a flat offset >= first is final now.
@@ -56,7 +57,8 @@ class Model {
   /// after every change of the weights: the model may keep copies in its storage type.
   virtual void use_weights(const float* weights) = 0;
 
-  /// Loss of every token and the gradient of sum(loss) * loss_factor; `gradients` is overwritten.
+  /// Loss of every token and the gradient of sum(loss) * loss_factor; `gradients` is overwritten. The host does not
+  /// wait for the device: `scores` are filled after the next fence(), and are not to be moved or destroyed before.
   virtual void forward_backward(const MicroBatch& batch, float* gradients, Scores& scores,
                                 const GradientsReady& ready) = 0;
 

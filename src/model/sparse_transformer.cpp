@@ -32,6 +32,8 @@ SparseTransformer<T>::SparseTransformer(const Config& config)
   coordinates_.count = static_cast<int>(extents.size());
   std::copy(extents.begin(), extents.end(), coordinates_.extents);
   position_std_ = config.model.position_scale / std::sqrt(static_cast<double>(D) * coordinates_.count);
+  if (config.parallel.cuda_graph && !device_is_host)
+    replay_ = std::make_unique<Replay>(device_recorder());
   for (std::int64_t layer = 0; layer < pattern_period(config); ++layer)
     plans_.emplace_back(layer_patterns(config, layer), static_cast<int>(H));
   declare_parameters();
@@ -112,6 +114,7 @@ void SparseTransformer<T>::plan_memory() {
   losses_ = arena_.plan<float>("losses", R);
   hits_ = arena_.plan<float>("hits", R);
   tokens_ = arena_.plan<std::uint16_t>("tokens", R);
+  moment_ = arena_.plan<std::uint32_t>("moment", 2); // step and first sample
   // Scratch that every block uses anew.
   normed_ = arena_.plan<T>("scratch.normed", R * D);
   branch_ = arena_.plan<T>("scratch.branch", R * D);
@@ -183,6 +186,8 @@ ModelCosts SparseTransformer<T>::costs() const {
 template <class T>
 void SparseTransformer<T>::allocate() {
   arena_.allocate();
+  tokens_upload_ = std::make_unique<Upload>(static_cast<std::size_t>(R) * sizeof(std::uint16_t));
+  moment_upload_ = std::make_unique<Upload>(2 * sizeof(std::uint32_t));
   const ModelCosts c = costs();
   linear_reserve(c.scratch_bytes);
   if (!std::is_same_v<T, float>)

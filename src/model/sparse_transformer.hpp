@@ -8,6 +8,7 @@
 #include "kernels/gemm/gemm.hpp"
 #include "model/arena.hpp"
 #include "model/model.hpp"
+#include "model/replay.hpp"
 #include <array>
 
 namespace weft {
@@ -46,7 +47,10 @@ class SparseTransformer final : public Model {
 
   void declare_parameters();
   void plan_memory();
-  void run_forward(const MicroBatch& batch, Scores& scores, bool training, T* dlogits);
+  void load(const MicroBatch& batch);
+  void run_forward(const MicroBatch& batch, bool training, T* dlogits);
+  void run_training(const MicroBatch& batch, float* gradients, const GradientsReady& ready);
+  void fetch(Scores& scores);
   void attention_part(std::int64_t layer, const MicroBatch& batch, bool training);
   void attention_core(std::int64_t layer);
   void feedforward_hidden(std::int64_t layer);
@@ -85,8 +89,12 @@ class SparseTransformer final : public Model {
   Arena arena_;
   std::vector<Kept> kept_; ///< L entries; recomputed pieces are shared by all of them
   int stream_end_, final_mean_, final_rstd_;
-  int normed_, branch_, gate_, dstream_, dbranch_, dattended_, dwide_, logits_, dlogits_, losses_, hits_, tokens_;
+  int normed_, branch_, gate_, dstream_, dbranch_, dattended_, dwide_, logits_, dlogits_, losses_, hits_, tokens_,
+      moment_;
   int partial_, attention_workspace_;
+
+  std::unique_ptr<Upload> tokens_upload_, moment_upload_;
+  std::unique_ptr<Replay> replay_; ///< none: parallel.cuda_graph is off
 
   const float* weights_ = nullptr;
   Buffer<T> low_precision_; ///< the weights as T; empty where T is float

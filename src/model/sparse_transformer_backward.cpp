@@ -65,8 +65,25 @@ void SparseTransformer<T>::attention_part_backward(std::int64_t layer, const Mic
 template <class T>
 void SparseTransformer<T>::forward_backward(const MicroBatch& batch, float* gradients, Scores& scores,
                                             const GradientsReady& ready) {
+  load(batch);
+  if (replay_)
+    replay_->run(
+        {gradients, weights_, batch.loss_factor, batch.seed},
+        [&](const GradientsReady& reached) { run_training(batch, gradients, reached); },
+        [&](std::int64_t first) {
+          if (ready)
+            ready(first);
+        });
+  else
+    run_training(batch, gradients, ready);
+  fetch(scores);
+}
+
+/// Kernels only: nothing here waits for the device or depends on the host but through Replay::Key.
+template <class T>
+void SparseTransformer<T>::run_training(const MicroBatch& batch, float* gradients, const GradientsReady& ready) {
   T* dlogits = activation(dlogits_);
-  run_forward(batch, scores, true, dlogits);
+  run_forward(batch, true, dlogits);
   const TracedSpan span("backward");
   const auto gradient = [&](int parameter) { return gradients + parameters_[parameter].offset; };
   // logits = norm(H_L) W_output; the normed stream is still there

@@ -8,7 +8,12 @@ namespace weft {
 
 template <class T>
 Dropout SparseTransformer<T>::dropout(const MicroBatch& batch, bool training, std::int64_t tensor) const {
-  return {training ? dropout_ : 0.0f, batch.seed, batch.step, batch.first_sample, static_cast<std::uint32_t>(tensor)};
+  return {training ? dropout_ : 0.0f,
+          batch.seed,
+          batch.step,
+          batch.first_sample,
+          static_cast<std::uint32_t>(tensor),
+          replay_ ? arena_.at<std::uint32_t>(moment_) : nullptr};
 }
 
 template <class T>
@@ -68,11 +73,28 @@ void SparseTransformer<T>::feedforward_part(std::int64_t layer, const MicroBatch
       master(last ? final_bias_ : next_block.norm1_bias), last ? final_epsilon : block_epsilon, residual_shape());
 }
 
+/// What changes from one micro-batch to the next goes to its place on the device.
 template <class T>
-void SparseTransformer<T>::run_forward(const MicroBatch& batch, Scores& scores, bool training, T* dlogits) {
+void SparseTransformer<T>::load(const MicroBatch& batch) {
+  tokens_upload_->send(arena_.at<std::uint16_t>(tokens_), batch.tokens,
+                       static_cast<std::size_t>(R) * sizeof(std::uint16_t));
+  const std::uint32_t moment[] = {batch.step, batch.first_sample};
+  moment_upload_->send(arena_.at<std::uint32_t>(moment_), moment, sizeof moment);
+}
+
+/// Loss and hits of the last pass, on the host after the next fence().
+template <class T>
+void SparseTransformer<T>::fetch(Scores& scores) {
+  scores.losses.resize(static_cast<std::size_t>(R));
+  scores.hits.resize(static_cast<std::size_t>(R));
+  copy_to_host_later(scores.losses.data(), number(losses_), static_cast<std::size_t>(R) * sizeof(float));
+  copy_to_host_later(scores.hits.data(), number(hits_), static_cast<std::size_t>(R) * sizeof(float));
+}
+
+template <class T>
+void SparseTransformer<T>::run_forward(const MicroBatch& batch, bool training, T* dlogits) {
   const TracedSpan span("forward");
-  std::uint16_t* tokens = arena_.at<std::uint16_t>(tokens_);
-  copy_to_device(tokens, batch.tokens, static_cast<std::size_t>(R) * sizeof *tokens);
+  const std::uint16_t* tokens = arena_.at<std::uint16_t>(tokens_);
   embedding_forward(activation(kept(0).input), embedding_shape(), coordinates_, tables(), tokens);
   norm_forward(activation(normed_), number(kept(0).mean1), number(kept(0).rstd1), activation(kept(0).input),
                master(block(0).norm1_gain), master(block(0).norm1_bias), R, D, block_epsilon);
@@ -83,15 +105,14 @@ void SparseTransformer<T>::run_forward(const MicroBatch& batch, Scores& scores, 
   }
   linear_forward(linear(D, V), number(logits_), activation(normed_), weight(output_), nullptr);
   cross_entropy(number(losses_), number(hits_), dlogits, number(logits_), tokens, batch.loss_factor, R, V);
-  scores.losses.resize(static_cast<std::size_t>(R));
-  scores.hits.resize(static_cast<std::size_t>(R));
-  copy_to_host(scores.losses.data(), number(losses_), static_cast<std::size_t>(R) * sizeof(float));
-  copy_to_host(scores.hits.data(), number(hits_), static_cast<std::size_t>(R) * sizeof(float));
 }
 
 template <class T>
 void SparseTransformer<T>::forward(const MicroBatch& batch, Scores& scores) {
-  run_forward(batch, scores, false, nullptr);
+  load(batch);
+  run_forward(batch, false, nullptr);
+  fetch(scores);
+  fence();
 }
 
 template <class T>

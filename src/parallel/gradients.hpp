@@ -2,10 +2,11 @@
 // ranks' parts are added bucket by bucket while the last backward pass still runs.
 //
 // A bucket is a range of the flat gradient. Each rank owns a piece of every bucket: it receives that piece of every
-// other rank's tree nodes, finishes the tree, and sends the sum to all. Bytes sent per rank: 2 (R-1)/R of the gradient
-// where R divides the slots into whole subtrees, the least there is.
+// other rank's tree nodes, finishes the tree, and sends the sum to all (bucket_exchange.hpp). Bytes sent per rank:
+// 2 (R-1)/R of the gradient where R divides the slots into whole subtrees, the least there is.
 #pragma once
 #include "kernels/common/memory.hpp"
+#include "parallel/carrier.hpp"
 #include "parallel/ranks.hpp"
 #include "parallel/tree.hpp"
 #include <memory>
@@ -15,14 +16,19 @@ namespace weft {
 class GradientSum {
  public:
   /// extent: elements of the flat gradient. slots: micro-batches of a step over all ranks. bucket_bytes: size of a
-  /// bucket. staged: messages and the sums over ranks go through copies in host memory, as they must where the
-  /// gradients are on a device; the sum has the same bits.
+  /// bucket. carrier: what moves and adds the ranks' parts; none: MPI. staged: with MPI, messages and the sums over
+  /// ranks go through copies in host memory, as they must where the gradients are on a device. The sum has the same
+  /// bits in any case.
   GradientSum(const Ranks& ranks, std::int64_t extent, std::int64_t slots, std::size_t bucket_bytes,
-              bool staged = !device_is_host);
+              std::unique_ptr<Carrier> carrier = nullptr, bool staged = !device_is_host);
   ~GradientSum();
 
-  /// Bytes that an object of these sizes takes where the kernels run, on the rank that takes most.
-  static std::size_t bytes(int ranks, std::int64_t extent, std::int64_t slots);
+  /// Bytes that an object of these sizes takes where the kernels run, on the rank that takes most; with or without a
+  /// carrier, whichever is more.
+  static std::size_t bytes(int ranks, std::int64_t extent, std::int64_t slots, std::size_t bucket_bytes);
+
+  /// Connects the ranks, where a carrier is used; all of them call it, before the first step. Throws Error.
+  void open();
 
   /// Slots that this rank computes, in this order.
   Share slots() const { return share_; }
@@ -31,8 +37,15 @@ class GradientSum {
   float* current();
   /// The current slot's gradient is final at offsets >= first. In the last slot this sets buckets on their way.
   void ready(std::int64_t first);
-  /// Waits for all buckets; after this every rank holds the same sum of all slots. Valid until the next current().
+  /// After this kernels find the same sum of all slots there on every rank. Valid until the next current(). With MPI it
+  /// waits for all buckets; with a carrier the host does not wait.
   const float* finish();
+  /// Waits until what finish() promised has happened. Throws Error where a rank or a link is lost.
+  void settle();
+
+  /// With a carrier: every rank holds a range of `values`, rank r from cuts[r] to cuts[r+1]; kernels that are given
+  /// work from now on find all of them on every rank. False, and nothing is done, without a carrier.
+  bool share(float* values, const std::vector<std::int64_t>& cuts);
 
   /// How well the sum over the ranks hides behind the backward passes, over all steps so far.
   struct Overlap {

@@ -43,14 +43,33 @@ MemoryPlan plan_memory(const Config& config, const Model& model, int ranks) {
       static_cast<std::size_t>(config.parallel.shard_optimizer ? largest_part(parameters, ranks) : parameters.extent());
   plan.checkpoint = CheckpointWriter::copy_bytes(config, parameters, ranks);
   plan.gradients =
-      GradientSum::bytes(ranks, model.parameters().extent(), config.training.batch / config.training.micro_batch);
+      GradientSum::bytes(ranks, model.parameters().extent(), config.training.batch / config.training.micro_batch,
+                         static_cast<std::size_t>(config.parallel.bucket_mib * 1048576));
   plan.activations = costs.activation_bytes;
   plan.scratch = costs.scratch_bytes;
   plan.patterns = costs.pattern_bytes;
   // The lists are built already. 10 MiB: what oneDNN's packing, HDF5 and their code add once steps are taken and files
   // are written; 8 to 12 MiB at four sizes of model between 36 and 440 MiB.
   plan.program = resident_bytes() - std::min(resident_bytes(), plan.patterns) + (std::size_t{10} << 20);
+  // Loss and hit of every token that a rank computes in a step: they are read when the step is done.
+  const std::int64_t slots = config.training.batch / config.training.micro_batch;
+  plan.program +=
+      static_cast<std::size_t>((slots + ranks - 1) / ranks * config.training.micro_batch * config.model.context) * 2 *
+      sizeof(float);
   return plan;
+}
+
+void require_build(const Config& config, bool on_device) {
+  if (on_device)
+    return;
+  const char* key = config.parallel.cuda_graph            ? "cuda_graph = true"
+                    : config.parallel.transport == "nccl" ? "transport = \"nccl\""
+                                                          : nullptr;
+  if (key != nullptr)
+    throw InputError(
+        fmt::format("got parallel.{}, and this is the cpu build of weft, which computes on no GPU; take the "
+                    "cuda build, or leave the key out",
+                    key));
 }
 
 void require_device_memory(const MemoryPlan& plan, const Config& config, std::size_t available, int ranks_sharing) {

@@ -19,6 +19,9 @@ struct MemoryPlan {
 /// allowance.
 MemoryPlan plan_memory(const Config& config, const Model& model, int ranks);
 
+/// Throws InputError where the input asks for what only a build for GPUs has. `on_device`: this is one.
+void require_build(const Config& config, bool on_device);
+
 /// Throws InputError, with the plan's numbers and the key to change, where what a run keeps on its device is more than
 /// the `available` bytes there. `ranks_sharing`: ranks that use the device.
 void require_device_memory(const MemoryPlan& plan, const Config& config, std::size_t available, int ranks_sharing);

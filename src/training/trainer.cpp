@@ -41,13 +41,13 @@ RunLength run_length(const Config& config, const Sequences& train) {
 }
 
 Trainer::Trainer(const Config& config, const Ranks& ranks, Console& console, Model& model, double matrix_rate,
-                 double expected_step)
+                 double expected_step, std::unique_ptr<Carrier> carrier)
     : config_(config), ranks_(ranks), console_(console), model_(model), folder_(config),
       train_(config.data.path, "train", config.model.context), length_(run_length(config, train_)),
       matrix_rate_(matrix_rate), state_(model.parameters(), static_cast<std::uint64_t>(config.run.seed),
                                         moments_of(config, ranks, model.parameters())),
       gradients_(ranks, model.parameters().extent(), config.training.batch / config.training.micro_batch,
-                 static_cast<std::size_t>(config.parallel.bucket_mib * 1048576)),
+                 static_cast<std::size_t>(config.parallel.bucket_mib * 1048576), std::move(carrier)),
       checkpoints_(config, ranks, model.parameters(), folder_.checkpoints()), energy_(ranks),
       tokens_(static_cast<std::size_t>(config.training.micro_batch * config.model.context)),
       fault_(parse_fault(config.debug.fault)), stops_(ranks, folder_.path, config.run.max_minutes),
@@ -96,7 +96,7 @@ Trainer::StepResult Trainer::take_step(const Dumps& dumps) {
   const Share slots = gradients_.slots();
   // Up to here no rank has sent any of its gradient: the step can still be left.
   const std::int64_t last_to_leave = slots.first + batch / micro / ranks_.size() - 1;
-  std::vector<double> sums; // per slot: loss, hits
+  scores_.resize(static_cast<std::size_t>(slots.last - slots.first)); // once
   for (std::int64_t slot = slots.first; slot < slots.last; ++slot) {
     if (slot > slots.first && slot <= last_to_leave && stops_.stop_asked())
       return {0, 0, 0, false, true};
@@ -113,29 +113,35 @@ Trainer::StepResult Trainer::take_step(const Dumps& dumps) {
     work.step = static_cast<std::uint32_t>(state_.step);
     work.first_sample = static_cast<std::uint32_t>(slot * micro);
     float* gradient = gradients_.current();
-    model_.forward_backward(work, gradient, scores_, [&](std::int64_t from) {
+    Scores& scores = scores_[static_cast<std::size_t>(slot - slots.first)];
+    model_.forward_backward(work, gradient, scores, [&](std::int64_t from) {
       if (std::exchange(spoil, false)) {
         const float not_a_number = std::numeric_limits<float>::quiet_NaN();
         copy_to_device(gradient + model_.parameters().all().back().offset, &not_a_number, sizeof not_a_number);
       }
       gradients_.ready(from);
     });
+  }
+  const float* gradient = gradients_.finish();
+  gradients_.settle();
+  const double squares = sum_of_squares(gradient, model_.parameters().extent());
+  fence();                  // the one place in a step where the host waits for the device
+  std::vector<double> sums; // per slot: loss, hits
+  for (const Scores& scores : scores_) {
     double loss = 0, hits = 0;
-    for (std::size_t i = 0; i < scores_.losses.size(); ++i) {
-      loss += static_cast<double>(scores_.losses[i]);
-      hits += static_cast<double>(scores_.hits[i]);
+    for (std::size_t i = 0; i < scores.losses.size(); ++i) {
+      loss += static_cast<double>(scores.losses[i]);
+      hits += static_cast<double>(scores.hits[i]);
     }
     sums.insert(sums.end(), {loss, hits});
   }
-  const float* gradient = gradients_.finish();
   const std::vector<double> all = ranks_.gather(sums);
   std::vector<double> losses, hits;
   for (std::size_t i = 0; i < all.size(); i += 2) {
     losses.push_back(all[i]);
     hits.push_back(all[i + 1]);
   }
-  StepResult result{tree_sum(losses) / predictions, tree_sum(hits) / predictions,
-                    std::sqrt(sum_of_squares(gradient, model_.parameters().extent())), true};
+  StepResult result{tree_sum(losses) / predictions, tree_sum(hits) / predictions, std::sqrt(squares), true};
   result.finite = std::isfinite(result.loss) && std::isfinite(result.norm);
   if (!dumps.gradients.empty() && state_.step == first_step_ && ranks_.root()) {
     std::vector<float> host(static_cast<std::size_t>(model_.parameters().extent()));
@@ -191,8 +197,10 @@ void Trainer::update_weights(const float* gradients, double norm, std::int64_t s
     std::vector<std::int64_t> cuts{0};
     for (const Owned& part : owners(model_.parameters(), ranks_.size()))
       cuts.push_back(part.end);
-    fence();
-    if (device_is_host) {
+    if (gradients_.share(state_.weights.data(), cuts)) {
+      // they travel from device to device
+    } else if (device_is_host) {
+      fence();
       ranks_.share(state_.weights.data(), cuts);
     } else {
       const auto rank = static_cast<std::size_t>(ranks_.rank());
@@ -288,6 +296,7 @@ ExitStatus Trainer::stop() {
 }
 
 ExitStatus Trainer::run(const Dumps& dumps) {
+  gradients_.open(); // only now: the watchdog ends the job where a rank does not come
   started_ = last_save_ = last_write_ = now();
   if (stops_.stop_asked())
     return stop();

@@ -40,9 +40,9 @@ struct Dumps {
 class Trainer {
  public:
   /// Plans memory, opens data and starts the watchdog. `matrix_rate`: operations per second that this machine's matrix
-  /// product reaches. `expected_step`: seconds that a step may take.
+  /// product reaches. `expected_step`: seconds that a step may take. `carrier`: of gradients; none: MPI.
   Trainer(const Config& config, const Ranks& ranks, Console& console, Model& model, double matrix_rate,
-          double expected_step);
+          double expected_step, std::unique_ptr<Carrier> carrier = nullptr);
   ~Trainer();
 
   /// Continues from a checkpoint (empty: new weights). Metrics rows behind it are dropped.
@@ -105,8 +105,8 @@ class Trainer {
   std::vector<float> dumped_batches_;
   HostFloats
       shared_weights_; ///< on the way between ranks, where the weights are on a device and the moments shared out
-  Scores scores_;
-  std::string first_bad_; ///< the first tensor that was not finite in the last bad step
+  std::vector<Scores> scores_; ///< per slot of this rank: the host reads them when the step's work is done
+  std::string first_bad_;      ///< the first tensor that was not finite in the last bad step
   double last_save_ = 0, last_write_ = 0, started_ = 0;
   std::int64_t first_step_ = 0;  ///< where this start began
   std::int64_t saved_step_ = -1; ///< of the newest checkpoint, if it is all that there is to save

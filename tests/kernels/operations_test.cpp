@@ -360,6 +360,37 @@ TEST(Dropout, KeepsWhatItShouldOnAverage) {
   EXPECT_NEAR(mean, 1, 0.02); // 5 standard deviations
 }
 
+TYPED_TEST(Operations, DropoutReadsItsMomentWhereTheKernelsRun) {
+  const ResidualShape shape{2, 17, 59};
+  const std::int64_t rows = shape.batch * shape.length, n = rows * shape.width;
+  const Doubles zeros(static_cast<std::size_t>(n), 0), ones(zeros.size(), 1);
+  const auto x = to_device<TypeParam>(zeros), y = to_device<TypeParam>(ones);
+  auto told = to_device<TypeParam>(zeros), read = to_device<TypeParam>(zeros), normed = to_device<TypeParam>(zeros),
+       backward = to_device<TypeParam>(zeros);
+  const auto width = to_device<float>(Doubles(static_cast<std::size_t>(shape.width), 1));
+  Buffer<float> mean(rows, "test"), rstd(rows, "test"), dbias(shape.width, "test"),
+      partial(column_sum_workspace(rows, shape.width), "test");
+  Buffer<std::uint32_t> moment(2, "moment");
+  Dropout recorded{0.25f, 42, 1000, 1000, 5}; // what the kernel is launched with does not count
+  recorded.moment = moment.data();
+  const auto forward = [&](Buffer<TypeParam>& out, const Dropout& dropout) {
+    residual_forward(out.data(), normed.data(), mean.data(), rstd.data(), x.data(), y.data(), dropout, width.data(),
+                     width.data(), 1e-5f, shape);
+  };
+  Doubles last;
+  for (std::uint32_t step = 7; step < 9; ++step) {
+    const std::uint32_t now[] = {step, 3};
+    copy_to_device(moment.data(), now, sizeof now);
+    forward(read, recorded);
+    forward(told, {0.25f, 42, step, 3, 5});
+    EXPECT_EQ(to_doubles(read), to_doubles(told));
+    EXPECT_NE(to_doubles(read), last);
+    last = to_doubles(read);
+    residual_backward(backward.data(), dbias.data(), y.data(), recorded, shape, partial.data());
+    EXPECT_EQ(to_doubles(backward), last); // the same mask backwards
+  }
+}
+
 TYPED_TEST(Operations, ColumnSumAndFirstNonfinite) {
   const std::int64_t rows = 200, columns = 75;
   auto a = rounded<TypeParam>(random_doubles(rows * columns, 1));

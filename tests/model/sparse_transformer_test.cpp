@@ -54,6 +54,7 @@ struct Fixture {
     Buffer<float> g(parameters(), "gradient");
     device_zero(g.data(), g.bytes());
     model->forward_backward(batch, g.data(), scores, {});
+    fence();
     return to_doubles(g);
   }
   double loss() {

@@ -1,0 +1,76 @@
+#include "kernels/common/transfer.hpp"
+#include "kernels/common/kokkos.hpp"
+#include <cstring>
+#include <new>
+#include <stdexcept>
+#include <string>
+#ifdef WEFT_CUDA
+#include <cuda_runtime_api.h>
+#endif
+
+namespace weft {
+
+#ifdef WEFT_CUDA
+
+namespace {
+void require(cudaError_t status, const char* what) {
+  if (status != cudaSuccess)
+    throw std::runtime_error(std::string(what) + ": " + cudaGetErrorString(status) +
+                             "; nvidia-smi and the system's log tell whether the device is lost");
+}
+} // namespace
+
+void* host_allocate(std::size_t bytes) {
+  void* memory = nullptr;
+  if (cudaHostAlloc(&memory, bytes, cudaHostAllocDefault) != cudaSuccess)
+    throw std::bad_alloc();
+  return memory;
+}
+
+void host_free(void* memory) noexcept { cudaFreeHost(memory); }
+
+void copy_to_host_later(void* to, const void* from, std::size_t bytes) {
+  require(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, Space().cuda_stream()), "copy from the device");
+}
+
+struct Upload::Half {
+  HostVector<unsigned char> memory;
+  cudaEvent_t taken = nullptr; ///< the device has read the memory
+  explicit Half(std::size_t bytes) : memory(bytes) {
+    require(cudaEventCreateWithFlags(&taken, cudaEventDisableTiming), "new event");
+  }
+  ~Half() { cudaEventDestroy(taken); }
+};
+
+void Upload::send(void* to, const void* from, std::size_t bytes) {
+  Half& half = *halves_[static_cast<std::size_t>(next_)];
+  next_ = 1 - next_;
+  require(cudaEventSynchronize(half.taken), "copy to the device");
+  std::memcpy(half.memory.data(), from, bytes);
+  require(cudaMemcpyAsync(to, half.memory.data(), bytes, cudaMemcpyHostToDevice, Space().cuda_stream()),
+          "copy to the device");
+  require(cudaEventRecord(half.taken, Space().cuda_stream()), "copy to the device");
+}
+
+#else
+
+void* host_allocate(std::size_t bytes) { return ::operator new(bytes); }
+void host_free(void* memory) noexcept { ::operator delete(memory); }
+void copy_to_host_later(void* to, const void* from, std::size_t bytes) { std::memcpy(to, from, bytes); }
+
+struct Upload::Half {
+  explicit Half(std::size_t) {}
+};
+
+void Upload::send(void* to, const void* from, std::size_t bytes) { std::memcpy(to, from, bytes); }
+
+#endif
+
+Upload::Upload(std::size_t most_bytes) {
+  for (auto& half : halves_)
+    half = std::make_unique<Half>(most_bytes);
+}
+
+Upload::~Upload() = default;
+
+} // namespace weft
