@@ -75,6 +75,8 @@ void GradientSum::open() {
     parts_->carrier->open();
 }
 
+void GradientSum::close() { parts_->carrier.reset(); }
+
 float* GradientSum::current() {
   Parts& p = *parts_;
   if (p.current_place < 0) {

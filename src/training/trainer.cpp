@@ -53,7 +53,7 @@ Trainer::Trainer(const Config& config, const Ranks& ranks, Console& console, Mod
       fault_(parse_fault(config.debug.fault)), stops_(ranks, folder_.path, config.run.max_minutes),
       watchdog_(ranks, folder_.heartbeats(), config.parallel.timeout, expected_step) {}
 
-Trainer::~Trainer() = default;
+Trainer::~Trainer() { gradients_.close(); }
 
 void Trainer::start_from(const std::string& checkpoint) {
   if (!checkpoint.empty())

@@ -26,6 +26,15 @@ class RanksTest(ProgramTest):
         self.assertEqual(texts[0], texts[1])
         self.assertEqual(texts[0], texts[2])
 
+    def test_the_log_says_what_carries_gradients_and_the_cpu_build_refuses_what_gpus_have(self):
+        self.train("two", ranks=2)
+        with open(self.run_folder("two") + "/run.log") as log:
+            self.assertRegex(log.read(), r"(?m)gradient sums +MPI$")
+        for key, value in (("transport", "'nccl'"), ("cuda_graph", "true")):
+            done = self.train("refused", f"parallel.{key}={value}", ranks=2, status=2)
+            self.assertRegex(done.stderr, rf"parallel\.{key} = .*cpu build")
+            self.assertFalse(os.path.exists(self.run_folder("refused")))
+
     def test_more_ranks_than_micro_batches_is_an_input_error(self):
         done = self.train("many", "training.batch=2", ranks=3, status=2)
         self.assertIn("start at most 2 ranks", done.stderr)
