@@ -1,6 +1,7 @@
 // Host: oneDNN matmul. Primitives are made once per shape and kept.
 #ifndef WEFT_CUDA
 #include "kernels/gemm/gemm.hpp"
+#include "kernels/common/isa.hpp"
 #include "kernels/common/memory.hpp"
 #include "kernels/common/regions.hpp"
 #include "kernels/sum/sum.hpp"
@@ -77,8 +78,7 @@ Buffer<float>& scratch() {
 
 /// oneDNN multiplies bfloat16 everywhere, but in plain loops where the processor cannot: there we convert to fp32.
 bool native_bf16() {
-  static const bool yes = __builtin_cpu_supports("avx512bf16");
-  return yes;
+  return chosen_isa() >= Isa::avx512_bf16;
 }
 
 template <class T, class Out>
