@@ -19,7 +19,7 @@ struct alignas(64) SoftmaxState {
 /// it was rounded: so lse is a property of the scores alone, the same for every instruction set up to fp32, and the
 /// backward pass, which makes p anew as exp(s - lse), gets probabilities that add up to 1.
 template <class Element>
-inline void softmax_step(float* s, Element* p, float scale, SoftmaxState& state, const Seen& seen) {
+WEFT_APART inline void softmax_step(float* s, Element* p, float scale, SoftmaxState& state, const Seen& seen) {
   constexpr int vectors = half / lanes, count = depth_per_element<Element>;
   constexpr bool pairs = count == 2;
   for (int side = 0; side < 2; ++side) {

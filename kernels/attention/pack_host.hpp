@@ -54,7 +54,7 @@ WEFT_ALWAYS Bits paired(Bits first, Bits second) { return first >> 16 | (second 
 
 /// to[r * ld + e] for e < ld = padded(width): the rows in fp32, zeros where there is nothing.
 template <class T>
-inline void pack(float* to, int ld, const Rows<T>& rows, int width) {
+WEFT_APART inline void pack(float* to, int ld, const Rows<T>& rows, int width) {
   for (int r = 0; r < tile; ++r) {
     float* target = to + r * ld;
     const T* from = rows.row[r];
@@ -71,7 +71,7 @@ inline void pack(float* to, int ld, const Rows<T>& rows, int width) {
 }
 
 /// The same as pairs: to[r * ld + k] holds numbers 2 k and 2 k + 1 of row r, for k < ld = padded(width) / 2.
-inline void pack(Pair* to, int ld, const Rows<bf16>& rows, int width) {
+WEFT_APART inline void pack(Pair* to, int ld, const Rows<bf16>& rows, int width) {
   for (int r = 0; r < tile; ++r) {
     Pair* target = to + r * ld;
     const bf16* from = rows.row[r];
@@ -92,7 +92,7 @@ inline void pack(Pair* to, int ld, const Rows<bf16>& rows, int width) {
 /// Rows packed as above with the depth across rows: fp32 rows are that already.
 inline const float* by_depth(float*, const float* packed, int) { return packed; }
 /// Pairs of neighbouring rows: to[k * ld + e] holds number e of rows 2 k and 2 k + 1, ld = padded(width).
-inline const Pair* by_depth(Pair* to, const Pair* packed, int ld) {
+WEFT_APART inline const Pair* by_depth(Pair* to, const Pair* packed, int ld) {
   for (int k = 0; k < tile / 2; ++k)
     for (int e = 0; e < ld; e += lanes) {
       const Pair* row = packed + k * ld + e / 2;
@@ -114,16 +114,22 @@ inline void prefetch(const T* base, std::int64_t stride, const int* positions, i
     }
 }
 
+typedef float Eight __attribute__((vector_size(32)));
+WEFT_ALWAYS Eight load_eight(const char* p) {
+  Eight x;
+  __builtin_memcpy(&x, p, sizeof x);
+  return x;
+}
+WEFT_ALWAYS void store_eight(char* p, Eight x) { __builtin_memcpy(p, &x, sizeof x); }
+
 /// to[c * ldto + r] = from[r * ldfrom + c] for a block of 8 x 8 of 32 bits each; multiplied by `factor` if `scaled`.
 template <bool scaled>
-inline void transpose_block(void* to, int ldto, const void* from, int ldfrom, float factor) {
-  typedef float Eight __attribute__((vector_size(32)));
+WEFT_APART inline void transpose_block(void* to, int ldto, const void* from, int ldfrom, float factor) {
   typedef int Choice __attribute__((vector_size(32)));
   Eight x[8], y[8];
   for (int r = 0; r < 8; ++r) {
-    __builtin_memcpy(x + r, static_cast<const char*>(from) + r * ldfrom * 4, sizeof(Eight));
-    if (scaled)
-      x[r] = factor * x[r];
+    const Eight row = load_eight(static_cast<const char*>(from) + r * ldfrom * 4);
+    x[r] = scaled ? factor * row : row;
   }
   constexpr Choice low = {0, 8, 1, 9, 4, 12, 5, 13}, high = {2, 10, 3, 11, 6, 14, 7, 15};
   constexpr Choice low2 = {0, 1, 8, 9, 4, 5, 12, 13}, high2 = {2, 3, 10, 11, 6, 7, 14, 15};
@@ -138,12 +144,10 @@ inline void transpose_block(void* to, int ldto, const void* from, int ldfrom, fl
     x[r + 2] = __builtin_shuffle(y[r + 1], y[r + 3], low2);
     x[r + 3] = __builtin_shuffle(y[r + 1], y[r + 3], high2);
   }
-  const auto put = [&](int c, Eight column) __attribute__((always_inline)) {
-    __builtin_memcpy(static_cast<char*>(to) + c * ldto * 4, &column, sizeof column);
-  };
+  char* column = static_cast<char*>(to);
   for (int c = 0; c < 4; ++c) {
-    put(c, __builtin_shuffle(x[c], x[c + 4], low4));
-    put(c + 4, __builtin_shuffle(x[c], x[c + 4], high4));
+    store_eight(column + c * ldto * 4, __builtin_shuffle(x[c], x[c + 4], low4));
+    store_eight(column + (c + 4) * ldto * 4, __builtin_shuffle(x[c], x[c + 4], high4));
   }
 }
 

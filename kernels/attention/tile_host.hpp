@@ -29,6 +29,8 @@ constexpr int wide = 2 * lanes; ///< columns that one register block spans
 constexpr int step = lanes == 8 ? 4 : 8, tall_step = lanes == 8 ? 4 : 16;
 constexpr int max_width = attention_width_limit;
 #define WEFT_ALWAYS inline __attribute__((always_inline))
+/// For what has loops of its own: inlined into a tile function, they would run out of registers for their addresses.
+#define WEFT_APART __attribute__((noinline))
 
 /// Two bf16 numbers that follow each other in the depth of a product, the first in the lower half.
 struct __attribute__((may_alias)) Pair {
@@ -207,7 +209,8 @@ constexpr bool whole_rows = wide > half;
 
 /// s[32, 32] = a[32, depth] b[depth, 32], depth in elements; register blocks in which no pair is seen stay as they are.
 template <class Element>
-inline void pair_products(float* s, const Element* a, int lda, const Element* b, int depth, const Seen& seen) {
+WEFT_APART inline void pair_products(float* s, const Element* a, int lda, const Element* b, int depth,
+                                     const Seen& seen) {
   if (whole_rows && !seen.words) {
     for (int r = 0; r < tile; r += step)
       block<step, 2, Start::zero, Left::by_row>(s + r * tile, tile, a + r * lda, lda, b, tile, 0, depth, nullptr);
