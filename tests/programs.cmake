@@ -1,4 +1,7 @@
 weft_python_test(parallel.ranks parallel/ranks_test.py parallel 300)
+if(NOT WEFT_SANITIZE) # its code is in every function
+  weft_python_test(commands.isa commands/isa_test.py unit 300)
+endif()
 weft_python_test(bundle.elsewhere bundle/bundle_test.py unit 900)
 weft_python_test(parallel.shard parallel/shard_test.py parallel 300)
 weft_python_test(slurm.cluster slurm/slurm_test.py slurm 600)

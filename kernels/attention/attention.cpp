@@ -1,7 +1,6 @@
 #include "kernels/attention/attention.hpp"
 #include "kernels/attention/attention_tables.hpp"
-#include "kernels/attention/backward_host.hpp"
-#include "kernels/attention/forward_host.hpp"
+#include "kernels/attention/host_engine.hpp"
 #include "kernels/attention/team.hpp"
 #include "kernels/common/regions.hpp"
 #include <algorithm>
@@ -50,7 +49,7 @@ TeamPolicy teams(std::int64_t n, bool portable, int scratch_floats) {
 /// Work on a host is shared among this many tasks at least (a constant: the order of sums must not follow the threads).
 constexpr std::int64_t host_tasks = 16;
 
-int task_groups(const AttentionPlan& plan, const AttentionShape& shape) {
+[[maybe_unused]] int task_groups(const AttentionPlan& plan, const AttentionShape& shape) {
   const std::int64_t heads = shape.batch * shape.heads, tiles = (plan.length() + query_tile - 1) / query_tile;
   return static_cast<int>(std::clamp<std::int64_t>((host_tasks + heads - 1) / heads, 1, tiles));
 }
@@ -96,26 +95,37 @@ void slopes_of_rows(const AttentionShape& shape, float* delta, const T* dout, co
       });
 }
 
+#ifndef WEFT_CUDA
 /// Host: key tiles and query tiles are cut into `groups` ranges each. In phase d the task of key range g takes query
 /// range (g + d) mod groups, so no two tasks of a phase add to the same rows of dq, dk or dv.
 template <class T>
-void host_backward_part(const BackwardCall<T>& call, int groups) {
+void host_backward_part(const BackwardCall<T>& call, int groups, const detail::HostTiles<T>& tiles) {
   const std::int64_t heads = call.shape.heads, tasks = call.shape.batch * heads * groups;
   for (int phase = 0; phase < groups; ++phase)
-    Kokkos::parallel_for(
-        "weft::attention::backward", teams(tasks, false, 0), KOKKOS_LAMBDA(const Member& member) {
-          KOKKOS_IF_ON_HOST((
-              const int n = static_cast<int>(member.league_rank()), g = n % groups, other = (g + phase) % groups;
-              const int h = static_cast<int>(n / groups % heads), group = h % call.groups;
-              if (call.part >= call.pass_begin[group * (call.passes + 1) + call.passes]) return;
-              const PartTables& part = call.parts[group * call.parts_per_group + call.part];
-              const auto cut = [groups](std::int64_t tiles, int at) { return static_cast<int>(tiles * at / groups); };
-              for (int kt = cut(part.key_tiles, g); kt < cut(part.key_tiles, g + 1); ++kt)
-                  detail::host::backward_tile(call, part, n / groups / heads, h, kt, cut(call.query_tiles, other),
-                                              cut(call.query_tiles, other + 1));))
-          KOKKOS_IF_ON_DEVICE(((void)member;))
-        });
+    Kokkos::parallel_for("weft::attention::backward", teams(tasks, false, 0), [&](const Member& member) {
+      const int n = static_cast<int>(member.league_rank()), g = n % groups, other = (g + phase) % groups;
+      const int h = static_cast<int>(n / groups % heads), group = h % call.groups;
+      if (call.part >= call.pass_begin[group * (call.passes + 1) + call.passes])
+        return;
+      const PartTables& part = call.parts[group * call.parts_per_group + call.part];
+      const auto cut = [groups](std::int64_t of, int at) { return static_cast<int>(of * at / groups); };
+      for (int kt = cut(part.key_tiles, g); kt < cut(part.key_tiles, g + 1); ++kt)
+        tiles.backward(call, part, n / groups / heads, h, kt, cut(call.query_tiles, other),
+                       cut(call.query_tiles, other + 1));
+    });
 }
+
+template <class T>
+void host_forward_pass(const ForwardCall<T>& call, const detail::HostTiles<T>& tiles) {
+  const std::int64_t heads = call.shape.heads, count = call.query_tiles, n = call.shape.batch * heads * count;
+  Kokkos::parallel_for("weft::attention::forward", teams(n, false, 0), [&](const Member& member) {
+    const std::int64_t task = member.league_rank();
+    // late queries have most keys: they start first
+    tiles.forward(call, task / count / heads, static_cast<int>(task / count % heads),
+                  static_cast<int>(count - 1 - task % count));
+  });
+}
+#endif
 
 /// One team per query tile for dq, or per key tile for dk and dv.
 template <class T>
@@ -140,22 +150,36 @@ void team_backward_part(const char* label, const BackwardCall<T>& call, int tile
 }
 
 template <class T>
-void forward_pass(const ForwardCall<T>& call, bool portable) {
+void team_forward_pass(const ForwardCall<T>& call) {
   const std::int64_t heads = call.shape.heads, tiles = call.query_tiles, n = call.shape.batch * heads * tiles;
-  const bool team = portable || !on_host;
   const int scratch =
-      team ? detail::team::scratch_floats(detail::team::forward_last(static_cast<int>(call.shape.value_width))) : 0;
+      detail::team::scratch_floats(detail::team::forward_last(static_cast<int>(call.shape.value_width)));
   Kokkos::parallel_for(
-      "weft::attention::forward", teams(n, portable, scratch), KOKKOS_LAMBDA(const Member& member) {
+      "weft::attention::forward", teams(n, true, scratch), KOKKOS_LAMBDA(const Member& member) {
         const std::int64_t task = member.league_rank(), b = task / tiles / heads;
         const int h = static_cast<int>(task / tiles % heads);
         const int t = static_cast<int>(tiles - 1 - task % tiles); // late queries have most keys: they start first
-        KOKKOS_IF_ON_HOST((if (!team) {
-          detail::host::forward_tile(call, b, h, t);
-          return;
-        }))
         detail::team::forward_tile(member, call, b, h, t);
       });
+}
+
+template <class T>
+void forward_pass(const ForwardCall<T>& call, [[maybe_unused]] AttentionPath path) {
+#ifndef WEFT_CUDA
+  if (path != AttentionPath::portable)
+    return host_forward_pass(call, detail::host_tiles<T>(path));
+#endif
+  team_forward_pass(call);
+}
+
+template <class T>
+void backward_part(const AttentionPlan& plan, const BackwardCall<T>& call, [[maybe_unused]] AttentionPath path) {
+#ifndef WEFT_CUDA
+  if (path != AttentionPath::portable)
+    return host_backward_part(call, task_groups(plan, call.shape), detail::host_tiles<T>(path));
+#endif
+  team_backward_part("weft::attention::backward_queries", call, call.query_tiles, true);
+  team_backward_part("weft::attention::backward_keys", call, plan.key_tiles(call.part), false);
 }
 
 } // namespace
@@ -198,7 +222,7 @@ void attention_forward(const AttentionPlan& plan, const AttentionShape& shape, T
   call.k = k;
   call.v = v;
   for (call.pass = 0; call.pass < call.passes; ++call.pass)
-    forward_pass(call, path == AttentionPath::portable);
+    forward_pass(call, path);
 }
 
 template <class T>
@@ -242,12 +266,7 @@ void attention_backward(const AttentionPlan& plan, const AttentionShape& shape, 
   call.lse = lse;
   call.delta = delta;
   for (call.part = 0; call.part < call.parts_per_group; ++call.part)
-    if (on_host && path == AttentionPath::best) {
-      host_backward_part(call, task_groups(plan, shape));
-    } else {
-      team_backward_part("weft::attention::backward_queries", call, call.query_tiles, true);
-      team_backward_part("weft::attention::backward_keys", call, plan.key_tiles(call.part), false);
-    }
+    backward_part(plan, call, path);
   if constexpr (!std::is_same_v<T, float>) {
     round_rows(dq, shape.row_stride_qkv, call.dq, rows, key_row);
     round_rows(dk, shape.row_stride_qkv, call.dk, rows, key_row);

@@ -20,21 +20,6 @@
 
 namespace weft {
 
-/// q[b,i,h,e] lies at q[(b N + i) row_stride_qkv + h E + e]; k, dq, dk alike; v, dv alike with Ev for E: all six have
-/// the same row stride, so that they can be slices of one fused row. out and dout: [(b N + i) row_stride_out + h Ev +
-/// e].
-struct AttentionShape {
-  std::int64_t batch;       ///< B
-  std::int64_t length;      ///< N, that of the plan
-  std::int64_t heads;       ///< H, that of the plan
-  std::int64_t key_width;   ///< E of q and k, 1 .. attention_width_limit
-  std::int64_t value_width; ///< Ev of v and out, 1 .. attention_width_limit
-  std::int64_t row_stride_qkv;
-  std::int64_t row_stride_out;
-};
-
-constexpr int attention_width_limit = 256;
-
 namespace detail {
 struct PartTables; // tables of one part where the kernels run: attention_tables.hpp
 }
@@ -66,8 +51,13 @@ class AttentionPlan {
   Buffer<unsigned char> parts_;
 };
 
-/// Which code runs. `portable`: the team version, written for the GPU, on any device (slow on a host; for tests).
-enum class AttentionPath { best, portable };
+/// Which code runs. `best`: on a device the team version, on a host what chosen_isa() names (kernels/common/isa.hpp).
+/// The others are for tests. `portable`: the team version on any device (slow on a host). The last two are the sources
+/// of avx512 and avx512_bf16 compiled for AVX2, so that all but the choice of instructions is tested on every host.
+enum class AttentionPath { best, portable, avx2, avx512, avx512_bf16, avx512_emulated, avx512_bf16_emulated };
+
+/// Whether this build and this processor can take the path.
+bool attention_path_runs(AttentionPath path);
 
 /// Bytes of workspace that forward (backward = false) or backward needs, for the larger of fp32 and bf16; linear in N.
 std::size_t attention_workspace_bytes(const AttentionPlan& plan, const AttentionShape& shape, bool backward);

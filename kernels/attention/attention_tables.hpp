@@ -1,6 +1,7 @@
 // What the kernels see of a plan and of one call. Included by kernels/attention/*.cpp only.
 #pragma once
-#include "kernels/attention/attention.hpp"
+#include "kernels/attention/tiles.hpp"
+#include "kernels/common/types.hpp"
 
 namespace weft::detail {
 

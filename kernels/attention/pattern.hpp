@@ -7,14 +7,12 @@
 // one after the other. The rule is evaluated here, once: a tile in which some pair is not allowed carries a bit mask
 // (equal masks are kept once), and the kernels read nothing but tiles and masks.
 #pragma once
+#include "kernels/attention/tiles.hpp"
 #include "kernels/common/types.hpp"
 #include <functional>
 #include <vector>
 
 namespace weft {
-
-constexpr int query_tile = 32; ///< query slots in a tile
-constexpr int key_tile = 32;   ///< key slots in a tile
 
 /// Which pairs of a part are allowed. l is the block length, window or stride of the kinds that have one.
 struct Rule {
@@ -51,19 +49,6 @@ WEFT_FUNCTION bool allowed(const Rule& rule, int i, int j) {
   }
   return false;
 }
-
-/// One tile in a list: the number of the tile, and its mask; mask full_tile: 32 x 32 pairs, all allowed.
-struct TileEntry {
-  int tile;
-  int mask;
-};
-constexpr int full_tile = -1;
-
-/// The allowed pairs of one partial tile, by query and by key.
-struct TileMask {
-  std::uint32_t of_query[query_tile]; ///< bit s: the query sees key slot s
-  std::uint32_t of_key[key_tile];     ///< bit s: query slot s sees the key
-};
 
 /// Compressed rows: the entries of row r are entries[begin[r]] .. entries[begin[r + 1] - 1], sorted by tile.
 struct TileLists {

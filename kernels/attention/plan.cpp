@@ -1,4 +1,5 @@
 // Lays the tile lists of all groups into two blocks of memory where the kernels run.
+#include "kernels/attention/attention.hpp"
 #include "kernels/attention/attention_tables.hpp"
 #include <algorithm>
 #include <limits>

@@ -1,5 +1,6 @@
 #include "kernels/common/memory.hpp"
 #include "kernels/common/device_problem.hpp"
+#include "kernels/common/isa.hpp"
 #include "kernels/common/kokkos.hpp"
 #include <algorithm>
 #include <iomanip>
@@ -87,6 +88,8 @@ int Runtime::threads() { return Kokkos::DefaultHostExecutionSpace().concurrency(
 std::string Runtime::description() {
   std::ostringstream text;
   text << Space::name() << ", " << threads() << (threads() == 1 ? " thread" : " threads") << " per rank";
+  if (device_is_host)
+    text << ", " << name(chosen_isa());
   if (const Device it = device(); !it.id.empty())
     text << ", device " << it.number << " " << it.name;
   return text.str();

@@ -16,7 +16,7 @@ class Runtime {
   ~Runtime();
   Runtime(const Runtime&) = delete;
   Runtime& operator=(const Runtime&) = delete;
-  static std::string description(); ///< execution space, threads, device name
+  static std::string description(); ///< execution space, threads, instruction set, device name
   static int threads();             ///< host threads per rank
 
   /// The device in use; in a build for the host all is empty and zero.

@@ -1,6 +1,7 @@
 // Host: oneDNN matmul. Primitives are made once per shape and kept.
 #ifndef WEFT_CUDA
 #include "kernels/gemm/gemm.hpp"
+#include "kernels/common/isa.hpp"
 #include "kernels/common/kokkos.hpp"
 #include "kernels/common/memory.hpp"
 #include "kernels/common/regions.hpp"
@@ -77,17 +78,11 @@ Buffer<float>& scratch() {
 }
 
 /// oneDNN multiplies bfloat16 everywhere, but in plain loops where the processor cannot: there we convert to fp32.
-bool native_bf16() {
-  static const bool yes = __builtin_cpu_supports("avx512bf16");
-  return yes;
-}
+bool native_bf16() { return chosen_isa() >= Isa::avx512_bf16; }
 
 /// oneDNN's products for AVX2 read x by columns for the weights' gradient, and where x has more columns than dy that
 /// takes up to twice as long as making the gradient's transpose, which reads dy by columns.
-bool gradient_by_transpose(const LinearShape& s) {
-  static const bool avx2 = !__builtin_cpu_supports("avx512f");
-  return avx2 && s.inputs > s.outputs;
-}
+bool gradient_by_transpose(const LinearShape& s) { return chosen_isa() == Isa::avx2 && s.inputs > s.outputs; }
 
 /// to[n, m] = from[m, n] transposed
 void transpose(float* to, const float* from, std::int64_t m, std::int64_t n) {

@@ -21,10 +21,11 @@ struct Options {
   double budget = AttentionBench().budget;
   bool quick = false, decode = false;
   std::int64_t samples = 4, width = 128;
-  std::string json, trace, precision = "fp32";
+  std::string json, trace, precision = "fp32", isa = "best";
 };
 
 int bench_kernels(const Options& options) {
+  use_isa(options.isa, "--isa");
   const Runtime runtime;
   Console console;
   console.line(Runtime::description());
@@ -58,6 +59,9 @@ int bench(const Options& options) {
                      options.trace);
   if (options.input.empty())
     return bench_kernels(options);
+  if (options.isa != "best")
+    throw InputError("--isa is of weft bench without an input file; set debug.isa=" + options.isa + " behind " +
+                     options.input);
   if (options.decode || !options.only.empty())
     throw InputError("--decode and --only are of weft bench without an input file; leave out " +
                      (options.decode ? std::string("--decode") : std::string("--only")) + " or " + options.input);
@@ -96,6 +100,8 @@ void add_bench(CLI::App& app, std::function<int()>& action) {
   command->add_option("--width", options->width, "model.width, a multiple of 32 (with --decode)");
   command->add_option("--precision", options->precision, "fp32 or bf16 (with --decode)")
       ->check(CLI::IsMember({"fp32", "bf16"}));
+  command->add_option("--isa", options->isa, "debug.isa of a run without an input file")
+      ->check(CLI::IsMember({"best", "avx2", "avx512", "avx512_bf16"}));
   command->callback([options, &action] { action = [options] { return bench(*options); }; });
 }
 

@@ -103,6 +103,7 @@ int bench_step(const Ranks& ranks, const std::string& input, const std::vector<s
                                    "{} ranks, or raise training.batch",
                                    ranks.size(), loaded.config.training.batch, slots,
                                    loaded.config.training.micro_batch, slots));
+    use_isa(loaded.config.debug.isa, "debug.isa");
     runtime = std::make_unique<Runtime>(ranks.node_rank());
     model = make_model(loaded.config);
   });

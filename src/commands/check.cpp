@@ -1,5 +1,6 @@
 #include "commands/check.hpp"
 #include "commands/check_causality.hpp"
+#include "commands/job.hpp"
 #include "config/parse.hpp"
 #include "config/resolved.hpp"
 #include "io/shards.hpp"
@@ -33,6 +34,7 @@ int check(const Options& options) {
     return exit_done;
   }
   require_build(config, !device_is_host);
+  use_isa(config.debug.isa, "debug.isa");
   const Runtime runtime;
   const std::unique_ptr<Model> model = make_model(config);
   const double rate = measure_matrix_rate(config);

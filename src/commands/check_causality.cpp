@@ -1,4 +1,5 @@
 #include "commands/check_causality.hpp"
+#include "commands/job.hpp"
 #include "io/atomic_file.hpp"
 #include "io/console.hpp"
 #include "io/error.hpp"
@@ -58,6 +59,7 @@ int check_causality(const Config& asked, const std::string& csv, const std::stri
   Config config = asked;
   config.run.precision = "fp32"; // the finest bits
   config.training.batch = config.training.micro_batch = 1;
+  use_isa(config.debug.isa, "debug.isa");
   const Runtime runtime;
   Console console;
   const std::unique_ptr<Model> model = make_model(config);

@@ -91,7 +91,7 @@ int eval(const Options& options, const Ranks& ranks) {
                       "; give --split train, valid or test, or another folder with data.path=DIR");
   });
   const Config& config = loaded.config;
-  const StartedRuntime runtime = start_runtime(ranks, config.parallel.share_device);
+  const StartedRuntime runtime = start_runtime(ranks, config.parallel.share_device, config.debug.isa);
   std::unique_ptr<Model> model;
   Buffer<float> weights;
   std::unique_ptr<Sequences> sequences;

@@ -1,4 +1,6 @@
 #include "commands/job.hpp"
+#include "kernels/common/isa.hpp"
+#include <stdexcept>
 
 namespace weft {
 
@@ -63,10 +65,19 @@ int run_job(const std::function<int(const Ranks&)>& body) {
   }
 }
 
-StartedRuntime start_runtime(const Ranks& ranks, bool share) {
+void use_isa(const std::string& isa, const std::string& key) {
+  try {
+    choose_isa(isa);
+  } catch (const std::invalid_argument& error) {
+    throw InputError(key + ": " + error.what());
+  }
+}
+
+StartedRuntime start_runtime(const Ranks& ranks, bool share, const std::string& isa) {
   StartedRuntime started;
   RankDevice mine{Ranks::host(), 0, "", ""};
   agree(ranks, [&] {
+    use_isa(isa, "debug.isa");
     mine.number = device_number(ranks.node_rank(), Runtime::devices());
     started.runtime = std::make_unique<Runtime>(mine.number);
     const Runtime::Device device = Runtime::device();

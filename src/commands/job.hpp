@@ -19,12 +19,16 @@ int run_job(const std::function<int(const Ranks&)>& body);
 /// For work before the first step, where ranks can still disagree (a file that only one host sees).
 void agree(const Ranks& ranks, const std::function<void()>& part);
 
-/// Takes this rank's device and starts the kernels' runtime on it. Fails on all ranks together where one finds no
-/// usable device, or where two took the same and `share` is false.
+/// Takes this rank's device and starts the kernels' runtime on it, with instruction set `isa` (debug.isa) on the host.
+/// Fails on all ranks together where one finds no usable device or lacks the instruction set, or where two took the
+/// same device and `share` is false.
 struct StartedRuntime {
   std::unique_ptr<Runtime> runtime;
   std::vector<RankDevice> devices; ///< of all ranks
 };
-StartedRuntime start_runtime(const Ranks& ranks, bool share);
+StartedRuntime start_runtime(const Ranks& ranks, bool share, const std::string& isa);
+
+/// choose_isa of kernels/common/isa.hpp; what the user named wrongly is an InputError that begins with `key`.
+void use_isa(const std::string& isa, const std::string& key);
 
 } // namespace weft

@@ -146,7 +146,7 @@ int sample(const SampleOptions& options, const Ranks& ranks) {
     request = sample_request(options, loaded.config);
   });
   const Config& config = loaded.config;
-  const StartedRuntime runtime = start_runtime(ranks, config.parallel.share_device);
+  const StartedRuntime runtime = start_runtime(ranks, config.parallel.share_device, config.debug.isa);
   std::unique_ptr<Model> model;
   Buffer<float> weights;
   agree(ranks, [&] {

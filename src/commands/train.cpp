@@ -142,7 +142,7 @@ int train(const Options& options, const Ranks& ranks) {
                                    "{} ranks, or raise training.batch",
                                    ranks.size(), config.training.batch, slots, config.training.micro_batch, slots));
   });
-  const StartedRuntime started_runtime = start_runtime(ranks, config.parallel.share_device);
+  const StartedRuntime started_runtime = start_runtime(ranks, config.parallel.share_device, config.debug.isa);
   const std::vector<RankDevice>& taken = started_runtime.devices;
   std::string transport;
   std::unique_ptr<Carrier> carrier = make_carrier(config, ranks, taken, transport);

@@ -100,7 +100,8 @@ struct Config {
     double grid_g_per_kwh = 0; // 0: no CO2 is told
   } energy;
   struct {
-    std::string fault; // config/fault.hpp; empty: none
+    std::string fault;        // config/fault.hpp; empty: none
+    std::string isa = "best"; // kernels/common/isa.hpp
   } debug;
 };
 

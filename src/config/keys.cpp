@@ -151,6 +151,9 @@ std::vector<Key> keys_of(Config& c) {
        "CO2 of the electricity used, for the run's CO2 at its end; 0: only energy is told"},
       {"debug.fault", &c.debug.fault, any, "",
        "for tests of the program: something that goes wrong on purpose, such as \"kill:rank=1:step=7\""},
+      {"debug.isa", &c.debug.isa, one_of({"best", "avx2", "avx512", "avx512_bf16"}), "",
+       "the instruction set of the host's attention and matrix products; best: what the processor has. Another one "
+       "changes the last bits of the results"},
   };
 }
 

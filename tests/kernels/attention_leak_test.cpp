@@ -90,6 +90,25 @@ TEST(AttentionLeak, NaNMovesNoEarlierOutputInTheTeamVersion) {
   expect_no_leak<bf16>(AttentionPath::portable, 35, [](double) { return std::numeric_limits<double>::quiet_NaN(); });
 }
 
+class AttentionLeakOnHost : public testing::TestWithParam<AttentionPath> {
+ protected:
+  void SetUp() override {
+    if (!attention_path_runs(GetParam()))
+      GTEST_SKIP() << "this build or processor has no " << path_name(GetParam());
+  }
+};
+INSTANTIATE_TEST_SUITE_P(Isa, AttentionLeakOnHost, testing::ValuesIn(host_paths()),
+                         [](const auto& it) { return path_name(it.param); });
+TEST_P(AttentionLeakOnHost, ChangingAnInputMovesNoEarlierOutput) {
+  expect_no_leak<float>(GetParam(), 70, [](double x) { return -3 * x + 1; });
+}
+TEST_P(AttentionLeakOnHost, NaNMovesNoEarlierOutputInBf16) {
+  expect_no_leak<bf16>(GetParam(), 70, [](double) { return std::numeric_limits<double>::quiet_NaN(); });
+}
+TEST_P(AttentionLeakOnHost, InfinityMovesNoEarlierOutputInBf16) {
+  expect_no_leak<bf16>(GetParam(), 37, [](double x) { return x * std::numeric_limits<double>::infinity(); });
+}
+
 TEST(AttentionBits, AreTheSameInEveryRun) {
   for (const PatternCase& p : pattern_cases()) {
     AttentionCase<float> c(p.groups(200), 1, 3, 16, 16, 51);

@@ -52,6 +52,16 @@ inline std::vector<PatternCase> all_pattern_cases() {
   return cases;
 }
 
+inline std::vector<AttentionPath> host_paths() {
+  return {AttentionPath::avx2, AttentionPath::avx512, AttentionPath::avx512_bf16, AttentionPath::avx512_emulated,
+          AttentionPath::avx512_bf16_emulated};
+}
+inline std::string path_name(AttentionPath path) {
+  constexpr const char* names[] = {
+      "best", "portable", "avx2", "avx512", "avx512_bf16", "avx512_emulated", "avx512_bf16_emulated"};
+  return names[static_cast<int>(path)];
+}
+
 /// Inputs of one call with rows of odd strides (so that gaps must survive), in storage type T.
 template <class T>
 class AttentionCase {

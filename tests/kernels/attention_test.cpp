@@ -69,6 +69,41 @@ TEST(Attention, MatchesTheReferenceInFp32) {
 
 TEST(Attention, TeamVersionMatchesTheReferenceInFp32) { expect_fp32(AttentionPath::portable, few_sizes()); }
 
+/// The same tests for every instruction set that a host may have, and for the sources of the larger ones compiled for
+/// the smallest.
+class AttentionOnHost : public testing::TestWithParam<AttentionPath> {
+ protected:
+  void SetUp() override {
+    if (!attention_path_runs(GetParam()))
+      GTEST_SKIP() << "this build or processor has no " << path_name(GetParam());
+  }
+};
+INSTANTIATE_TEST_SUITE_P(Isa, AttentionOnHost, testing::ValuesIn(host_paths()),
+                         [](const auto& it) { return path_name(it.param); });
+
+std::vector<Size> host_sizes() {
+  std::vector<Size> all = few_sizes();
+  for (const int e : {1, 8, 13, 24, 64, 80, 256})
+    all.push_back({100, e, e, 1, 2});
+  for (const int n : {1, 31, 32, 64, 257})
+    all.push_back({n, 16, 24, 2, 3});
+  return all;
+}
+
+TEST_P(AttentionOnHost, MatchesTheReferenceInFp32) { expect_fp32(GetParam(), host_sizes()); }
+
+// Columns are queries or keys in every version, so lanes do not take part in the order of sums.
+TEST_P(AttentionOnHost, HasTheBitsOfAvx2InFp32) {
+  for (const PatternCase& p : all_pattern_cases())
+    for (const Size& s : host_sizes()) {
+      SCOPED_TRACE(text(p, s));
+      AttentionCase<float> c(p.groups(s.length), s.batch, s.heads, s.key_width, s.value_width, 31);
+      const AttentionResult a = run_attention(c, AttentionPath::avx2), b = run_attention(c, GetParam());
+      EXPECT_TRUE(same_bits(a.out, b.out) && same_bits(a.lse, b.lse));
+      EXPECT_TRUE(same_bits(a.dq, b.dq) && same_bits(a.dk, b.dk) && same_bits(a.dv, b.dv));
+    }
+}
+
 /// A plain evaluation that stores every intermediate matrix (scores, p, dp, ds) in bf16 and sums in higher precision.
 AttentionResult plain_bf16(const AttentionCase<bf16>& c) {
   const auto narrow = [](double x) { return static_cast<double>(load(store<bf16>(static_cast<float>(x)))); };
@@ -145,6 +180,18 @@ void expect_bf16(AttentionPath path, const std::vector<Size>& all) {
 }
 
 TEST(Attention, Bf16ErrorIsAtMostTwiceThatOfAPlainEvaluation) { expect_bf16(AttentionPath::best, sizes()); }
+
+TEST_P(AttentionOnHost, Bf16ErrorIsAtMostTwiceThatOfAPlainEvaluation) { expect_bf16(GetParam(), host_sizes()); }
+
+// With pairs, p is rounded after it was added to the row's sum: out may leave the convex hull of the values by that
+// rounding, 2^-9 at most, and by the rounding of out itself.
+TEST_P(AttentionOnHost, OutputsOfEqualValuesAreThatValueInBf16) {
+  AttentionCase<bf16> c({strided_merged(150, 12)}, 1, 2, 64, 64, 7);
+  for (double& x : c.v)
+    x = 1;
+  for (const double x : run_attention(c, GetParam(), false).out)
+    ASSERT_TRUE(std::abs(x - 1) <= std::ldexp(1.0, -8)) << x;
+}
 
 TEST(Attention, TeamVersionInBf16) { expect_bf16(AttentionPath::portable, few_sizes()); }
 

@@ -1,0 +1,13 @@
+// Attention for AVX2 with FMA, which every host has. bf16 is converted to fp32.
+#ifndef WEFT_CUDA
+#define WEFT_HOST host_avx2
+#define WEFT_LANES 8
+#define WEFT_PAIRS 0
+#include "kernels/attention/backward_host.hpp"
+#include "kernels/attention/forward_host.hpp"
+
+namespace weft::detail::WEFT_HOST {
+const HostTiles<float> fp32_tiles{forward_tile<float>, backward_tile<float>};
+const HostTiles<bf16> bf16_tiles{forward_tile<bf16>, backward_tile<bf16>};
+} // namespace weft::detail::WEFT_HOST
+#endif

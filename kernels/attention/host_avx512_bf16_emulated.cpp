@@ -1,0 +1,12 @@
+// The source of host_avx512_bf16 compiled for AVX2: for tests.
+#ifndef WEFT_CUDA
+#define WEFT_HOST host_avx512_bf16_emulated
+#define WEFT_LANES 16
+#define WEFT_PAIRS 1
+#include "kernels/attention/backward_host.hpp"
+#include "kernels/attention/forward_host.hpp"
+
+namespace weft::detail::WEFT_HOST {
+const HostTiles<bf16> bf16_tiles{forward_tile<bf16>, backward_tile<bf16>};
+} // namespace weft::detail::WEFT_HOST
+#endif

@@ -1,0 +1,74 @@
+#include "kernels/common/isa.hpp"
+#ifndef WEFT_CUDA
+#include <oneapi/dnnl/dnnl.hpp>
+#endif
+#include <stdexcept>
+
+namespace weft {
+
+namespace {
+
+/// What choose_isa was called with; empty: not yet.
+std::string& wanted_name() {
+  static std::string it;
+  return it;
+}
+
+Isa& chosen() {
+  static Isa it = processor_isa();
+  return it;
+}
+
+/// Keeps the matrix library within the instruction set: its first product settles the matter.
+void limit_library([[maybe_unused]] Isa isa) {
+#ifndef WEFT_CUDA
+  constexpr dnnl::cpu_isa limits[] = {dnnl::cpu_isa::avx2, dnnl::cpu_isa::avx512_core, dnnl::cpu_isa::avx512_core_bf16};
+  if (dnnl::set_max_cpu_isa(limits[static_cast<int>(isa)]) == dnnl::status::invalid_arguments)
+    throw std::logic_error("choose_isa: the matrix library has multiplied before");
+#endif
+}
+
+} // namespace
+
+const char* name(Isa isa) {
+  constexpr const char* names[] = {"avx2", "avx512", "avx512_bf16"};
+  return names[static_cast<int>(isa)];
+}
+
+Isa processor_isa() {
+  __builtin_cpu_init();
+  if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw") ||
+      !__builtin_cpu_supports("avx512cd") || !__builtin_cpu_supports("avx512dq") || !__builtin_cpu_supports("avx512vl"))
+    return Isa::avx2;
+  return __builtin_cpu_supports("avx512bf16") ? Isa::avx512_bf16 : Isa::avx512;
+}
+
+void choose_isa(const std::string& wanted) {
+  if (!wanted_name().empty()) {
+    if (wanted_name() != wanted)
+      throw std::logic_error("choose_isa: got \"" + wanted + "\", but \"" + wanted_name() + "\" is in use");
+    return;
+  }
+  const Isa best = processor_isa();
+  Isa isa = best;
+  if (wanted != "best") {
+    bool known = false;
+    for (const Isa one : {Isa::avx2, Isa::avx512, Isa::avx512_bf16})
+      if (wanted == name(one)) {
+        isa = one;
+        known = true;
+      }
+    if (!known)
+      throw std::invalid_argument("got \"" + wanted + "\", expected best, avx2, avx512 or avx512_bf16");
+    if (isa > best)
+      throw std::invalid_argument("got \"" + wanted + "\", but the best that this processor has is " + name(best) +
+                                  "; set it to \"best\" or to \"" + name(best) + "\", or run on another machine");
+    limit_library(isa);
+  }
+  wanted_name() = wanted;
+  chosen() = isa;
+}
+
+Isa chosen_isa() { return chosen(); }
+
+} // namespace weft
