@@ -185,7 +185,8 @@ TYPED_TEST(Operations, CrossEntropyFollowsTheReferenceWhichFollowsFiniteDifferen
   const std::int64_t rows = 37;
   for (const std::int64_t vocabulary : {1, 53, 256, 1025}) {
     auto z = rounded<float>(random_doubles(rows * vocabulary, 1, 3));
-    z[5 * 53 + 35] = z[5 * 53 + 3] = 4; // equals: the first counts
+    if (vocabulary == 53)
+      z[5 * 53 + 35] = z[5 * 53 + 3] = 4; // equals: the first counts
     std::vector<std::uint16_t> targets;
     for (int i = 0; i < rows; ++i)
       targets.push_back(static_cast<std::uint16_t>(i * 7 % vocabulary));
