@@ -122,8 +122,8 @@ WEFT_FUNCTION void for_numbers(std::int64_t begin, std::int64_t end, const Body&
     body(i, end - i);
 }
 
-/// Sum of term(j, count), j in [0, n), in a fixed order: on a host 32 running sums, so that none waits for another. What
-/// term gives behind `count` is left out.
+/// Sum of term(j, count), j in [0, n), in a fixed order: on a host 32 running sums, so that none waits for another.
+/// What term gives behind `count` is left out.
 template <class Term>
 WEFT_FUNCTION float sum_of_numbers(std::int64_t n, const Term& term) {
   constexpr int side_by_side = 4;

@@ -29,8 +29,9 @@ class GradientSum {
 
   /// Connects the ranks, where a carrier is used; all of them call it, before the first step. Throws Error.
   void open();
-  /// Ends what open() began, the last call. While an error is under way it gives up what is still in the carrier's queue:
-  /// memory of the device could not be freed before, as that waits for the queue, and other ranks may never answer.
+  /// Ends what open() began, the last call. While an error is under way it gives up what is still in the carrier's
+  /// queue: memory of the device could not be freed before, as that waits for the queue, and other ranks may never
+  /// answer.
   void close();
 
   /// Slots that this rank computes, in this order.
