@@ -123,6 +123,8 @@ std::string step_text(const StepLine& s) {
   out += "  " + human_count(s.tokens_per_second) + " tokens/s";
   out += "  " + number_or_dash("{:.0f} %", 100 * s.gemm_share) + " of gemm rate";
   out += "  " + human_seconds(s.seconds_left) + " left";
+  if (!std::isnan(s.loss_scale))
+    out += fmt::format("  scale {:.0f}", s.loss_scale);
   if (s.skipped > 0)
     out += fmt::format("  {} skipped", s.skipped);
   return out;

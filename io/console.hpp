@@ -40,6 +40,7 @@ struct StepLine {
   double gradient_norm = unknown;
   double learning_rate = unknown;
   double tokens_per_second = unknown;
+  double loss_scale = unknown; ///< shown if known
   double gemm_share = unknown; ///< operations per second over the rate matrix products reach, 0 to 1
   double seconds_left = unknown;
   std::int64_t skipped = 0; ///< steps left out because of non-finite numbers; shown if not 0

@@ -210,6 +210,7 @@ trains() { # PRECISION: the last loss must be well below the first
        END { printf "loss %.2f to %.2f nats\n", first, last > "/dev/fd/3"; exit !(last < 0.8 * first) }' "$work/$1.txt"
 }
 check "train and eval, bf16" 60 trains bf16
+check "train and eval, fp16" 60 trains fp16
 
 sample() { bounded "$weft" sample "$work/runs/agreement" > sample.out && [ -s sample.out ]; }
 check "sample" 60 sample

@@ -35,8 +35,10 @@ void activation_backward(T* out, T* du, float* dbias, const T* dout, const T* u,
 
 template void activation_forward(float*, const float*, std::int64_t);
 template void activation_forward(bf16*, const bf16*, std::int64_t);
+template void activation_forward(fp16*, const fp16*, std::int64_t);
 template void activation_backward(float*, float*, float*, const float*, const float*, std::int64_t, std::int64_t,
                                   float*);
 template void activation_backward(bf16*, bf16*, float*, const bf16*, const bf16*, std::int64_t, std::int64_t, float*);
+template void activation_backward(fp16*, fp16*, float*, const fp16*, const fp16*, std::int64_t, std::int64_t, float*);
 
 } // namespace weft

@@ -54,7 +54,7 @@ constexpr std::int64_t host_tasks = 16;
   return static_cast<int>(std::clamp<std::int64_t>((host_tasks + heads - 1) / heads, 1, tiles));
 }
 
-/// Floats of the fp32 sums that a bf16 tensor of this shape needs.
+/// Floats of the fp32 sums that a bf16 or fp16 tensor of this shape needs.
 std::int64_t elements(const AttentionShape& shape, std::int64_t width) {
   return shape.batch * shape.length * shape.heads * width;
 }
@@ -278,11 +278,16 @@ template void attention_forward(const AttentionPlan&, const AttentionShape&, flo
                                 const float*, float*, AttentionPath);
 template void attention_forward(const AttentionPlan&, const AttentionShape&, bf16*, float*, const bf16*, const bf16*,
                                 const bf16*, float*, AttentionPath);
+template void attention_forward(const AttentionPlan&, const AttentionShape&, fp16*, float*, const fp16*, const fp16*,
+                                const fp16*, float*, AttentionPath);
 template void attention_backward(const AttentionPlan&, const AttentionShape&, float*, float*, float*, const float*,
                                  const float*, const float*, const float*, const float*, const float*, float*,
                                  AttentionPath);
 template void attention_backward(const AttentionPlan&, const AttentionShape&, bf16*, bf16*, bf16*, const bf16*,
                                  const bf16*, const bf16*, const bf16*, const bf16*, const float*, float*,
+                                 AttentionPath);
+template void attention_backward(const AttentionPlan&, const AttentionShape&, fp16*, fp16*, fp16*, const fp16*,
+                                 const fp16*, const fp16*, const fp16*, const fp16*, const float*, float*,
                                  AttentionPath);
 
 } // namespace weft

@@ -59,10 +59,12 @@ enum class AttentionPath { best, portable, avx2, avx512, avx512_bf16, avx512_emu
 /// Whether this build and this processor can take the path.
 bool attention_path_runs(AttentionPath path);
 
-/// Bytes of workspace that forward (backward = false) or backward needs, for the larger of fp32 and bf16; linear in N.
+/// Bytes of workspace that forward (backward = false) or backward needs, for the largest of fp32, bf16 and fp16; linear
+/// in N.
 std::size_t attention_workspace_bytes(const AttentionPlan& plan, const AttentionShape& shape, bool backward);
 
-/// Overwrites out[B,N,H,Ev] and lse[B,H,N]. Throws std::invalid_argument if shape and plan disagree. T: float, bf16.
+/// Overwrites out[B,N,H,Ev] and lse[B,H,N]. Throws std::invalid_argument if shape and plan disagree. T: float, bf16,
+/// fp16.
 template <class T>
 void attention_forward(const AttentionPlan& plan, const AttentionShape& shape, T* out, float* lse, const T* q,
                        const T* k, const T* v, float* workspace, AttentionPath path = AttentionPath::best);

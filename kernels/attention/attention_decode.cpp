@@ -190,5 +190,6 @@ void attention_decode(const DecodeShape& shape, T* out, const T* qkv, T* key_cac
 
 template void attention_decode(const DecodeShape&, float*, const float*, float*, float*, const DecodeKeys&, float*);
 template void attention_decode(const DecodeShape&, bf16*, const bf16*, bf16*, bf16*, const DecodeKeys&, float*);
+template void attention_decode(const DecodeShape&, fp16*, const fp16*, fp16*, fp16*, const DecodeKeys&, float*);
 
 } // namespace weft

@@ -34,7 +34,7 @@ struct DecodeKeys {
 std::int64_t attention_decode_workspace(const DecodeShape& shape, std::int64_t longest);
 
 /// Overwrites out[samples, H Ev]; k and v of qkv are written to row newest[n] of the caches, nothing else there
-/// changes. T: float, bf16.
+/// changes. T: float, bf16, fp16.
 template <class T>
 void attention_decode(const DecodeShape& shape, T* out, const T* qkv, T* key_cache, T* value_cache,
                       const DecodeKeys& keys, float* workspace);

@@ -65,6 +65,13 @@ const HostTiles<bf16>& host_tiles<bf16>(AttentionPath path) {
   }
 }
 
+/// One version for every processor: fp16 is meant for GPUs, on a host it is there to be tested.
+template <>
+const HostTiles<fp16>& host_tiles<fp16>(AttentionPath path) {
+  checked(path);
+  return host_avx2::fp16_tiles;
+}
+
 } // namespace detail
 #endif
 

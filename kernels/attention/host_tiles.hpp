@@ -16,6 +16,7 @@ struct HostTiles {
 namespace host_avx2 {
 extern const HostTiles<float> fp32_tiles;
 extern const HostTiles<bf16> bf16_tiles;
+extern const HostTiles<fp16> fp16_tiles;
 } // namespace host_avx2
 namespace host_avx512 {
 extern const HostTiles<float> fp32_tiles;

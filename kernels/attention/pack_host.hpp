@@ -32,7 +32,11 @@ WEFT_ALWAYS Lanes widen(const float* p) { return load_lanes(p); }
 WEFT_ALWAYS Lanes widen(const bf16* p) {
   return from_bits(reinterpret_cast<Marks>(__builtin_convertvector(load_halves(p), Bits) << 16));
 }
+#if WEFT_LANES == 8
+WEFT_ALWAYS Lanes widen(const fp16* p) { return _mm256_cvtph_ps(reinterpret_cast<__m128i>(load_halves(p))); }
+#endif
 WEFT_ALWAYS float widen_one(float x) { return x; }
+WEFT_ALWAYS float widen_one(fp16 x) { return _cvtsh_ss(x.bits); }
 WEFT_ALWAYS float widen_one(bf16 x) { return __builtin_bit_cast(float, static_cast<std::uint32_t>(x.bits) << 16); }
 
 /// fp32 with the nearest bf16 (ties to even) in the upper half; the lower half is left over. No infinity becomes
@@ -49,6 +53,7 @@ WEFT_ALWAYS std::uint32_t rounded_one(float x) {
 }
 WEFT_ALWAYS void narrow_one(float* to, float x) { *to = x; }
 WEFT_ALWAYS void narrow_one(bf16* to, float x) { to->bits = static_cast<std::uint16_t>(rounded_one(x) >> 16); }
+WEFT_ALWAYS void narrow_one(fp16* to, float x) { to->bits = _cvtss_sh(x, _MM_FROUND_TO_NEAREST_INT); }
 /// Lane by lane the pair of what `rounded` gave for two rows that follow each other.
 WEFT_ALWAYS Bits paired(Bits first, Bits second) { return first >> 16 | (second & 0xffff0000u); }
 

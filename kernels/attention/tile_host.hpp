@@ -10,9 +10,7 @@
 #pragma once
 #include "kernels/attention/host_tiles.hpp"
 #include <cstddef>
-#ifdef __AVX512BF16__
 #include <immintrin.h>
-#endif
 
 namespace weft::detail::WEFT_HOST {
 

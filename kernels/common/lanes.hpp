@@ -65,6 +65,17 @@ WEFT_FUNCTION Lanes lanes_at(const bf16* p) {
   return x;
 }
 
+WEFT_FUNCTION Lanes lanes_at(const fp16* p) {
+#if defined(__F16C__) && !defined(__CUDACC__)
+  return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+#else
+  float x[lane_count];
+  for (int v = 0; v < lane_count; ++v)
+    x[v] = load(p[v]);
+  return lanes_at(x);
+#endif
+}
+
 WEFT_FUNCTION void put_lanes(float* p, Lanes x) { memcpy(p, &x, sizeof x); }
 
 /// Lane v of the result is the sum of x[v], for eight of them at once: neighbours first, then pairs, then halves.

@@ -3,6 +3,7 @@
 #pragma once
 #include "kernels/common/exponential.hpp"
 #include "kernels/common/lanes.hpp"
+#include <type_traits>
 #if defined(__AVX2__) && !defined(__CUDACC__)
 #include <immintrin.h>
 #endif
@@ -57,6 +58,15 @@ WEFT_FUNCTION void put_all(bf16* p, Numbers x) {
 #endif
 }
 
+WEFT_FUNCTION void put_all(fp16* p, Numbers x) {
+#if defined(__F16C__)
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm256_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT));
+#else
+  for (int v = 0; v < number_count; ++v)
+    p[v] = store<fp16>(x[v]);
+#endif
+}
+
 /// p[0 .. count), zeros behind; count <= number_count.
 template <class T>
 WEFT_FUNCTION Numbers numbers_at(const T* p, std::int64_t count) {
@@ -77,10 +87,15 @@ WEFT_FUNCTION void put_numbers(T* p, Numbers x, std::int64_t count) {
 /// x as it comes back from the storage type.
 template <class T>
 WEFT_FUNCTION Numbers stored(Numbers x) {
-  if constexpr (sizeof(T) == sizeof(float))
+  if constexpr (std::is_same_v<T, float>) {
     return x;
-  else
+  } else if constexpr (std::is_same_v<T, bf16>) {
     return reinterpret_cast<Numbers>(rounded_bits(x, T{}) << 16);
+  } else {
+    T narrow[number_count];
+    put_all(narrow, x);
+    return lanes_at(narrow);
+  }
 }
 
 /// The first `count` lanes, zeros behind.

@@ -83,13 +83,19 @@ template void embedding_forward(float*, const EmbeddingShape&, const Coordinates
                                 const std::uint16_t*);
 template void embedding_forward(bf16*, const EmbeddingShape&, const Coordinates&, const EmbeddingTables<const float*>&,
                                 const std::uint16_t*);
+template void embedding_forward(fp16*, const EmbeddingShape&, const Coordinates&, const EmbeddingTables<const float*>&,
+                                const std::uint16_t*);
 template void embedding_slot(float*, const EmbeddingShape&, const Coordinates&, const EmbeddingTables<const float*>&,
                              const std::uint16_t*, std::int64_t);
 template void embedding_slot(bf16*, const EmbeddingShape&, const Coordinates&, const EmbeddingTables<const float*>&,
                              const std::uint16_t*, std::int64_t);
+template void embedding_slot(fp16*, const EmbeddingShape&, const Coordinates&, const EmbeddingTables<const float*>&,
+                             const std::uint16_t*, std::int64_t);
 template void embedding_backward(const EmbeddingTables<float*>&, const EmbeddingShape&, const Coordinates&,
                                  const float*, const std::uint16_t*);
 template void embedding_backward(const EmbeddingTables<float*>&, const EmbeddingShape&, const Coordinates&, const bf16*,
+                                 const std::uint16_t*);
+template void embedding_backward(const EmbeddingTables<float*>&, const EmbeddingShape&, const Coordinates&, const fp16*,
                                  const std::uint16_t*);
 
 } // namespace weft

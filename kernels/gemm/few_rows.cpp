@@ -95,11 +95,16 @@ void few_rows_forward(const StripMatrix<T>& w, std::int64_t rows, Out* y, const 
 
 template struct StripMatrix<float>;
 template struct StripMatrix<bf16>;
+template struct StripMatrix<fp16>;
 template void few_rows_forward(const StripMatrix<float>&, std::int64_t, float*, const float*, const float*, RowsEnd,
                                const float*);
 template void few_rows_forward(const StripMatrix<bf16>&, std::int64_t, bf16*, const bf16*, const float*, RowsEnd,
                                const bf16*);
+template void few_rows_forward(const StripMatrix<fp16>&, std::int64_t, fp16*, const fp16*, const float*, RowsEnd,
+                               const fp16*);
 template void few_rows_forward(const StripMatrix<bf16>&, std::int64_t, float*, const bf16*, const float*, RowsEnd,
+                               const float*);
+template void few_rows_forward(const StripMatrix<fp16>&, std::int64_t, float*, const fp16*, const float*, RowsEnd,
                                const float*);
 
 } // namespace weft

@@ -17,7 +17,9 @@ namespace {
 
 using Type = dnnl::memory::data_type;
 template <class T>
-constexpr Type type_of = std::is_same_v<T, float> ? Type::f32 : Type::bf16;
+constexpr Type type_of = std::is_same_v<T, float>  ? Type::f32
+                         : std::is_same_v<T, bf16> ? Type::bf16
+                                                   : Type::f16;
 
 /// C[m,n] = A[m,k] B[k,n] (+ bias[n]), A or B possibly stored transposed.
 struct Product {
@@ -77,8 +79,12 @@ Buffer<float>& scratch() {
   return it;
 }
 
-/// oneDNN multiplies bfloat16 everywhere, but in plain loops where the processor cannot: there we convert to fp32.
-bool native_bf16() { return chosen_isa() >= Isa::avx512_bf16; }
+/// oneDNN multiplies bfloat16 everywhere, but in plain loops where the processor cannot, and binary16 nowhere: there we
+/// convert to fp32.
+template <class T>
+bool converts() {
+  return std::is_same_v<T, fp16> || (std::is_same_v<T, bf16> && chosen_isa() < Isa::avx512_bf16);
+}
 
 /// oneDNN's products for AVX2 read x by columns for the weights' gradient, and where x has more columns than dy that
 /// takes up to twice as long as making the gradient's transpose, which reads dy by columns.
@@ -103,7 +109,7 @@ void multiply_as(const Product& wanted, const T* a, const T* b, const float* bia
   if constexpr (std::is_same_v<T, float>) {
     multiply(wanted, a, b, bias, c);
   } else {
-    if (native_bf16())
+    if (!converts<T>())
       return multiply(wanted, a, b, bias, c);
     const std::int64_t na = wanted.m * wanted.k, nb = wanted.k * wanted.n, nc = wanted.m * wanted.n;
     if (scratch().size() < na + nb + nc)
@@ -152,8 +158,7 @@ void linear_backward_weight(const LinearShape& s, float* dw, const T* x, const T
 template <class T>
 std::size_t linear_workspace_bytes(const LinearShape& s) {
   const std::int64_t transposed = gradient_by_transpose(s) ? s.inputs * s.outputs : 0;
-  const bool converts = !std::is_same_v<T, float> && !native_bf16();
-  const std::int64_t converted = converts ? s.rows * s.inputs + s.inputs * s.outputs + s.rows * s.outputs : 0;
+  const std::int64_t converted = converts<T>() ? s.rows * s.inputs + s.inputs * s.outputs + s.rows * s.outputs : 0;
   return sizeof(float) * static_cast<std::size_t>(transposed + converted);
 }
 
@@ -167,13 +172,18 @@ void linear_reserve(std::size_t bytes) {
 
 template void linear_forward(const LinearShape&, float*, const float*, const float*, const float*);
 template void linear_forward(const LinearShape&, bf16*, const bf16*, const bf16*, const float*);
+template void linear_forward(const LinearShape&, fp16*, const fp16*, const fp16*, const float*);
 template void linear_forward(const LinearShape&, float*, const bf16*, const bf16*, const float*);
+template void linear_forward(const LinearShape&, float*, const fp16*, const fp16*, const float*);
 template void linear_backward_input(const LinearShape&, float*, const float*, const float*);
 template void linear_backward_input(const LinearShape&, bf16*, const bf16*, const bf16*);
+template void linear_backward_input(const LinearShape&, fp16*, const fp16*, const fp16*);
 template void linear_backward_weight(const LinearShape&, float*, const float*, const float*);
 template void linear_backward_weight(const LinearShape&, float*, const bf16*, const bf16*);
+template void linear_backward_weight(const LinearShape&, float*, const fp16*, const fp16*);
 template std::size_t linear_workspace_bytes<float>(const LinearShape&);
 template std::size_t linear_workspace_bytes<bf16>(const LinearShape&);
+template std::size_t linear_workspace_bytes<fp16>(const LinearShape&);
 
 } // namespace weft
 #endif

@@ -1,5 +1,5 @@
 // The matrix products of a linear layer y = x W + b. They are bought: oneDNN on the host, cuBLASLt on the device.
-// All matrices are row-major and dense. T is float or bf16; sums are fp32.
+// All matrices are row-major and dense. T is float, bf16 or fp16; sums are fp32.
 #pragma once
 #include "kernels/common/types.hpp"
 #include <cstddef>
@@ -23,7 +23,7 @@ void linear_backward_input(const LinearShape& shape, T* dx, const T* dy, const T
 template <class T>
 void linear_backward_weight(const LinearShape& shape, float* dw, const T* x, const T* dy);
 
-/// Bytes of scratch that the three products of this shape need: a processor without bfloat16 arithmetic converts.
+/// Bytes of scratch that the three products of this shape need: a processor without arithmetic for T converts.
 template <class T>
 std::size_t linear_workspace_bytes(const LinearShape& shape);
 

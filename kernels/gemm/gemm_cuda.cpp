@@ -20,7 +20,9 @@ void require(cublasStatus_t status, const char* what) {
 }
 
 template <class T>
-constexpr cudaDataType_t type_of = std::is_same_v<T, float> ? CUDA_R_32F : CUDA_R_16BF;
+constexpr cudaDataType_t type_of = std::is_same_v<T, float>  ? CUDA_R_32F
+                                   : std::is_same_v<T, bf16> ? CUDA_R_16BF
+                                                             : CUDA_R_16F;
 
 /// C[m,n] = op(A) op(B), column-major; op transposes where told.
 struct Product {
@@ -143,12 +145,17 @@ void linear_reserve(std::size_t) { workspace(); }
 
 template void linear_forward(const LinearShape&, float*, const float*, const float*, const float*);
 template void linear_forward(const LinearShape&, float*, const bf16*, const bf16*, const float*);
+template void linear_forward(const LinearShape&, float*, const fp16*, const fp16*, const float*);
 template void linear_forward(const LinearShape&, bf16*, const bf16*, const bf16*, const float*);
+template void linear_forward(const LinearShape&, fp16*, const fp16*, const fp16*, const float*);
 template void linear_backward_input(const LinearShape&, float*, const float*, const float*);
 template void linear_backward_input(const LinearShape&, bf16*, const bf16*, const bf16*);
+template void linear_backward_input(const LinearShape&, fp16*, const fp16*, const fp16*);
 template void linear_backward_weight(const LinearShape&, float*, const float*, const float*);
 template void linear_backward_weight(const LinearShape&, float*, const bf16*, const bf16*);
+template void linear_backward_weight(const LinearShape&, float*, const fp16*, const fp16*);
 template std::size_t linear_workspace_bytes<float>(const LinearShape&);
 template std::size_t linear_workspace_bytes<bf16>(const LinearShape&);
+template std::size_t linear_workspace_bytes<fp16>(const LinearShape&);
 
 } // namespace weft

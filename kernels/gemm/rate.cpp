@@ -28,5 +28,6 @@ double matrix_rate(const LinearShape& s, double seconds) {
 
 template double matrix_rate<float>(const LinearShape&, double);
 template double matrix_rate<bf16>(const LinearShape&, double);
+template double matrix_rate<fp16>(const LinearShape&, double);
 
 } // namespace weft

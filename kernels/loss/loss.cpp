@@ -75,5 +75,7 @@ template void cross_entropy(float*, float*, float*, const float*, const std::uin
                             std::int64_t);
 template void cross_entropy(float*, float*, bf16*, const float*, const std::uint16_t*, float, std::int64_t,
                             std::int64_t);
+template void cross_entropy(float*, float*, fp16*, const float*, const std::uint16_t*, float, std::int64_t,
+                            std::int64_t);
 
 } // namespace weft

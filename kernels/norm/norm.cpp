@@ -73,13 +73,19 @@ template void norm_forward(float*, float*, float*, const float*, const float*, c
                            float);
 template void norm_forward(bf16*, float*, float*, const bf16*, const float*, const float*, std::int64_t, std::int64_t,
                            float);
+template void norm_forward(fp16*, float*, float*, const fp16*, const float*, const float*, std::int64_t, std::int64_t,
+                           float);
 template void norm_again(float*, const float*, const float*, const float*, const float*, const float*, std::int64_t,
                          std::int64_t);
 template void norm_again(bf16*, const float*, const float*, const bf16*, const float*, const float*, std::int64_t,
                          std::int64_t);
+template void norm_again(fp16*, const float*, const float*, const fp16*, const float*, const float*, std::int64_t,
+                         std::int64_t);
 template void norm_backward(float*, float*, float*, const float*, const float*, const float*, const float*,
                             const float*, std::int64_t, std::int64_t, float*);
 template void norm_backward(bf16*, float*, float*, const bf16*, const bf16*, const float*, const float*, const float*,
+                            std::int64_t, std::int64_t, float*);
+template void norm_backward(fp16*, float*, float*, const fp16*, const fp16*, const float*, const float*, const float*,
                             std::int64_t, std::int64_t, float*);
 
 } // namespace weft

@@ -80,7 +80,10 @@ template void residual_forward(float*, float*, float*, float*, const float*, con
                                const float*, float, const ResidualShape&);
 template void residual_forward(bf16*, bf16*, float*, float*, const bf16*, const bf16*, const Dropout&, const float*,
                                const float*, float, const ResidualShape&);
+template void residual_forward(fp16*, fp16*, float*, float*, const fp16*, const fp16*, const Dropout&, const float*,
+                               const float*, float, const ResidualShape&);
 template void residual_backward(float*, float*, const float*, const Dropout&, const ResidualShape&, float*);
 template void residual_backward(bf16*, float*, const bf16*, const Dropout&, const ResidualShape&, float*);
+template void residual_backward(fp16*, float*, const fp16*, const Dropout&, const ResidualShape&, float*);
 
 } // namespace weft

@@ -95,10 +95,14 @@ void column_sum(float* out, const T* a, std::int64_t rows, std::int64_t columns,
 }
 
 template void convert(float*, const bf16*, std::int64_t);
+template void convert(float*, const fp16*, std::int64_t);
 template void convert(bf16*, const float*, std::int64_t);
+template void convert(fp16*, const float*, std::int64_t);
 template std::int64_t first_nonfinite(const float*, std::int64_t);
 template std::int64_t first_nonfinite(const bf16*, std::int64_t);
+template std::int64_t first_nonfinite(const fp16*, std::int64_t);
 template void column_sum(float*, const float*, std::int64_t, std::int64_t, float*);
 template void column_sum(float*, const bf16*, std::int64_t, std::int64_t, float*);
+template void column_sum(float*, const fp16*, std::int64_t, std::int64_t, float*);
 
 } // namespace weft

@@ -37,10 +37,11 @@ int bench_kernels(const Options& options) {
     return options.only.empty() || std::find(options.only.begin(), options.only.end(), part) != options.only.end();
   };
   const Machine machine = measure_machine(options.quick);
-  console.line(fmt::format("a matrix product of 2048 x 512 x 2048 reaches {}FLOP/s in fp32, {}FLOP/s in bf16; a copy "
-                           "moves {}B/s; floors are made of these",
-                           human_count(machine.matrix_fp32), human_count(machine.matrix_bf16),
-                           human_count(machine.copy)));
+  console.line(
+      fmt::format("a matrix product of 2048 x 512 x 2048 reaches {}FLOP/s in fp32, {}FLOP/s in bf16, {}FLOP/s in "
+                  "fp16; a copy moves {}B/s; floors are made of these",
+                  human_count(machine.matrix_fp32), human_count(machine.matrix_bf16), human_count(machine.matrix_fp16),
+                  human_count(machine.copy)));
   std::vector<Figure> figures;
   if (wanted("products"))
     bench_products(console, machine, options.quick, figures);
@@ -98,8 +99,8 @@ void add_bench(CLI::App& app, std::function<int()>& action) {
   command->add_flag("--decode", options->decode, "time sampling byte by byte instead: dense, fixed, strided");
   command->add_option("--samples", options->samples, "samples side by side (with --decode)");
   command->add_option("--width", options->width, "model.width, a multiple of 32 (with --decode)");
-  command->add_option("--precision", options->precision, "fp32 or bf16 (with --decode)")
-      ->check(CLI::IsMember({"fp32", "bf16"}));
+  command->add_option("--precision", options->precision, "fp32, bf16 or fp16 (with --decode)")
+      ->check(CLI::IsMember({"fp32", "bf16", "fp16"}));
   command->add_option("--isa", options->isa, "debug.isa of a run without an input file")
       ->check(CLI::IsMember({"best", "avx2", "avx512", "avx512_bf16"}));
   command->callback([options, &action] { action = [options] { return bench(*options); }; });

@@ -46,7 +46,7 @@ std::optional<std::pair<Figure, Figure>> measure(const std::string& name, const 
   Figure forward;
   forward.operation = "attention forward";
   forward.what = name;
-  forward.precision = sizeof(T) == 4 ? "fp32" : "bf16";
+  forward.precision = precision_name<T>();
   forward.length = N;
   forward.width = E;
   forward.density =
@@ -108,7 +108,7 @@ void bench_precision(Console& console, const Machine& machine, const AttentionBe
                         {"local l=128", [](int N) { return local(N, 128); }},
                         {"fixed l=128 c=32", [](int N) { return fixed_merged(N, 128, 32, 0); }},
                         {"strided l=128", [](int N) { return strided_merged(N, 128); }}};
-  const std::string precision = sizeof(T) == 4 ? "fp32" : "bf16";
+  const std::string precision = precision_name<T>();
   const double each = 1 / machine.matrix(precision); // until a shorter call is known
   std::map<std::int64_t, double> dense_seconds;
   std::vector<std::string> notes;
@@ -158,6 +158,8 @@ void bench_attention(Console& console, const Machine& machine, const AttentionBe
                      std::vector<Figure>& figures) {
   bench_precision<float>(console, machine, asked, figures);
   bench_precision<bf16>(console, machine, asked, figures);
+  if (!device_is_host) // on a host fp16 is there to be tested, not to be fast
+    bench_precision<fp16>(console, machine, asked, figures);
 }
 
 } // namespace weft

@@ -76,7 +76,8 @@ double copy_bandwidth(bool quick) {
 Machine measure_machine(bool quick) {
   const double seconds = quick ? 0.2 : 1.0;
   const LinearShape shape{2048, 512, 2048};
-  return {matrix_rate<float>(shape, seconds), matrix_rate<bf16>(shape, seconds), copy_bandwidth(quick)};
+  return {matrix_rate<float>(shape, seconds), matrix_rate<bf16>(shape, seconds), matrix_rate<fp16>(shape, seconds),
+          copy_bandwidth(quick)};
 }
 
 double Figure::floor(const Machine& machine) const {
@@ -104,6 +105,7 @@ void write_bench_json(const std::string& path, const Machine& machine, const std
       .add("threads", std::to_string(Runtime::threads()))
       .add("matrix_fp32", json_number(machine.matrix_fp32))
       .add("matrix_bf16", json_number(machine.matrix_bf16))
+      .add("matrix_fp16", json_number(machine.matrix_fp16))
       .add("copy_bandwidth", json_number(machine.copy));
   std::string rows;
   for (const Figure& f : figures) {

@@ -1,9 +1,11 @@
 // What the parts of `weft bench` share: timing, what the machine gives at most, and one figure per measurement.
 #pragma once
 #include "io/console.hpp"
+#include "kernels/common/types.hpp"
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 namespace weft {
@@ -30,17 +32,25 @@ Turns time_in_turns(const std::function<void()>& one, const std::function<void()
 
 /// What this machine reaches, measured here and now; the floors are made of these.
 struct Machine {
-  double matrix_fp32 = 0, matrix_bf16 = 0; ///< operations per second of a product of 2048 x 512 x 2048
-  double copy = 0;                         ///< bytes per second, read and written, of arrays beyond the caches
-  double matrix(const std::string& precision) const { return precision == "bf16" ? matrix_bf16 : matrix_fp32; }
+  double matrix_fp32 = 0, matrix_bf16 = 0, matrix_fp16 = 0; ///< operations per second of a 2048 x 512 x 2048 product
+  double copy = 0; ///< bytes per second, read and written, of arrays beyond the caches
+  double matrix(const std::string& precision) const {
+    return precision == "bf16" ? matrix_bf16 : precision == "fp16" ? matrix_fp16 : matrix_fp32;
+  }
 };
 Machine measure_machine(bool quick);
+
+/// "fp32", "bf16" or "fp16".
+template <class T>
+constexpr const char* precision_name() {
+  return std::is_same_v<T, float> ? "fp32" : std::is_same_v<T, bf16> ? "bf16" : "fp16";
+}
 
 /// One measurement and the least that it must do.
 struct Figure {
   std::string operation; ///< "attention forward", "norm backward", ...
   std::string what;      ///< the pattern, or the shape
-  std::string precision; ///< fp32 or bf16: storage of the operands
+  std::string precision; ///< fp32, bf16 or fp16: storage of the operands
   std::int64_t length = 0, width = 0;
   double density = 1;    ///< keys seen over keys of dense causal attention
   double operations = 0; ///< that the tiles or the product take

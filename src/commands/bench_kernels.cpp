@@ -15,11 +15,6 @@ namespace weft {
 
 namespace {
 
-template <class T>
-const char* name_of() {
-  return sizeof(T) == 4 ? "fp32" : "bf16";
-}
-
 /// Numbers of ordinary size, none of them special.
 template <class T>
 Buffer<T> numbers(std::int64_t n) {
@@ -74,7 +69,7 @@ void products_of(const Bench& bench, const std::string& name, const LinearShape&
   const double all = static_cast<double>(x.bytes() + w.bytes() + y.bytes());
   const std::string what = fmt::format("{} {} -> {}", name, s.inputs, s.outputs);
   std::function<void()> bare_forward, bare_input, bare_weight;
-  if constexpr (device_is_host) {
+  if constexpr (device_is_host && !std::is_same_v<T, fp16>) {
     bare_forward = bare_product<T, T>(s.rows, s.outputs, s.inputs);
     bare_input = bare_product<T, T>(s.rows, s.inputs, s.outputs);
     bare_weight = bare_product<T, float>(s.inputs, s.outputs, s.rows);
@@ -155,7 +150,7 @@ template <class T>
 void products_in(Console& console, const Machine& machine, bool quick, std::vector<Figure>& figures) {
   for (const std::int64_t D : quick ? std::vector<std::int64_t>{256} : std::vector<std::int64_t>{256, 512}) {
     const std::int64_t rows = quick ? 512 : 4096;
-    const Bench bench{console, machine, figures, name_of<T>(), rows, D, quick ? 5 : 7};
+    const Bench bench{console, machine, figures, precision_name<T>(), rows, D, quick ? 5 : 7};
     products_of<T>(bench, "qkv", {rows, D, 3 * D});
     products_of<T>(bench, "out", {rows, D, D});
     products_of<T>(bench, "feedforward in", {rows, D, 4 * D});
@@ -169,6 +164,8 @@ void bench_products(Console& console, const Machine& machine, bool quick, std::v
   figures_heading(console, "matrix products", device_is_host);
   products_in<float>(console, machine, quick, figures);
   products_in<bf16>(console, machine, quick, figures);
+  if (!device_is_host) // on a host fp16 is there to be tested, not to be fast
+    products_in<fp16>(console, machine, quick, figures);
   for (const char* precision : {"fp32", "bf16"}) {
     std::vector<double> ratios;
     for (const Figure& f : figures)
@@ -186,6 +183,8 @@ void bench_passes(Console& console, const Machine& machine, bool quick, std::vec
   const std::int64_t rows = quick ? 1024 : 16384, width = quick ? 256 : 512;
   passes_of<float>({console, machine, figures, "fp32", rows, width, quick ? 5 : 9});
   passes_of<bf16>({console, machine, figures, "bf16", rows, width, quick ? 5 : 9});
+  if (!device_is_host)
+    passes_of<fp16>({console, machine, figures, "fp16", rows, width, quick ? 5 : 9});
   passes_over_weights({console, machine, figures, "fp32", 0, 0, quick ? 5 : 9}, quick ? 1 << 20 : 1 << 24);
 }
 

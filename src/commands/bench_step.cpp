@@ -10,6 +10,7 @@
 #include "kernels/sum/sum.hpp"
 #include "model/model.hpp"
 #include "parallel/gradients.hpp"
+#include "training/loss_scale.hpp"
 #include "training/resources.hpp"
 #include <algorithm>
 #include <cmath>
@@ -42,18 +43,19 @@ class Steps {
   void step() {
     const std::int64_t micro = config_.training.micro_batch;
     const Share slots = gradients_.slots();
+    const double scale = LossScale(config_).value();
     ++step_;
     for (std::int64_t slot = slots.first; slot < slots.last; ++slot) {
       MicroBatch work;
       work.tokens = tokens_.data();
-      work.loss_factor = 1 / static_cast<float>(config_.training.batch * config_.model.context);
+      work.loss_factor = static_cast<float>(scale) / static_cast<float>(config_.training.batch * config_.model.context);
       work.step = static_cast<std::uint32_t>(step_);
       work.first_sample = static_cast<std::uint32_t>(slot * micro);
       model_.forward_backward(work, gradients_.current(), scores_, [&](std::int64_t from) { gradients_.ready(from); });
     }
     const float* gradient = gradients_.finish();
     const TracedSpan span("optimiser");
-    const double norm = std::sqrt(sum_of_squares(gradient, n_));
+    const double norm = std::sqrt(sum_of_squares(gradient, n_)) / scale;
     const auto& o = config_.optimizer;
     AdamStep adam{};
     adam.learning_rate = o.learning_rate;
@@ -61,7 +63,7 @@ class Steps {
     adam.beta2 = o.beta2;
     adam.epsilon = o.epsilon;
     adam.decoupled = o.kind == "adamw";
-    adam.gradient_factor = o.clip > 0 && norm > o.clip ? o.clip / norm : 1.0;
+    adam.gradient_factor = (o.clip > 0 && norm > o.clip ? o.clip / norm : 1.0) / scale;
     adam.step = step_;
     for (const Parameter& p : model_.parameters().all()) {
       adam.weight_decay = p.decayed() ? o.weight_decay : 0.0;

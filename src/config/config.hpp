@@ -7,12 +7,14 @@
 
 namespace weft {
 
+constexpr double least_loss_scale = 1, largest_loss_scale = 1 << 24; ///< the ends between which it moves
+
 struct Config {
   struct {
     std::string name = "run";
     std::string directory = "runs";
     std::int64_t seed = 0;
-    std::string precision = "fp32"; // fp32 | bf16
+    std::string precision = "fp32"; // fp32 | bf16 | fp16
     bool fresh = false;
     std::int64_t max_idle_restarts = 3; // of one Slurm job, in a row without a new step
     double max_minutes = 0;             // 0: no limit
@@ -52,7 +54,9 @@ struct Config {
     double beta1 = 0.9;
     double beta2 = 0.999;
     double epsilon = 1e-8;
-    double clip = 1.0; // global norm; 0: no clipping
+    double clip = 1.0;                           // global norm; 0: no clipping
+    double loss_scale = 65536;                   // fp16: the first one
+    std::int64_t loss_scale_growth_steps = 2000; // fp16: good steps in a row that double it
   } optimizer;
   struct {
     std::string kind = "cosine"; // constant | linear | cosine | step | one_cycle

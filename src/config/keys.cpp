@@ -19,8 +19,9 @@ std::vector<Key> keys_of(Config& c) {
       {"run.name", &c.run.name, any, "", "name of the run; its folder is run.directory/run.name"},
       {"run.directory", &c.run.directory, any, "", "folder that holds the runs"},
       {"run.seed", &c.run.seed, at_least(0), "", "seed of weights, dropout and the order of samples"},
-      {"run.precision", &c.run.precision, one_of({"fp32", "bf16"}), "",
-       "storage of activations; weights, moments, softmax statistics, norms and losses are always fp32"},
+      {"run.precision", &c.run.precision, one_of({"fp32", "bf16", "fp16"}), "",
+       "storage of activations; weights, moments, softmax statistics, norms and losses are always fp32; fp16 is for "
+       "GPUs without bf16, and scales the loss"},
       {"run.fresh", &c.run.fresh, any, "", "start over instead of resuming; an old run is moved aside, never deleted"},
       {"run.max_idle_restarts", &c.run.max_idle_restarts, at_least(0), "restarts",
        "restarts of one Slurm job in a row without a newer checkpoint; one more ends it with status 1, so that it is "
@@ -78,6 +79,12 @@ std::vector<Key> keys_of(Config& c) {
       {"optimizer.beta2", &c.optimizer.beta2, from_to_below(0, 1), "", "decay of the second moment"},
       {"optimizer.epsilon", &c.optimizer.epsilon, above(0), "", "added to the root of the second moment"},
       {"optimizer.clip", &c.optimizer.clip, at_least(0), "", "largest global norm of the gradient; 0: no clipping"},
+      {"optimizer.loss_scale", &c.optimizer.loss_scale, between(least_loss_scale, largest_loss_scale), "",
+       "factor on the loss with run.precision = \"fp16\" that a run begins with, a power of two: a gradient beyond "
+       "fp16 "
+       "halves it, and its step is left out"},
+      {"optimizer.loss_scale_growth_steps", &c.optimizer.loss_scale_growth_steps, at_least(1), "steps",
+       "steps in a row with finite gradients after which the factor on the loss is doubled (fp16)"},
 
       {"schedule.kind", &c.schedule.kind, one_of({"constant", "linear", "cosine", "step", "one_cycle"}), "",
        "course of the learning rate after the warm-up"},

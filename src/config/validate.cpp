@@ -4,6 +4,7 @@
 #include "io/error.hpp"
 #include "io/shards.hpp"
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <fmt/format.h>
 #include <initializer_list>
@@ -223,6 +224,11 @@ void check_data(const LoadedConfig& loaded, const Checker& rules, Problems& prob
 
 } // namespace
 
+bool is_loss_scale(double x) {
+  int exponent = 0;
+  return x >= least_loss_scale && x <= largest_loss_scale && std::frexp(x, &exponent) == 0.5;
+}
+
 std::vector<std::string> pattern_sets(const std::string& pattern) {
   if (pattern == "local")
     return {"local"};
@@ -251,6 +257,9 @@ void validate(const LoadedConfig& loaded, DataCheck data, Problems& problems) {
   rules.check(c.evaluation.minimum_context < c.model.context, {"evaluation.minimum_context", "model.context"},
               fmt::format("got {} tokens, expected fewer than model.context = {}", c.evaluation.minimum_context,
                           c.model.context));
+  rules.check(is_loss_scale(c.optimizer.loss_scale), {"optimizer.loss_scale"},
+              fmt::format("got {}, expected a power of two such as 65536, which changes no digit of the gradients",
+                          c.optimizer.loss_scale));
   try {
     parse_fault(c.debug.fault);
   } catch (const InputError& error) {

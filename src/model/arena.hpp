@@ -14,7 +14,7 @@ class Arena {
   struct Piece {
     std::string name;
     std::size_t offset = 0, bytes = 0;
-    int element = 4; ///< bytes of one number: 2 bf16, 4 fp32
+    int element = 4; ///< bytes of one number: 2 bf16 and fp16, 4 fp32
   };
 
   template <class T>

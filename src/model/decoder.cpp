@@ -179,13 +179,15 @@ std::unique_ptr<Decoder> make_decoder(const Config& config, const ParameterList&
                     length, config.model.context));
   if (config.run.precision == "bf16")
     return std::make_unique<SparseTransformerDecoder<bf16>>(config, parameters, weights, samples, length);
+  if (config.run.precision == "fp16")
+    return std::make_unique<SparseTransformerDecoder<fp16>>(config, parameters, weights, samples, length);
   return std::make_unique<SparseTransformerDecoder<float>>(config, parameters, weights, samples, length);
 }
 
 std::size_t decoder_cache_bytes(const Config& config, std::int64_t samples, std::int64_t length) {
   const DecodeShape shape = decode_shape(config, samples, length);
   const std::int64_t numbers = samples * shape.heads * length * (shape.key_row() + shape.value_row());
-  return static_cast<std::size_t>(config.model.layers * numbers) * (config.run.precision == "bf16" ? 2 : 4);
+  return static_cast<std::size_t>(config.model.layers * numbers) * (config.run.precision == "fp32" ? 4 : 2);
 }
 
 } // namespace weft

@@ -17,7 +17,8 @@ struct Config;
 /// One forward (and backward) pass: B sequences of N tokens.
 struct MicroBatch {
   const std::uint16_t* tokens = nullptr; ///< (B, N), host memory
-  float loss_factor = 0;                 ///< 1 / predictions in the global batch: gradients are those of the mean loss
+  float loss_factor = 0;                 ///< 1 / predictions in the global batch: gradients are those of the mean loss;
+                                         ///< in fp16 times the scale of the loss, and so are the gradients
   std::uint64_t seed = 0;                ///< dropout: seed, step and the number of the first sequence in the batch
   std::uint32_t step = 0;
   std::uint32_t first_sample = 0;

@@ -217,7 +217,7 @@ std::string SparseTransformer<T>::first_nonfinite_activation() {
     const int number = static_cast<int>(&piece - arena_.pieces().data());
     const auto n = static_cast<std::int64_t>(piece.bytes) / piece.element;
     const std::int64_t bad = piece.element == 4 ? weft::first_nonfinite(arena_.at<float>(number), n)
-                                                : weft::first_nonfinite(arena_.at<bf16>(number), n);
+                                                : weft::first_nonfinite(arena_.at<T>(number), n);
     // A row of attention without keys has lse = -infinity by definition.
     if (bad >= 0 && piece.name.find("lse") == std::string::npos)
       return piece.name;
@@ -228,10 +228,13 @@ std::string SparseTransformer<T>::first_nonfinite_activation() {
 std::unique_ptr<Model> make_model(const Config& config) {
   if (config.run.precision == "bf16")
     return std::make_unique<SparseTransformer<bf16>>(config);
+  if (config.run.precision == "fp16")
+    return std::make_unique<SparseTransformer<fp16>>(config);
   return std::make_unique<SparseTransformer<float>>(config);
 }
 
 template class SparseTransformer<float>;
 template class SparseTransformer<bf16>;
+template class SparseTransformer<fp16>;
 
 } // namespace weft

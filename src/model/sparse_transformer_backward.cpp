@@ -123,5 +123,6 @@ void SparseTransformer<T>::run_training(const MicroBatch& batch, float* gradient
 
 template class SparseTransformer<float>;
 template class SparseTransformer<bf16>;
+template class SparseTransformer<fp16>;
 
 } // namespace weft

@@ -122,5 +122,6 @@ void SparseTransformer<T>::copy_logits(float* logits) {
 
 template class SparseTransformer<float>;
 template class SparseTransformer<bf16>;
+template class SparseTransformer<fp16>;
 
 } // namespace weft

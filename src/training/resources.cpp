@@ -97,7 +97,9 @@ double measure_matrix_rate(const Config& config) {
   const std::int64_t width = config.model.width;
   const LinearShape shape{std::clamp<std::int64_t>(config.training.micro_batch * config.model.context, 256, 2048),
                           width, 4 * width};
-  return config.run.precision == "bf16" ? matrix_rate<bf16>(shape, 0.2) : matrix_rate<float>(shape, 0.2);
+  if (config.run.precision == "bf16")
+    return matrix_rate<bf16>(shape, 0.2);
+  return config.run.precision == "fp16" ? matrix_rate<fp16>(shape, 0.2) : matrix_rate<float>(shape, 0.2);
 }
 
 double expected_step_seconds(const Config& config, const Model& model, int ranks, double rate) {

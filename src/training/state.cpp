@@ -3,6 +3,7 @@
 #include "config/version.hpp"
 #include "io/checkpoint_file.hpp"
 #include "io/error.hpp"
+#include <stdexcept>
 #include <vector>
 
 namespace weft {
@@ -29,6 +30,10 @@ Attributes state_attributes(const TrainingState& state, const Config& config, in
   attributes["evaluations_without_better"] = state.evaluations_without_better;
   attributes["evaluated_at"] = state.evaluated_at;
   attributes["stopped_early"] = std::int64_t{state.stopped_early};
+  if (state.loss_scale.moves()) {
+    attributes["loss_scale"] = state.loss_scale.value();
+    attributes["loss_scale_good_steps"] = state.loss_scale.good_steps();
+  }
   attributes["config"] = to_toml(config);
   attributes["world_size"] = std::int64_t{ranks};
   attributes["precision"] = config.run.precision;
@@ -88,6 +93,13 @@ void load_state(const std::string& path, TrainingState& state, const ParameterLi
   state.evaluations_without_better = file.integer("evaluations_without_better");
   state.evaluated_at = file.integer("evaluated_at");
   state.stopped_early = file.integer("stopped_early") != 0;
+  if (file.attributes().count("loss_scale") == 0) // of another precision
+    return;
+  try {
+    state.loss_scale.restore(file.real("loss_scale"), file.integer("loss_scale_good_steps"));
+  } catch (const std::invalid_argument& error) {
+    throw DataError("checkpoint " + path + " holds " + error.what());
+  }
 }
 
 void load_weights(const std::string& path, Buffer<float>& weights, const ParameterList& parameters,

@@ -3,6 +3,7 @@
 #include "config/config.hpp"
 #include "io/hdf5.hpp"
 #include "kernels/common/memory.hpp"
+#include "training/loss_scale.hpp"
 #include "training/owners.hpp"
 #include <limits>
 #include <string>
@@ -10,15 +11,16 @@
 namespace weft {
 
 struct TrainingState {
-  Buffer<float> weights;    ///< flat, laid out by the parameter list, where the kernels run
-  Buffer<float> m, v;       ///< the same, but only of the tensors in `moments`
-  Owned moments;            ///< all tensors, or with parallel.shard_optimizer those of this rank
-  std::int64_t step = 0;    ///< steps taken; with the seed it gives the place in the data and all randomness
-  std::int64_t updates = 0; ///< steps that changed the weights: Adam's bias correction counts these
-  std::int64_t samples = 0; ///< sequences trained on
-  double epoch = 0;         ///< passes over the training split
-  std::int64_t skipped = 0; ///< steps left out because numbers were not finite
-  std::int64_t skipped_in_row = 0;
+  Buffer<float> weights;           ///< flat, laid out by the parameter list, where the kernels run
+  Buffer<float> m, v;              ///< the same, but only of the tensors in `moments`
+  Owned moments;                   ///< all tensors, or with parallel.shard_optimizer those of this rank
+  std::int64_t step = 0;           ///< steps taken; with the seed it gives the place in the data and all randomness
+  std::int64_t updates = 0;        ///< steps that changed the weights: Adam's bias correction counts these
+  std::int64_t samples = 0;        ///< sequences trained on
+  double epoch = 0;                ///< passes over the training split
+  std::int64_t skipped = 0;        ///< steps left out because numbers were not finite
+  std::int64_t skipped_in_row = 0; ///< without those that lowered the loss scale
+  LossScale loss_scale;            ///< fp16: the owner sets it from the input
   double best_valid_loss = std::numeric_limits<double>::infinity();
   std::int64_t evaluations_without_better = 0;
   std::int64_t evaluated_at = -1; ///< the step of the last evaluation: a stop may come before one that is due

@@ -51,7 +51,9 @@ Trainer::Trainer(const Config& config, const Ranks& ranks, Console& console, Mod
       checkpoints_(config, ranks, model.parameters(), folder_.checkpoints()), energy_(ranks),
       tokens_(static_cast<std::size_t>(config.training.micro_batch * config.model.context)),
       fault_(parse_fault(config.debug.fault)), stops_(ranks, folder_.path, config.run.max_minutes),
-      watchdog_(ranks, folder_.heartbeats(), config.parallel.timeout, expected_step) {}
+      watchdog_(ranks, folder_.heartbeats(), config.parallel.timeout, expected_step) {
+  state_.loss_scale = LossScale(config);
+}
 
 Trainer::~Trainer() { gradients_.close(); }
 
@@ -90,7 +92,7 @@ Trainer::StepResult Trainer::take_step(const Dumps& dumps) {
   const std::int64_t batch = config_.training.batch, micro = config_.training.micro_batch, N = config_.model.context;
   const std::int64_t epoch = state_.step / length_.steps_per_epoch;
   const std::int64_t first = state_.step % length_.steps_per_epoch * batch; // sequence of the epoch
-  const double predictions = static_cast<double>(batch * N);
+  const double predictions = static_cast<double>(batch * N), scale = state_.loss_scale.value();
   watchdog_.beat(state_.step + 1, Watchdog::Phase::training);
   bool spoil = strike(fault_, ranks_, state_.step + 1);
   const Share slots = gradients_.slots();
@@ -108,7 +110,7 @@ Trainer::StepResult Trainer::take_step(const Dumps& dumps) {
       dumped_batches_.insert(dumped_batches_.end(), tokens_.begin(), tokens_.end());
     MicroBatch work;
     work.tokens = tokens_.data();
-    work.loss_factor = static_cast<float>(1 / predictions);
+    work.loss_factor = static_cast<float>(1 / predictions) * static_cast<float>(scale);
     work.seed = static_cast<std::uint64_t>(config_.run.seed);
     work.step = static_cast<std::uint32_t>(state_.step);
     work.first_sample = static_cast<std::uint32_t>(slot * micro);
@@ -141,11 +143,13 @@ Trainer::StepResult Trainer::take_step(const Dumps& dumps) {
     losses.push_back(all[i]);
     hits.push_back(all[i + 1]);
   }
-  StepResult result{tree_sum(losses) / predictions, tree_sum(hits) / predictions, std::sqrt(squares), true};
+  StepResult result{tree_sum(losses) / predictions, tree_sum(hits) / predictions, std::sqrt(squares) / scale, true};
   result.finite = std::isfinite(result.loss) && std::isfinite(result.norm);
   if (!dumps.gradients.empty() && state_.step == first_step_ && ranks_.root()) {
     std::vector<float> host(static_cast<std::size_t>(model_.parameters().extent()));
     copy_to_host(host.data(), gradient, host.size() * sizeof(float));
+    for (float& g : host)
+      g /= static_cast<float>(scale);
     std::vector<ArrayView> arrays;
     for (const Parameter& p : model_.parameters().all())
       arrays.push_back({p.name, p.shape, host.data() + p.offset});
@@ -157,10 +161,20 @@ Trainer::StepResult Trainer::take_step(const Dumps& dumps) {
   if (result.finite) {
     update_weights(gradient, result.norm, state_.step);
     state_.skipped_in_row = 0;
+    if (state_.loss_scale.good_step())
+      console_.line(fmt::format("step {}: {} steps in a row had finite gradients; the loss scale rises to {}",
+                                state_.step, config_.optimizer.loss_scale_growth_steps, state_.loss_scale.value()));
   } else {
     ++state_.skipped;
-    ++state_.skipped_in_row;
-    explain_nonfinite(gradient);
+    if (std::isfinite(result.loss) && state_.loss_scale.overflow()) {
+      console_.line(
+          fmt::format("step {} is skipped: its gradient does not fit into fp16 with a loss scale of {}, which "
+                      "falls to {}",
+                      state_.step, scale, state_.loss_scale.value()));
+    } else {
+      ++state_.skipped_in_row;
+      explain_nonfinite(gradient);
+    }
   }
   return result;
 }
@@ -186,7 +200,7 @@ void Trainer::update_weights(const float* gradients, double norm, std::int64_t s
   adam.beta2 = o.beta2;
   adam.epsilon = o.epsilon;
   adam.decoupled = o.kind == "adamw";
-  adam.gradient_factor = o.clip > 0 && norm > o.clip ? o.clip / norm : 1.0;
+  adam.gradient_factor = (o.clip > 0 && norm > o.clip ? o.clip / norm : 1.0) / state_.loss_scale.value();
   adam.step = ++state_.updates;
   for (std::size_t i = state_.moments.first; i < state_.moments.last; ++i) {
     const Parameter& p = model_.parameters().all()[i];
@@ -239,7 +253,9 @@ void Trainer::explain_nonfinite(const float* gradients) {
   throw NumbersError(std::to_string(bad_steps_allowed) +
                      " steps in a row had a loss or gradient that is not finite, the last one is step " +
                      std::to_string(state_.step) + "; first seen in: " + first_bad_ +
-                     "; lower optimizer.learning_rate, raise schedule.warmup_steps, or check the data. The "
+                     "; lower optimizer.learning_rate, raise schedule.warmup_steps, " +
+                     (state_.loss_scale.moves() ? "take run.precision = \"fp32\" or \"bf16\", " : "") +
+                     "or check the data. The "
                      "checkpoints written before stay as they are");
 }
 
@@ -263,6 +279,8 @@ void Trainer::report(const StepResult& result, double seconds, double joules) {
     events_->add_scalar("train/gradient_norm", row.step, row.gradient_norm);
     events_->add_scalar("train/learning_rate", row.step, row.lr);
     events_->add_scalar("train/tokens_per_second", row.step, row.tokens_per_second);
+    if (state_.loss_scale.moves())
+      events_->add_scalar("train/loss_scale", row.step, state_.loss_scale.value());
   }
   const bool due = config_.log.every_steps > 0 &&
                    (state_.step % config_.log.every_steps == 0 || state_.step == 1 || state_.step == length_.steps);
@@ -280,6 +298,8 @@ void Trainer::report(const StepResult& result, double seconds, double joules) {
   line.gemm_share = row.tokens_per_second * flops_per_token() / (matrix_rate_ * ranks_.size());
   line.seconds_left = each * static_cast<double>(length_.steps - state_.step);
   line.skipped = state_.skipped;
+  if (state_.loss_scale.moves())
+    line.loss_scale = state_.loss_scale.value();
   console_.step(line);
 }
 

@@ -48,7 +48,7 @@ class Trainer {
   /// Continues from a checkpoint (empty: new weights). Metrics rows behind it are dropped.
   void start_from(const std::string& checkpoint);
   /// Trains to the end, or until a stop is asked for (training/stop.hpp): returns exit_done or exit_requeue. Throws
-  /// NumbersError after ten steps in a row without finite numbers.
+  /// NumbersError after ten steps in a row without finite numbers; those that lowered the loss scale do not count.
   ExitStatus run(const Dumps& dumps);
 
   /// What the checkpoints are to say of the program and the machine beside the state.

@@ -65,10 +65,11 @@ class TextTest(ProgramTest):
         # Blocks of 16, 4 summary columns of every earlier block: 8.5 + 4 (0 + 1 + 2 + 3) / 4.
         self.assertAlmostEqual(figures["keys_per_token_and_head"], 8.5 + 6)
 
-    def test_bf16_samples(self):
-        self.train("low", "run.precision=bf16")
-        self.run_path = self.run_folder("low")
-        self.assertEqual(self.sample("--samples", "3")[0], self.sample("--samples", "3", ranks=2)[0])
+    def test_bf16_and_fp16_sample(self):
+        for precision in ("bf16", "fp16"):
+            self.train(precision, f"run.precision={precision}")
+            self.run_path = self.run_folder(precision)
+            self.assertEqual(self.sample("--samples", "3")[0], self.sample("--samples", "3", ranks=2)[0])
 
     def test_mistakes_are_told_with_status_2(self):
         with open(self.folder + "/long", "w") as file:

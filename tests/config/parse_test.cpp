@@ -99,7 +99,7 @@ TEST(Parse, values_out_of_range_are_told_with_the_range) {
   EXPECT_THAT(complaint("[optimizer]\nclip = inf\n" + sound), HasSubstr("got inf"));
   EXPECT_THAT(complaint("[model]\nvocabulary = 257\n" + sound), HasSubstr("expected an integer in [2, 256]"));
   EXPECT_THAT(complaint("[checkpoint]\nkeep = 0\n" + sound), HasSubstr("checkpoint.keep: got 0"));
-  EXPECT_THAT(complaint("[run]\nprecision = 'fp16'\n" + sound), HasSubstr("expected one of fp32, bf16"));
+  EXPECT_THAT(complaint("[run]\nprecision = 'fp8'\n" + sound), HasSubstr("expected one of fp32, bf16, fp16"));
   EXPECT_THAT(complaint("[schedule]\nkind = 'cosin'\n" + sound), HasSubstr("did you mean cosine?"));
   EXPECT_THAT(complaint("[model]\nposition_shape = [0, 2048]\n" + sound), HasSubstr("each >= 1"));
   EXPECT_THAT(complaint("[attention]\ncombination = []\n" + sound), HasSubstr("got []"));
@@ -224,6 +224,7 @@ TEST(Resolved, round_trips_bit_for_bit) {
   config.schedule.final_factor = 5e-324;
   config.schedule.peak_at = 1.0 / 3;
   config.optimizer.epsilon = 1e-300;
+  config.optimizer.loss_scale = 12345.678901234567;
   config.parallel.bucket_mib = 1e22;
   const std::string text = to_toml(config);
   Config back = from_toml_text(text);

@@ -108,6 +108,15 @@ TEST(Console, other_ranks_are_silent_and_write_no_log) {
   EXPECT_FALSE(std::filesystem::exists(log));
 }
 
+TEST(Console, a_step_line_shows_a_loss_scale_and_skipped_steps_where_there_are_any) {
+  StepLine step;
+  EXPECT_EQ(step_text(step).find("scale"), std::string::npos);
+  EXPECT_EQ(step_text(step).find("skipped"), std::string::npos);
+  step.loss_scale = 65536;
+  step.skipped = 3;
+  EXPECT_NE(step_text(step).find("  scale 65536  3 skipped"), std::string::npos) << step_text(step);
+}
+
 TEST(Console, a_log_that_cannot_be_written_is_an_error) {
   Screen screen;
   Console console(true, screen.file);

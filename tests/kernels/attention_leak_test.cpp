@@ -86,6 +86,9 @@ TEST(AttentionLeak, NaNMovesNoEarlierOutput) {
 TEST(AttentionLeak, InfinityMovesNoEarlierOutput) {
   expect_no_leak<bf16>(AttentionPath::best, 70, [](double x) { return x * std::numeric_limits<double>::infinity(); });
 }
+TEST(AttentionLeak, InfinityMovesNoEarlierOutputInFp16) {
+  expect_no_leak<fp16>(AttentionPath::best, 70, [](double x) { return x * std::numeric_limits<double>::infinity(); });
+}
 TEST(AttentionLeak, NaNMovesNoEarlierOutputInTheTeamVersion) {
   expect_no_leak<bf16>(AttentionPath::portable, 35, [](double) { return std::numeric_limits<double>::quiet_NaN(); });
 }

@@ -104,9 +104,10 @@ TEST_P(AttentionOnHost, HasTheBitsOfAvx2InFp32) {
     }
 }
 
-/// A plain evaluation that stores every intermediate matrix (scores, p, dp, ds) in bf16 and sums in higher precision.
-AttentionResult plain_bf16(const AttentionCase<bf16>& c) {
-  const auto narrow = [](double x) { return static_cast<double>(load(store<bf16>(static_cast<float>(x)))); };
+/// A plain evaluation that stores every intermediate matrix (scores, p, dp, ds) as T and sums in higher precision.
+template <class T>
+AttentionResult plain_in(const AttentionCase<T>& c) {
+  const auto narrow = [](double x) { return static_cast<double>(load(store<T>(static_cast<float>(x)))); };
   const AttentionShape& s = c.shape;
   AttentionResult r = run_reference(c); // for the sizes
   for (auto* x : {&r.out, &r.dq, &r.dk, &r.dv})
@@ -151,18 +152,19 @@ AttentionResult plain_bf16(const AttentionCase<bf16>& c) {
         }
       }
   for (auto* x : {&r.out, &r.dq, &r.dk, &r.dv})
-    *x = rounded<bf16>(*x);
+    *x = rounded<T>(*x);
   return r;
 }
 
-void expect_bf16(AttentionPath path, const std::vector<Size>& all) {
+template <class T>
+void expect_low(AttentionPath path, const std::vector<Size>& all) {
   for (const PatternCase& p : all_pattern_cases())
     for (const Size& s : all) {
       if (s.key_width < 8 || s.value_width < 8)
         continue; // of a single product per score, nothing averages out the stored output's rounding in delta
       SCOPED_TRACE(text(p, s));
-      AttentionCase<bf16> c(p.groups(s.length), s.batch, s.heads, s.key_width, s.value_width, 21);
-      const AttentionResult got = run_attention(c, path), want = run_reference(c), plain = plain_bf16(c);
+      AttentionCase<T> c(p.groups(s.length), s.batch, s.heads, s.key_width, s.value_width, 21);
+      const AttentionResult got = run_attention(c, path), want = run_reference(c), plain = plain_in(c);
       EXPECT_TRUE(got.clean);
       const double scale = std::max(largest(want.dv), std::max(largest(want.dq), largest(want.dk)));
       const auto check = [&](const char* name, const std::vector<double>& x, const std::vector<double>& y,
@@ -171,7 +173,7 @@ void expect_bf16(AttentionPath path, const std::vector<Size>& all) {
         EXPECT_TRUE(error <= limit) << name << " " << error << " > " << limit;
       };
       check("out", got.out, want.out, plain.out);
-      // The stored bf16 output enters delta = dout . out, as in any evaluation that does not keep an fp32 copy: its
+      // The stored output enters delta = dout . out, as in any evaluation that does not keep an fp32 copy: its
       // half unit in the last place moves ds of a row by p times this much.
       check("dv", got.dv, want.dv, plain.dv);
       check("dq", got.dq, want.dq, plain.dq);
@@ -179,9 +181,9 @@ void expect_bf16(AttentionPath path, const std::vector<Size>& all) {
     }
 }
 
-TEST(Attention, Bf16ErrorIsAtMostTwiceThatOfAPlainEvaluation) { expect_bf16(AttentionPath::best, sizes()); }
+TEST(Attention, Bf16ErrorIsAtMostTwiceThatOfAPlainEvaluation) { expect_low<bf16>(AttentionPath::best, sizes()); }
 
-TEST_P(AttentionOnHost, Bf16ErrorIsAtMostTwiceThatOfAPlainEvaluation) { expect_bf16(GetParam(), host_sizes()); }
+TEST_P(AttentionOnHost, Bf16ErrorIsAtMostTwiceThatOfAPlainEvaluation) { expect_low<bf16>(GetParam(), host_sizes()); }
 
 // With pairs, p is rounded after it was added to the row's sum: out may leave the convex hull of the values by that
 // rounding, 2^-9 at most, and by the rounding of out itself.
@@ -193,7 +195,11 @@ TEST_P(AttentionOnHost, OutputsOfEqualValuesAreThatValueInBf16) {
     ASSERT_TRUE(std::abs(x - 1) <= std::ldexp(1.0, -8)) << x;
 }
 
-TEST(Attention, TeamVersionInBf16) { expect_bf16(AttentionPath::portable, few_sizes()); }
+TEST(Attention, Fp16ErrorIsAtMostTwiceThatOfAPlainEvaluation) { expect_low<fp16>(AttentionPath::best, sizes()); }
+
+TEST(Attention, TeamVersionInFp16) { expect_low<fp16>(AttentionPath::portable, few_sizes()); }
+
+TEST(Attention, TeamVersionInBf16) { expect_low<bf16>(AttentionPath::portable, few_sizes()); }
 
 TEST(Attention, RowsWithoutAKeyAreZero) {
   for (const AttentionPath path : {AttentionPath::best, AttentionPath::portable})

@@ -141,20 +141,21 @@ TEST(Decoder, StepsGiveTheLogitsOfTheForwardPassForEveryPattern) {
     }
 }
 
-TEST(Decoder, StepsGiveTheLogitsOfTheForwardPassInBfloat16) {
-  for (const Case& c : cases()) {
-    Config config = small(c.pattern, c.combination);
-    config.attention.shared_summary = c.shared;
-    config.model.half_size = c.shared;
-    Fixture single(config);
-    const Doubles exact = single.forward();
-    config.run.precision = "bf16";
-    Fixture f(config);
-    const Doubles low = f.forward(), got = doubles(f.stepped(*f.decoder(3, 83)));
-    // Both round every activation; they may differ by as much as either differs from fp32.
-    EXPECT_AT_MOST(relative_error(got, exact), 1.5 * relative_error(low, exact)) << text_of(c);
-    EXPECT_AT_MOST(relative_error(got, low), 1.5 * relative_error(low, exact)) << text_of(c);
-  }
+TEST(Decoder, StepsGiveTheLogitsOfTheForwardPassInBothNarrowTypes) {
+  for (const Case& c : cases())
+    for (const char* precision : {"bf16", "fp16"}) {
+      Config config = small(c.pattern, c.combination);
+      config.attention.shared_summary = c.shared;
+      config.model.half_size = c.shared;
+      Fixture single(config);
+      const Doubles exact = single.forward();
+      config.run.precision = precision;
+      Fixture f(config);
+      const Doubles low = f.forward(), got = doubles(f.stepped(*f.decoder(3, 83)));
+      // Both round every activation; they may differ by as much as either differs from fp32.
+      EXPECT_AT_MOST(relative_error(got, exact), 1.5 * relative_error(low, exact)) << text_of(c) << " " << precision;
+      EXPECT_AT_MOST(relative_error(got, low), 1.5 * relative_error(low, exact)) << text_of(c) << " " << precision;
+    }
 }
 
 TEST(Decoder, LongListsOfKeysAndPositionShapesAgreeToo) {
@@ -173,7 +174,7 @@ TEST(Decoder, LongListsOfKeysAndPositionShapesAgreeToo) {
 }
 
 TEST(Decoder, BitsOfASampleDoNotDependOnTheOthersOrOnTheCapacity) {
-  for (const char* precision : {"fp32", "bf16"}) {
+  for (const char* precision : {"fp32", "bf16", "fp16"}) {
     Config config = small("fixed");
     config.run.precision = precision;
     Fixture f(config);
@@ -216,7 +217,12 @@ TEST(Decoder, LengthsBeyondTheContextAreRefused) {
   Fixture f(small("dense"));
   EXPECT_THROW(f.decoder(1, 84), InputError);
   EXPECT_THROW(f.decoder(1, 0), InputError);
-  EXPECT_EQ(f.decoder(2, 83)->cache_bytes(), decoder_cache_bytes(f.config, 2, 83));
+  for (const char* precision : {"fp32", "bf16", "fp16"}) {
+    Config config = small("dense");
+    config.run.precision = precision;
+    Fixture g(config);
+    EXPECT_EQ(g.decoder(2, 83)->cache_bytes(), decoder_cache_bytes(config, 2, 83)) << precision;
+  }
 }
 
 } // namespace

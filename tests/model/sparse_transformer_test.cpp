@@ -231,6 +231,33 @@ TEST(Model, Bfloat16StaysCloseToSinglePrecision) {
   EXPECT_AT_MOST(std::abs(low.loss() - single.loss()), 2e-2);
 }
 
+TEST(Model, Float16StaysCloseToSinglePrecisionAndAPowerOfTwoOnTheLossIsOnTheGradientsAlone) {
+  Config config = small("strided");
+  Fixture single(config);
+  config.run.precision = "fp16";
+  Fixture low(config);
+  EXPECT_AT_MOST(relative_error(low.logits(), single.logits()), 4e-3);
+  EXPECT_AT_MOST(std::abs(low.loss() - single.loss()), 3e-3);
+  // As in a batch 4,096 times as large: most gradients of logits lie below the smallest fp16 number with all its
+  // digits.
+  const float large_batch = 1.0f / 4096;
+  single.batch.loss_factor *= large_batch;
+  low.batch.loss_factor *= large_batch;
+  const Doubles exact = single.gradient(), unscaled = low.gradient();
+  low.batch.loss_factor *= 65536;
+  Doubles scaled = low.gradient();
+  for (double& g : scaled)
+    g /= 65536;
+  EXPECT_AT_MOST(relative_error(scaled, exact), 6e-3);
+  EXPECT_LT(10 * relative_error(scaled, exact), relative_error(unscaled, exact));
+  low.batch.loss_factor /= large_batch;
+  low.batch.loss_factor *= 65536;
+  EXPECT_TRUE(std::isnan(dot(low.gradient(), exact)) || std::isinf(dot(low.gradient(), exact)));
+  low.model->forward(low.batch, low.scores);
+  for (const float loss : low.scores.losses)
+    ASSERT_TRUE(std::isfinite(loss)); // the loss itself has no scale
+}
+
 TEST(Model, NamesTheFirstTensorThatWentBad) {
   Fixture f(small());
   std::vector<float> weights = f.values;
