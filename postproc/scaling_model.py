@@ -11,15 +11,17 @@ the update of the weights, which every rank does for itself.
   slot       one micro-batch forward and backward: (seconds(1) - update) / S
   update     passes over the weights, bound by memory: norm 4, optimiser 28, storage copy 6 bytes per weight
   crowd      ranks beyond the cores share them: max(1, R * threads / cores)
-  sum(R)     alpha-beta: Weft's scheme is direct, every rank gets its piece of each bucket from every other and sends the sum
-             back: 2 (R - 1) messages per bucket at alpha, and 2 (R - 1) / R of the gradient's bytes over the link
+  sum(R)     alpha-beta: 2 (R - 1) / R of the gradient's bytes over the link, and messages at alpha. In rounds of pairs, which
+             Weft takes where R is a power of two from 4 on, 2 log2 R messages per bucket; else directly, every rank gets its
+             piece of each bucket from every other and sends the sum back: 2 (R - 1) messages
   exposed(R) what the backward pass of the last slot (two thirds of it) does not hide, one bucket at least
 On one host the link is memory: a byte is written once and read once, so half the copy bandwidth, shared by the ranks.
 Assumed: equal ranks; no jitter; computing does not slow down because the link works beside it.
 
 For large machines the compute is the operations of the model over --reached of the device's published peak, and ranks grow
-with the batch (one sequence of 12,288 tokens per device: the paper's batch of 16 has no more than 16 slots). `two levels`
-is what a hierarchical sum would take (reduce in the host, trees between hosts, spread in the host); Weft does not have it.
+with the batch (one sequence of 12,288 tokens per device: the paper's batch of 16 has no more than 16 slots). Ranks are taken
+to be numbered host by host: then the first rounds of pairs stay in the host, and what is left for the network is one
+part in as many as the host has devices. `direct` is what the other scheme would take there.
 """
 import argparse
 import json
@@ -50,23 +52,27 @@ class ModelError(Exception):
 
 
 def direct_sum(ranks, gradient_bytes, alpha, bandwidth, bucket=BUCKET):
-    """Seconds of Weft's gradient sum."""
+    """Seconds of Weft's gradient sum where every rank sends to every other."""
     if ranks == 1:
         return 0.0
     buckets = math.ceil(gradient_bytes / bucket)
     return buckets * 2 * (ranks - 1) * alpha + 2 * (ranks - 1) / ranks * gradient_bytes / bandwidth
 
 
-def two_level_sum(ranks, gradient_bytes, device, bucket=BUCKET):
-    """Seconds of a hierarchical sum: reduce-scatter in the host, trees between hosts, all-gather in the host."""
-    inside = min(ranks, device["per_host"])
-    hosts = math.ceil(ranks / device["per_host"])
+def pair_sum(ranks, gradient_bytes, link_of, bucket=BUCKET):
+    """Seconds of Weft's gradient sum in rounds of pairs. link_of(distance): (alpha, bandwidth) to the rank so far away."""
     buckets = math.ceil(gradient_bytes / bucket)
-    near = direct_sum(inside, gradient_bytes, device["host_alpha"], device["host_link"], bucket)
-    if hosts == 1:
-        return near
-    far = 2 * math.ceil(math.log2(hosts)) * device["net_alpha"] * buckets + 2 * gradient_bytes / inside / device["net_link"]
-    return near + far
+    seconds, distance = 0.0, 1
+    while distance < ranks:  # out, and back with copies for sums
+        alpha, bandwidth = link_of(distance)
+        seconds += 2 * (buckets * alpha + gradient_bytes / (2 * distance) / bandwidth)
+        distance *= 2
+    return seconds
+
+
+def in_pairs(ranks):
+    """Whether Weft sums in pairs; also the slots must be a power of two per rank, as here."""
+    return ranks >= 4 and ranks & (ranks - 1) == 0
 
 
 def exposed(total, slot, gradient_bytes, bucket=BUCKET):
@@ -84,7 +90,8 @@ def predict(one, ranks, cores):
     update = min(one["parameters"] * UPDATE_BYTES / one["copy"], 0.5 * one["seconds"])
     slot = (one["seconds"] - update) / slots
     gradient = GRADIENT_BYTES * one["parameters"]
-    total = direct_sum(ranks, gradient, MEMORY_ALPHA, one["copy"] / 2 / ranks)
+    link = (MEMORY_ALPHA, one["copy"] / 2 / ranks)
+    total = pair_sum(ranks, gradient, lambda _: link) if in_pairs(ranks) else direct_sum(ranks, gradient, *link)
     hidden = exposed(total, slot * crowd, gradient) if ranks > 1 else 0.0
     return math.ceil(slots / ranks) * slot * crowd + hidden + update * crowd
 
@@ -135,17 +142,21 @@ def enwik8_work():
 
 
 def large_machines(reached, counts=(8, 64, 4096)):
-    """(devices, seconds per step with Weft's sum, the same with two levels, efficiency of both) per count."""
+    """(devices, seconds per step in pairs, the same sent directly, efficiency of both) per count."""
     parameters, operations = enwik8_work()
     slot = operations / (reached * DEVICE["peak"])
     update = parameters * UPDATE_BYTES / DEVICE["memory"]
     gradient = GRADIENT_BYTES * parameters
+    links = ((DEVICE["host_alpha"], DEVICE["host_link"]), (DEVICE["net_alpha"], DEVICE["net_link"]))
+
+    def link_of(distance):
+        return links[distance >= DEVICE["per_host"]]
+
     rows = []
     for devices in counts:
-        alpha, link = ("host_alpha", "host_link") if devices <= DEVICE["per_host"] else ("net_alpha", "net_link")
-        direct = slot + update + exposed(direct_sum(devices, gradient, DEVICE[alpha], DEVICE[link]), slot, gradient)
-        levels = slot + update + exposed(two_level_sum(devices, gradient, DEVICE), slot, gradient)
-        rows.append((devices, direct, levels, (slot + update) / direct, (slot + update) / levels))
+        sums = pair_sum(devices, gradient, link_of), direct_sum(devices, gradient, *link_of(devices - 1))
+        pairs, direct = (slot + update + exposed(total, slot, gradient) for total in sums)
+        rows.append((devices, pairs, direct, (slot + update) / pairs, (slot + update) / direct))
     return rows
 
 
@@ -186,10 +197,10 @@ def main():
     print(f"\nenwik8 model: {parameters / 1e6:.1f} M parameters, {operations / 1e12:.1f} T operations per sequence; "
           f"{DEVICE['name']}, {100 * given.reached:.0f} % of {DEVICE['peak'] / 1e12:.0f} TFLOP/s assumed, one sequence per "
           "device and step")
-    print(f"{'devices':>8} {'direct sum':>11} {'efficiency':>11} {'two levels':>11} {'efficiency':>11} {'tokens/s, direct':>17}")
-    for devices, direct, levels, share, level_share in large_machines(given.reached):
-        print(f"{devices:>8} {direct:10.4f}s {100 * share:10.1f}% {levels:10.4f}s {100 * level_share:10.1f}% "
-              f"{devices * ENWIK8['context'] / direct:17.3g}")
+    print(f"{'devices':>8} {'in pairs':>11} {'efficiency':>11} {'tokens/s':>11} {'direct':>11} {'efficiency':>11}")
+    for devices, pairs, direct, share, direct_share in large_machines(given.reached):
+        print(f"{devices:>8} {pairs:10.4f}s {100 * share:10.1f}% {devices * ENWIK8['context'] / pairs:11.3g} "
+              f"{direct:10.4f}s {100 * direct_share:10.1f}%")
 
 
 if __name__ == "__main__":

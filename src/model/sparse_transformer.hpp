@@ -56,8 +56,9 @@ class SparseTransformer final : public Model {
   void feedforward_hidden(std::int64_t layer);
   void feedforward_part(std::int64_t layer, const MicroBatch& batch, bool training);
   const T* branch_gradient(float* dbias, const Dropout& dropout);
-  void feedforward_backward(std::int64_t layer, const MicroBatch& batch, float* gradients);
-  void attention_part_backward(std::int64_t layer, const MicroBatch& batch, float* gradients);
+  void feedforward_backward(std::int64_t layer, const MicroBatch& batch, float* gradients, const GradientsReady& ready);
+  void attention_part_backward(std::int64_t layer, const MicroBatch& batch, float* gradients,
+                               const GradientsReady& ready);
 
   const Block& block(std::int64_t layer) const { return blocks_[static_cast<std::size_t>(layer)]; }
   const Kept& kept(std::int64_t layer) const { return kept_[static_cast<std::size_t>(layer)]; }

@@ -19,7 +19,8 @@ const T* SparseTransformer<T>::branch_gradient(float* dbias, const Dropout& drop
 }
 
 template <class T>
-void SparseTransformer<T>::feedforward_backward(std::int64_t layer, const MicroBatch& batch, float* gradients) {
+void SparseTransformer<T>::feedforward_backward(std::int64_t layer, const MicroBatch& batch, float* gradients,
+                                                const GradientsReady& ready) {
   const Block& p = block(layer);
   const Kept& k = kept(layer);
   const auto gradient = [&](int parameter) { return gradients + parameters_[parameter].offset; };
@@ -30,6 +31,8 @@ void SparseTransformer<T>::feedforward_backward(std::int64_t layer, const MicroB
   linear_backward_input(linear(F, D), dhidden, dend, weight(p.ff_weight));
   activation_backward(gate, dhidden, gradient(p.in_bias), dhidden, activation(k.hidden), R, F, number(partial_));
   linear_backward_weight(linear(F, D), gradient(p.ff_weight), gate, dend);
+  if (ready)
+    ready(parameters_[p.ff_weight].offset);
   // hidden = norm2(middle) W_in + b
   norm_again(normed, number(k.mean2), number(k.rstd2), activation(k.middle), master(p.norm2_gain), master(p.norm2_bias),
              R, D);
@@ -37,10 +40,13 @@ void SparseTransformer<T>::feedforward_backward(std::int64_t layer, const MicroB
   linear_backward_input(linear(D, F), dbranch, dhidden, weight(p.in_weight));
   norm_backward(dstream, gradient(p.norm2_gain), gradient(p.norm2_bias), dbranch, activation(k.middle), number(k.mean2),
                 number(k.rstd2), master(p.norm2_gain), R, D, number(partial_));
+  if (ready)
+    ready(parameters_[p.norm2_gain].offset);
 }
 
 template <class T>
-void SparseTransformer<T>::attention_part_backward(std::int64_t layer, const MicroBatch& batch, float* gradients) {
+void SparseTransformer<T>::attention_part_backward(std::int64_t layer, const MicroBatch& batch, float* gradients,
+                                                   const GradientsReady& ready) {
   const Block& p = block(layer);
   const Kept& k = kept(layer);
   const auto gradient = [&](int parameter) { return gradients + parameters_[parameter].offset; };
@@ -50,6 +56,8 @@ void SparseTransformer<T>::attention_part_backward(std::int64_t layer, const Mic
   const T* dend = branch_gradient(gradient(p.out_bias), dropout(batch, true, 2 * layer));
   linear_backward_weight(linear(D, D), gradient(p.out_weight), activation(k.attended), dend);
   linear_backward_input(linear(D, D), dattended, dend, weight(p.out_weight));
+  if (ready)
+    ready(parameters_[p.out_weight].offset);
   attention_backward(plan(layer), attention_shape(), dqkv, dqkv + Dk, dqkv + 2 * Dk, dattended, qkv, qkv + Dk,
                      qkv + 2 * Dk, activation(k.attended), number(k.lse), number(attention_workspace_));
   // qkv = norm1(H) W_qkv + b
@@ -60,6 +68,8 @@ void SparseTransformer<T>::attention_part_backward(std::int64_t layer, const Mic
   linear_backward_input(linear(D, 2 * Dk + D), dbranch, dqkv, weight(p.qkv_weight));
   norm_backward(dstream, gradient(p.norm1_gain), gradient(p.norm1_bias), dbranch, activation(k.input), number(k.mean1),
                 number(k.rstd1), master(p.norm1_gain), R, D, number(partial_));
+  if (ready)
+    ready(parameters_[p.norm1_gain].offset);
 }
 
 template <class T>
@@ -108,10 +118,8 @@ void SparseTransformer<T>::run_training(const MicroBatch& batch, float* gradient
     } else if (recompute_ == "attention") {
       attention_core(layer);
     }
-    feedforward_backward(layer, batch, gradients);
-    attention_part_backward(layer, batch, gradients);
-    if (ready)
-      ready(parameters_[block(layer).norm1_gain].offset);
+    feedforward_backward(layer, batch, gradients, ready);
+    attention_part_backward(layer, batch, gradients, ready);
   }
   EmbeddingTables<float*> d{gradient(token_), gradient(start_), {}};
   for (int c = 0; c < coordinates_.count; ++c)

@@ -1,5 +1,6 @@
-// How the ranks' parts of a bucket meet: every rank gets its piece of all tree nodes, adds them up in the tree's order,
-// and sends the sum to all. The order of the additions is the plan's, whatever carries the numbers.
+// How the ranks' parts of a bucket meet. Directly: every rank gets its piece of all tree nodes, adds them up in the
+// tree's order, and sends the sum to all. Or in rounds of pairs, where the ranks allow that (halving.hpp). The order of
+// the additions is the plan's in any case, whatever carries the numbers.
 #pragma once
 #include "parallel/carrier.hpp"
 #include "parallel/gradient_plan.hpp"
@@ -25,12 +26,16 @@ class BucketExchange {
 
 /// Messages through MPI, from and to host memory. staged: the nodes are on a device, and go through copies on the host.
 std::unique_ptr<BucketExchange> mpi_exchange(const Ranks& ranks, const GradientPlan& plan, bool staged);
+std::unique_ptr<BucketExchange> mpi_halving(const Ranks& ranks, const GradientPlan& plan, bool staged);
 
 /// Messages and sums in a queue beside the kernels, which the host does not wait for. `rank` is this one's number.
 std::unique_ptr<BucketExchange> queued_exchange(int rank, const GradientPlan& plan, Carrier& carrier);
+std::unique_ptr<BucketExchange> queued_halving(int rank, const GradientPlan& plan, Carrier& carrier);
 
-/// Bytes that an exchange keeps for pieces that come in, where the kernels run.
-std::size_t mpi_exchange_bytes(int rank, const GradientPlan& plan);    ///< on a host: nothing is overwritten in a step
+/// Bytes that an exchange keeps for what comes in, where the kernels run.
+std::size_t mpi_exchange_bytes(int rank, const GradientPlan& plan); ///< every bucket has its own
+std::size_t mpi_halving_bytes(int rank, const GradientPlan& plan);
 std::size_t queued_exchange_bytes(int rank, const GradientPlan& plan); ///< one bucket's: they come one after the other
+std::size_t queued_halving_bytes(int rank, const GradientPlan& plan);
 
 } // namespace weft

@@ -2,6 +2,7 @@
 #include "kernels/common/regions.hpp"
 #include "kernels/sum/sum.hpp"
 #include "parallel/bucket_exchange.hpp"
+#include "parallel/halving.hpp"
 #include <algorithm>
 
 namespace weft {
@@ -52,19 +53,22 @@ GradientSum::GradientSum(const Ranks& ranks, std::int64_t extent, std::int64_t s
     p.places.emplace_back(extent, "gradients");
     p.free_places.push_back(static_cast<int>(i));
   }
+  const bool in_pairs = halves(p.plan);
   if (p.carrier)
-    p.exchange = queued_exchange(ranks.rank(), p.plan, *p.carrier);
+    p.exchange = (in_pairs ? queued_halving : queued_exchange)(ranks.rank(), p.plan, *p.carrier);
   else if (ranks.size() > 1)
-    p.exchange = mpi_exchange(ranks, p.plan, staged);
+    p.exchange = (in_pairs ? mpi_halving : mpi_exchange)(ranks, p.plan, staged);
 }
 
 GradientSum::~GradientSum() = default;
 
 std::size_t GradientSum::bytes(int ranks, std::int64_t extent, std::int64_t slots, std::size_t bucket_bytes) {
   const GradientPlan plan(ranks, extent, slots, bucket_bytes);
+  const auto mpi = halves(plan) ? mpi_halving_bytes : mpi_exchange_bytes;
+  const auto queued = halves(plan) ? queued_halving_bytes : queued_exchange_bytes;
   std::size_t most = 0;
   for (int r = 0; r < ranks; ++r) {
-    const std::size_t incoming = device_is_host ? mpi_exchange_bytes(r, plan) : queued_exchange_bytes(r, plan);
+    const std::size_t incoming = device_is_host ? mpi(r, plan) : queued(r, plan);
     most = std::max(most, plan.places(r) * static_cast<std::size_t>(extent) * sizeof(float) + incoming);
   }
   return most;

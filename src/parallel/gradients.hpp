@@ -1,9 +1,10 @@
 // The gradient of a global batch: each rank adds up its own micro-batches along the fixed tree (tree.hpp), and the
 // ranks' parts are added bucket by bucket while the last backward pass still runs.
 //
-// A bucket is a range of the flat gradient. Each rank owns a piece of every bucket: it receives that piece of every
-// other rank's tree nodes, finishes the tree, and sends the sum to all (bucket_exchange.hpp). Bytes sent per rank:
-// 2 (R-1)/R of the gradient where R divides the slots into whole subtrees, the least there is.
+// A bucket is a range of the flat gradient. Each rank owns a piece of every bucket, finishes the tree there, and sends
+// the sum to all (bucket_exchange.hpp): directly, or in rounds of pairs where the ranks' slots are whole subtrees of
+// one size and the ranks a power of two (halving.hpp). Bytes sent per rank: 2 (R-1)/R of the gradient where R divides
+// the slots into whole subtrees, the least there is.
 #pragma once
 #include "kernels/common/memory.hpp"
 #include "parallel/carrier.hpp"

@@ -1,7 +1,8 @@
-// The gradient's sum over slots and ranks. Run on one rank, and by mpirun on three (tests/CMakeLists.txt).
+// The gradient's sum over slots and ranks. Run on one rank, and by mpirun on three and four (tests/CMakeLists.txt).
 #include "kernels/sum/sum.hpp"
 #include "parallel/bucket_exchange.hpp"
 #include "parallel/gradients.hpp"
+#include "parallel/halving.hpp"
 #include <bit>
 #include <cmath>
 #include <gtest/gtest.h>
@@ -75,6 +76,14 @@ class MpiCarrier final : public Carrier {
   int finished_ = 0, settled_ = 0;
 };
 
+/// On four ranks 4, 8 and 16 are summed in rounds of pairs, the others directly.
+std::vector<std::int64_t> slot_counts() {
+  std::vector<std::int64_t> counts = {4, 7, 8, 12, 16};
+  if (ranks().size() <= 3)
+    counts.push_back(3);
+  return counts;
+}
+
 void expect_defined_sum(std::int64_t slots, bool staged, bool queued = false) {
   GradientSum sum(ranks(), extent, slots, 4096 * sizeof(float), queued ? std::make_unique<MpiCarrier>() : nullptr,
                   staged);
@@ -105,19 +114,19 @@ void expect_defined_sum(std::int64_t slots, bool staged, bool queued = false) {
 }
 
 TEST(Gradients, SumIsTheDefinedTreeBitForBit) {
-  for (const std::int64_t slots : {3, 4, 7, 12})
+  for (const std::int64_t slots : slot_counts())
     expect_defined_sum(slots, !device_is_host);
 }
 
 TEST(Gradients, StagedThroughTheHostItIsTheSame) {
-  for (const std::int64_t slots : {3, 4, 7, 12})
+  for (const std::int64_t slots : slot_counts())
     expect_defined_sum(slots, true);
 }
 
 TEST(Gradients, CarriedInAQueueItIsTheSame) {
   if (!device_is_host)
     GTEST_SKIP() << "the carrier of this test adds and copies on the host";
-  for (const std::int64_t slots : {3, 4, 7, 12})
+  for (const std::int64_t slots : slot_counts())
     expect_defined_sum(slots, false, true);
 }
 
@@ -161,6 +170,57 @@ TEST(GradientPlan, PiecesCoverEveryBucketOnceAndEndOnCacheLines) {
   }
 }
 
+TEST(Halving, TakesPowersOfTwoWhoseRanksHoldSubtreesOfOneSize) {
+  const auto taken = [](int ranks, std::int64_t slots) { return halves(GradientPlan(ranks, 40000, slots, 1 << 14)); };
+  EXPECT_TRUE(taken(4, 4));
+  EXPECT_TRUE(taken(4, 16));
+  EXPECT_TRUE(taken(64, 512));
+  EXPECT_FALSE(taken(4, 7));  // shares of different size
+  EXPECT_FALSE(taken(4, 12)); // three slots are no subtree
+  EXPECT_FALSE(taken(6, 24)); // no power of two
+  EXPECT_FALSE(taken(2, 4));  // nothing to gain
+  EXPECT_FALSE(taken(4, 3));  // a rank without slots
+}
+
+TEST(Halving, RoundsMakeTheTreesSumOnEveryRank) {
+  for (const int R : {4, 8, 64}) {
+    const GradientPlan plan(R, extent, R, 4096 * sizeof(float));
+    std::vector<std::vector<float>> values;
+    for (int r = 0; r < R; ++r)
+      for (values.emplace_back(); values.back().size() < extent;)
+        values.back().push_back(gradient(0, r, static_cast<std::int64_t>(values.back().size())));
+    for (const Bucket& bucket : plan.buckets) {
+      std::vector<std::vector<HalvingRound>> rounds;
+      for (int r = 0; r < R; ++r)
+        rounds.push_back(halving_rounds(plan, bucket, r));
+      const auto each = [&](std::size_t s, const auto& act) { // what a rank gives is what its partner keeps
+        const std::vector<std::vector<float>> before = values;
+        for (std::size_t r = 0; r < values.size(); ++r) {
+          const HalvingRound& mine = rounds[r][s];
+          const HalvingRound& other = rounds[static_cast<std::size_t>(mine.peer)][s];
+          ASSERT_EQ(std::pair(mine.keep.first, mine.keep.last), std::pair(other.give.first, other.give.last));
+          act(values[r], before[static_cast<std::size_t>(mine.peer)], mine);
+        }
+      };
+      for (std::size_t s = 0; s < rounds[0].size(); ++s)
+        each(s, [](auto& own, const auto& peer, const HalvingRound& round) {
+          for (auto i = static_cast<std::size_t>(round.keep.first); i < static_cast<std::size_t>(round.keep.last); ++i)
+            own[i] += peer[i];
+        });
+      for (std::size_t s = rounds[0].size(); s-- > 0;)
+        each(s, [](auto& own, const auto& peer, const HalvingRound& round) {
+          for (auto i = static_cast<std::size_t>(round.give.first); i < static_cast<std::size_t>(round.give.last); ++i)
+            own[i] = peer[i];
+        });
+    }
+    for (int r = 0; r < R; ++r)
+      for (std::int64_t i = 0; i < extent; ++i)
+        ASSERT_EQ(std::bit_cast<std::uint32_t>(values[static_cast<std::size_t>(r)][static_cast<std::size_t>(i)]),
+                  std::bit_cast<std::uint32_t>(defined_sum(0, R, i)))
+            << R << " ranks, rank " << r << ", element " << i;
+  }
+}
+
 TEST(GradientPlan, MemoryOfIncomingPiecesIsCounted) {
   // Four ranks with four slots each bring one node each; three come in, a quarter of the gradient of each.
   const GradientPlan four(4, 1 << 20, 16, 1 << 20);
@@ -168,6 +228,11 @@ TEST(GradientPlan, MemoryOfIncomingPiecesIsCounted) {
   EXPECT_EQ(four.places(2), 3u);
   EXPECT_EQ(mpi_exchange_bytes(2, four), 3 * (std::size_t{1} << 20) / 4 * sizeof(float));
   EXPECT_EQ(queued_exchange_bytes(2, four), 3 * (std::size_t{1} << 20) / 4); // of one bucket only
+  // In rounds of pairs half a bucket comes in at once.
+  EXPECT_EQ(mpi_halving_bytes(2, four), (std::size_t{1} << 20) / 2 * sizeof(float));
+  EXPECT_EQ(queued_halving_bytes(2, four), (std::size_t{1} << 20) / 2);
+  EXPECT_EQ(GradientSum::bytes(4, 1 << 20, 16, 1 << 20),
+            (3u << 20) * sizeof(float) + queued_halving_bytes(2, four) * (device_is_host ? four.buckets.size() : 1));
   // Three slots on two ranks: one brings {0}, the other {1} and {2}, which do not meet before {0} has joined.
   const GradientPlan odd(2, 1 << 20, 3, 1 << 20);
   EXPECT_EQ(odd.incoming_nodes(0), 2u);
