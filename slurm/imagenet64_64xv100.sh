@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # A layout for the machine of the paper's ImageNet 64x64 row, 64 V100: sixteen nodes with four each, a rank for every
-# GPU. Set WEFT to build/cuda/weft in a site file of your own. V100 has no bf16, hence fp16
-# with a scale on the loss (docs/gpu.md).
+# GPU. Set WEFT to build/cuda/weft in a site file of your own. V100 has no bf16, hence fp16 with a scale on the loss
+# (docs/gpu.md).
 #   sbatch slurm/imagenet64_64xv100.sh [section.key=value ...]
 #SBATCH --job-name=weft_imagenet64
 #SBATCH --nodes=16

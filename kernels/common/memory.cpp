@@ -103,6 +103,7 @@ Runtime::Device Runtime::device() {
       cudaMemGetInfo(&it.free, &it.all) != cudaSuccess)
     throw std::runtime_error("the device cannot be asked for its properties; was it lost? nvidia-smi tells");
   it.name = properties.name;
+  it.capability_10 = 10 * properties.major + properties.minor;
   std::ostringstream id;
   id << "GPU" << std::hex << std::setfill('0');
   for (std::size_t byte = 0; byte < sizeof properties.uuid.bytes; ++byte)

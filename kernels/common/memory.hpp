@@ -24,6 +24,7 @@ class Runtime {
     int number = 0;                ///< among those that the process sees
     std::string name, id;          ///< id: of the hardware, as nvidia-smi -L shows it
     std::size_t free = 0, all = 0; ///< bytes of its memory
+    int capability_10 = 0;         ///< 10 major + minor of its compute capability
   };
   static Device device();
   /// Devices that this process sees, before a Runtime is there, too; 0 in a build for the host. Throws like Runtime.

@@ -4,6 +4,7 @@
 #include "kernels/norm/norm.hpp"
 #include "kernels/sum/sum.hpp"
 #include "model/patterns.hpp"
+#include "model/precision.hpp"
 #include <algorithm>
 #include <cmath>
 #include <type_traits>
@@ -226,6 +227,7 @@ std::string SparseTransformer<T>::first_nonfinite_activation() {
 }
 
 std::unique_ptr<Model> make_model(const Config& config) {
+  require_precision(config.run.precision, Runtime::device());
   if (config.run.precision == "bf16")
     return std::make_unique<SparseTransformer<bf16>>(config);
   if (config.run.precision == "fp16")
