@@ -10,13 +10,15 @@ namespace {
 class QueuedHalving final : public BucketExchange {
  public:
   QueuedHalving(int rank, const GradientPlan& plan, Carrier& carrier)
-      : rank_(rank), plan_(plan), carrier_(carrier),
-        incoming_(halving_incoming(plan, rank), "halves of other ranks' gradients") {}
+      : carrier_(carrier), incoming_(halving_incoming(plan, rank), "halves of other ranks' gradients") {
+    for (const Bucket& bucket : plan.buckets)
+      rounds_.push_back(halving_rounds(plan, bucket, rank));
+  }
 
   void start(std::size_t b, const std::vector<float*>& nodes) override {
     float* const values = nodes.front();
     carrier_.after_kernels();
-    const std::vector<HalvingRound> rounds = halving_rounds(plan_, plan_.buckets[b], rank_);
+    const std::vector<HalvingRound>& rounds = rounds_[b];
     for (const HalvingRound& round : rounds) {
       meet(round.peer, values + round.give.first, round.give.size(), incoming_.data(), round.keep.size());
       if (round.keep.size() > 0)
@@ -41,9 +43,8 @@ class QueuedHalving final : public BucketExchange {
       carrier_.exchange(messages_);
   }
 
-  int rank_;
-  GradientPlan plan_;
   Carrier& carrier_;
+  std::vector<std::vector<HalvingRound>> rounds_; ///< of each bucket
   Buffer<float> incoming_; ///< rounds and buckets share it: the queue has done with one before it begins the next
   std::vector<Message> messages_; ///< scratch, kept from round to round
 };
