@@ -1,6 +1,8 @@
 weft_python_test(parallel.ranks parallel/ranks_test.py parallel 300)
 if(NOT WEFT_SANITIZE) # its code is in every function
   weft_python_test(commands.isa commands/isa_test.py unit 300)
+  add_test(NAME isa.emulated COMMAND ${PROJECT_SOURCE_DIR}/scripts/avx512_check.sh --build ${CMAKE_BINARY_DIR})
+  set_tests_properties(isa.emulated PROPERTIES TIMEOUT 7200 LABELS "unit;slow" SKIP_RETURN_CODE 77)
 endif()
 weft_python_test(bundle.elsewhere bundle/bundle_test.py unit 900)
 weft_python_test(parallel.shard parallel/shard_test.py parallel 300)
