@@ -30,17 +30,16 @@ for program in bochs-bin xorriso busybox cpio; do command -v $program > /dev/nul
 isolinux=/usr/lib/ISOLINUX/isolinux.bin ldlinux=/usr/lib/syslinux/modules/bios/ldlinux.c32
 bios=/usr/share/bochs/BIOS-bochs-latest vga=/usr/share/bochs/VGABIOS-lgpl-latest
 for file in $isolinux $ldlinux $bios $vga; do [ -e "$file" ] || missing+=("$file"); done
+skip() { echo "avx512_check.sh: skipped, missing: $*"; exit 77; }
+[ ${#missing[@]} = 0 ] || skip "${missing[*]}"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-kernel=$(find /boot -name 'vmlinuz-*' 2> /dev/null | sort -V | tail -n 1)
+kernel=$(find /boot -name 'vmlinuz-*' 2> /dev/null | sort -V | tail -n 1 || true)
 if [ -z "$kernel" ]; then
-  package=$(apt-cache depends linux-image-cloud-amd64 2> /dev/null | awk '/Depends:/ { print $2; exit }')
-  (cd "$work" && apt-get download "$package" && dpkg -x ./*.deb kernel) > "$work/apt.log" 2>&1 || missing+=("a kernel: linux-image-cloud-amd64")
+  package=$(apt-cache depends linux-image-cloud-amd64 2> /dev/null | awk '/Depends:/ && !found { print $2; found = 1 }' || true)
+  (cd "$work" && apt-get download "$package" && dpkg -x ./*.deb kernel) > "$work/apt.log" 2>&1 ||
+    skip "a kernel: linux-image-cloud-amd64"
   kernel=$(find "$work" -name 'vmlinuz-*')
-fi
-if [ ${#missing[@]} -gt 0 ]; then
-  echo "avx512_check.sh: skipped, missing: ${missing[*]}"
-  exit 77
 fi
 
 # A root of its own with the tests, their libraries and a shell, in memory.

@@ -1,5 +1,5 @@
 // Rounds of pairs (halving.hpp) through MPI. Every bucket goes through its rounds on its own; a round begins when the
-// one before it is done, whenever somebody looks: between the layers of the backward pass, and in finish().
+// one before it is done, whenever somebody looks: where the backward pass says what is final, and in finish().
 #include "kernels/common/memory.hpp"
 #include "kernels/common/regions.hpp"
 #include "kernels/sum/sum.hpp"
