@@ -1,8 +1,10 @@
 """What the whole-program tests share: a small data set, input files, running weft on ranks, comparing checkpoints."""
 import os
+import queue
 import subprocess
 import sys
 import tempfile
+import threading
 import unittest
 
 import h5py
@@ -85,6 +87,26 @@ def processes(mark):
     return sorted(found)
 
 
+class Started(subprocess.Popen):
+    """A run that goes on while the test does; `lines` gives what it prints, its errors too, and waits for more.
+
+    A thread takes the lines as they come: a run with a full pipe would wait for its test, and the test for the run.
+    """
+
+    def __init__(self, command, environment):
+        super().__init__(command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                         stderr=subprocess.STDOUT, text=True, errors="surrogateescape")
+        taken = queue.SimpleQueue()
+        self.lines = iter(taken.get, None)
+        threading.Thread(target=self.take, args=(taken,), daemon=True).start()
+
+    def take(self, taken):
+        with self.stdout:
+            for line in self.stdout:
+                taken.put(line)
+        taken.put(None)
+
+
 class ProgramTest(unittest.TestCase):
     """A folder of its own for each test, with a text data set and the input file above."""
 
@@ -107,17 +129,16 @@ class ProgramTest(unittest.TestCase):
         return run(["train", self.input, f"run.name={name}", *overrides], **how)
 
     def start(self, name, *overrides, ranks=1, environment=None):
-        """Starts a run and returns at once; its lines, errors too, are to be read from the process's stdout."""
+        """Starts a run and returns at once."""
         command = [WEFT, "train", self.input, f"run.name={name}", *overrides]
         if ranks > 1:
             command = [MPIEXEC, "-n", str(ranks), *command]
-        env = dict(os.environ, OMP_NUM_THREADS="1", **(environment or {}))
-        return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, bufsize=1)
+        return Started(command, dict(os.environ, OMP_NUM_THREADS="1", **(environment or {})))
 
     def wait_for(self, process, *parts):
         """Reads the run's lines up to one that holds all the parts."""
         read = []
-        for line in process.stdout:
+        for line in process.lines:
             read.append(line)
             if all(part in line for part in parts):
                 return "".join(read)
@@ -125,8 +146,7 @@ class ProgramTest(unittest.TestCase):
 
     def finish(self, process, status, timeout=120):
         """The rest of the lines of a run that ends with this status."""
-        with process.stdout:
-            text = process.stdout.read()
+        text = "".join(process.lines)
         self.assertEqual(process.wait(timeout=timeout), status, text)
         return text
 

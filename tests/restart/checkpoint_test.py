@@ -3,13 +3,12 @@ import json
 import os
 import re
 import signal
-import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), ".."))
 import h5py
 
-from programs import WEFT, ProgramTest, main, run
+from programs import ProgramTest, main, run
 
 CONSTANT = ("schedule.kind='constant'", "schedule.warmup_steps=0")
 
@@ -82,14 +81,10 @@ class CheckpointTest(ProgramTest):
 
     def test_provenance_says_why_every_start_happened(self):
         self.train("run", "training.steps=5", *CONSTANT, environment={"SLURM_RESTART_COUNT": "2"})
-        process = subprocess.Popen([WEFT, "train", self.input, "run.name=run", "training.steps=400", *CONSTANT,
-                                    "checkpoint.every_steps=0"],
-                                   env=dict(os.environ, OMP_NUM_THREADS="1"), stdout=subprocess.PIPE, text=True)
-        for line in process.stdout:
-            if line.lstrip().startswith("step") and line.split()[1].split("/")[0] == "8":
-                break
+        process = self.start("run", "training.steps=400", *CONSTANT, "checkpoint.every_steps=0")
+        self.wait_for(process, "step ", " 8/")
         process.send_signal(signal.SIGKILL)
-        process.communicate()
+        self.finish(process, -signal.SIGKILL)
         self.train("run", "training.steps=12", *CONSTANT, "log.every_steps=2", ranks=2)
         starts = self.starts("run")
         self.assertEqual(starts[0]["why"], "new")

@@ -34,7 +34,7 @@ class KillStormTest(ProgramTest):
             time.sleep(self.random.uniform(0, 0.3))
             self.counts["before the first step"] += 1
         else:
-            for line in process.stdout:
+            for line in process.lines:
                 if line.lstrip().startswith("step "):
                     break
             time.sleep(self.random.uniform(0, 0.15))
@@ -43,8 +43,7 @@ class KillStormTest(ProgramTest):
         if process.poll() is None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.random.choice(found), signal.SIGKILL)
-        with process.stdout:
-            text = process.stdout.read()
+        text = "".join(process.lines)
         status = process.wait(timeout=120)
         if status == 0:
             return False

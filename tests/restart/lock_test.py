@@ -34,7 +34,6 @@ class LockTest(ProgramTest):
     def test_a_killed_run_leaves_no_lock(self):
         self.first.kill()
         self.first.wait()
-        self.first.stdout.close()
         self.assertTrue(os.path.exists(self.run_folder("run") + "/lock"))
         self.train("run")
 
@@ -49,7 +48,6 @@ class LockTest(ProgramTest):
     def test_of_many_at_the_same_moment_one_wins(self):
         self.first.kill()
         self.first.wait()
-        self.first.stdout.close()
         for fresh in ("false", "true"):
             runs = [self.start("run", *LONG, f"run.fresh={fresh}", f"run.seed={i}") for i in range(4)]
             deadline = time.monotonic() + 60

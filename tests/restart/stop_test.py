@@ -1,42 +1,24 @@
 """Interrupted = uninterrupted, bit for bit."""
 import os
 import signal
-import subprocess
 import sys
-import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), ".."))
-from programs import MPIEXEC, WEFT, ProgramTest, main, steps
+from programs import ProgramTest, main, processes, steps
 
 
 class StopTest(ProgramTest):
     steps = 40
 
-    def start(self, name, ranks, *overrides):
-        command = [WEFT, "train", self.input, f"run.name={name}", f"training.steps={self.steps}", *overrides]
-        if ranks > 1:
-            command = [MPIEXEC, "-n", str(ranks), *command]
-        env = dict(os.environ, OMP_NUM_THREADS="1")
-        return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, bufsize=1)
-
     def stop_at(self, name, ranks, step, how):
         """Starts the run and signals one rank as soon as the step's line is printed."""
-        process = self.start(name, ranks)
-        for line in process.stdout:
-            if line.lstrip().startswith("step") and line.split()[1].split("/")[0] == str(step):
-                break
-        else:
-            self.fail(f"no line of step {step}; the run ended with {process.wait()}")
+        process = self.start(name, f"training.steps={self.steps}", ranks=ranks)
+        self.wait_for(process, "step ", f" {step}/")
         if ranks == 1:
             process.send_signal(how)
         else:  # one rank alone; the others must follow
-            ps = subprocess.run(["pgrep", "-f", f"run.name={name} "], capture_output=True, text=True).stdout.split()
-            children = [p for p in ps if os.path.basename(os.readlink(f"/proc/{p}/exe")) == "weft"]
-            os.kill(int(children[-1]), how)
-        with process.stdout:
-            text = process.stdout.read()
-        self.assertEqual(process.wait(timeout=120), 75, text)
-        self.assertIn("status 75", text)
+            os.kill(processes(f"run.name={name}")[-1], how)
+        self.assertIn("status 75", self.finish(process, 75))
         return len(steps(self.run_folder(name))["step"])
 
     def test_stops_at_several_steps_and_on_changing_ranks_change_no_bit(self):
