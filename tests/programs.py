@@ -73,20 +73,6 @@ def steps(folder):
         return {name: file["steps"][name][()] for name in file["steps"]}
 
 
-def processes(mark):
-    """Numbers of the weft processes whose command line holds the mark, in the order they were started."""
-    found = []
-    for entry in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            with open(f"/proc/{entry}/cmdline", "rb") as file:
-                words = file.read().split(b"\0")
-            if mark.encode() in words and os.path.realpath(f"/proc/{entry}/exe") == os.path.realpath(WEFT):
-                found.append(int(entry))
-        except OSError:
-            pass  # it is gone
-    return sorted(found)
-
-
 class Started(subprocess.Popen):
     """A run that goes on while the test does; `lines` gives what it prints, its errors too, and waits for more.
 
@@ -149,6 +135,19 @@ class ProgramTest(unittest.TestCase):
         text = "".join(process.lines)
         self.assertEqual(process.wait(timeout=timeout), status, text)
         return text
+
+    def processes(self, name):
+        """Numbers of this test's weft processes that train the run, in the order they were started."""
+        found, marks = [], {self.input.encode(), f"run.name={name}".encode()}
+        for entry in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                with open(f"/proc/{entry}/cmdline", "rb") as file:
+                    words = file.read().split(b"\0")
+                if marks.issubset(words) and os.path.realpath(f"/proc/{entry}/exe") == os.path.realpath(WEFT):
+                    found.append(int(entry))
+            except OSError:
+                pass  # it is gone
+        return sorted(found)
 
     def run_folder(self, name):
         return f"{self.folder}/runs/{name}"

@@ -38,9 +38,6 @@ std::vector<std::pair<std::string, std::string>> slurm_environment();
 /// "2026-01-31T12:00:00Z".
 std::string utc_now();
 
-/// What the Slurm job says of itself: SLURM_JOB_ID, SLURM_RESTART_COUNT, ... as name and value, those that are set.
-std::vector<std::pair<std::string, std::string>> slurm_environment();
-
 /// Why a start happens, from the end of the one before: "new", "after SIGTERM at step 120 (status 75)", or that the one
 /// before left no end, as a killed process does. `path`: of provenance.json, which need not exist.
 std::string why_started(const std::string& path);

@@ -1,4 +1,5 @@
 #include "commands/train.hpp"
+#include "commands/bit_notes.hpp"
 #include "commands/job.hpp"
 #include "commands/provenance.hpp"
 #include "config/parse.hpp"
@@ -15,6 +16,7 @@
 #include "training/signals.hpp"
 #include "training/trainer.hpp"
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <filesystem>
 #include <fmt/core.h>
 #include <fstream>
@@ -30,21 +32,39 @@ struct Options {
   Dumps dumps;
 };
 
+struct Setting {
+  std::string section, key, value;
+};
+
+/// The lines of a resolved input (to_toml), without what they say of their keys.
+std::vector<Setting> settings_of(const std::string& resolved) {
+  std::vector<Setting> all;
+  std::istringstream text(resolved);
+  std::string section;
+  for (std::string line; std::getline(text, line);) {
+    const std::size_t equals = line.find(" = ");
+    if (!line.empty() && line.front() == '[')
+      section = line.substr(1, line.find(']') - 1);
+    else if (equals != std::string::npos) {
+      const std::size_t end = line.find_last_not_of(' ', line.rfind(" # "));
+      all.push_back({section, line.substr(0, equals), line.substr(equals + 3, end - equals - 2)});
+    }
+  }
+  return all;
+}
+
 void print_settings(Console& console, const LoadedConfig& loaded, const Ranks& ranks,
                     const std::vector<RankDevice>& devices, const std::string& transport) {
   Table table("settings (those not at their default; all of them are in config.toml)");
-  std::istringstream resolved(to_toml(loaded.config)), defaults(to_toml(Config{}));
-  std::string line, other, section;
-  while (std::getline(resolved, line)) {
-    std::getline(defaults, other);
-    if (!line.empty() && line.front() == '[')
-      section = line;
-    const std::size_t equals = line.find(" = ");
-    if (line == other || equals == std::string::npos || line.front() == '#')
+  const std::vector<Setting> resolved = settings_of(to_toml(loaded.config)), defaults = settings_of(to_toml(Config{}));
+  std::string section;
+  for (std::size_t i = 0; i < resolved.size(); ++i) {
+    const Setting& one = resolved[i];
+    if (one.value == defaults[i].value)
       continue;
-    if (!section.empty())
-      table.heading(std::exchange(section, ""));
-    table.row(line.substr(0, equals), line.substr(equals + 3, line.find(" #", equals) - equals - 3));
+    if (one.section != std::exchange(section, one.section))
+      table.heading("[" + section + "]");
+    table.row(one.key, one.value);
   }
   table.heading("machine");
   table.row("ranks", std::to_string(ranks.size()));
@@ -81,11 +101,24 @@ std::unique_ptr<Carrier> make_carrier(const Config& config, const Ranks& ranks, 
 void note_changes(Console& console, const RunFolder& folder, const std::string& resolved) {
   if (!std::filesystem::exists(folder.config()))
     return;
-  std::istringstream was(read_file(folder.config())), is(resolved);
-  std::string old_line, new_line;
-  while (std::getline(was, old_line) && std::getline(is, new_line))
-    if (old_line != new_line)
-      console.line("note: changed since the last start: " + old_line + "  ->  " + new_line);
+  const std::vector<Setting> before = settings_of(read_file(folder.config()));
+  for (const Setting& now : settings_of(resolved)) {
+    const auto was = std::find_if(before.begin(), before.end(),
+                                  [&](const Setting& old) { return old.section == now.section && old.key == now.key; });
+    if (was != before.end() && was->value != now.value)
+      console.line(fmt::format("note: changed since the last start: {}.{} = {}, was {}", now.section, now.key,
+                               now.value, was->value));
+  }
+}
+
+/// The kernels that a checkpoint was computed with; empty where it does not say.
+std::string kernels_of(const std::string& checkpoint) {
+  if (checkpoint.empty())
+    return "";
+  const CheckpointFile file(checkpoint);
+  const auto found = file.attributes().find("devices");
+  const auto* const text = found == file.attributes().end() ? nullptr : std::get_if<std::string>(&found->second);
+  return text ? *text : "";
 }
 
 /// Ends a job that its scheduler would start for ever: on every rank alike, with status 1, which is not requeued.
@@ -209,6 +242,8 @@ int train(const Options& options, const Ranks& ranks) {
       console.line("note: the file system of " + folder.path +
                    " knows no locks: nothing keeps a second run out of this folder");
     for (const std::string& note : start.notes)
+      console.line("note: " + note);
+    for (const std::string& note : bit_notes(devices, kernels_of(start.checkpoint)))
       console.line("note: " + note);
     if (!start.checkpoint.empty()) {
       note_changes(console, folder, resolved);

@@ -30,7 +30,10 @@ StopSignals::StopSignals() {
   sigemptyset(&wanted);
   for (int signal : {SIGTERM, SIGINT, SIGUSR1, SIGUSR2})
     sigaddset(&wanted, signal);
+  if (struct sigaction hangup{}; sigaction(SIGHUP, nullptr, &hangup) == 0 && hangup.sa_handler != SIG_IGN)
+    sigaddset(&wanted, SIGHUP);  // the terminal is closed; nohup has it ignored
   std::signal(SIGXFSZ, SIG_IGN); // a file that must not grow is a write that fails, and is told as one
+  std::signal(SIGPIPE, SIG_IGN); // nobody reads what the run prints; run.log and the checkpoints are what counts
   first_signal = 0;
   pthread_sigmask(SIG_BLOCK, &wanted, nullptr);
   watch_ = std::jthread([wanted](const std::stop_token& stop) { watch(stop, wanted); });
@@ -55,6 +58,8 @@ std::string signal_text(int signal) {
     return "SIGTERM";
   case SIGINT:
     return "SIGINT";
+  case SIGHUP:
+    return "SIGHUP";
   case SIGUSR1:
     return "SIGUSR1";
   case SIGUSR2:

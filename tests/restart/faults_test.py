@@ -6,7 +6,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), ".."))
-from programs import ProgramTest, main, processes, steps
+from programs import ProgramTest, main, steps
 
 HOST = socket.gethostname()
 
@@ -22,10 +22,10 @@ class FaultsTest(ProgramTest):
         if not any_status:  # a launcher that looks away has a status of its own
             self.assertNotIn(done.returncode, (0, 75), text)
         for _ in range(50):
-            if not processes("run.name=hurt"):
+            if not self.processes("hurt"):
                 break
             time.sleep(0.1)
-        self.assertEqual(processes("run.name=hurt"), [], text)
+        self.assertEqual(self.processes("hurt"), [], text)
         return done.returncode, text
 
     def goes_on(self, ranks=2):

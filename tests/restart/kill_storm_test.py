@@ -17,7 +17,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(__file__), ".."))
 import h5py
 import numpy as np
 
-from programs import ProgramTest, main, processes
+from programs import ProgramTest, main
 
 KILLS = [int(word) for word in sys.argv[1:3]] or [20, 5]
 STEPS = 60
@@ -38,7 +38,7 @@ class KillStormTest(ProgramTest):
                 if line.lstrip().startswith("step "):
                     break
             time.sleep(self.random.uniform(0, 0.15))
-        while process.poll() is None and not (found := processes("run.name=parts")):
+        while process.poll() is None and not (found := self.processes("parts")):
             time.sleep(0.001)  # the launcher has not started a rank yet
         if process.poll() is None:
             with contextlib.suppress(ProcessLookupError):
@@ -52,7 +52,7 @@ class KillStormTest(ProgramTest):
             if "weft: error" in line:
                 self.assertIn("has died", line)
         for _ in range(500):
-            if not processes("run.name=parts"):
+            if not self.processes("parts"):
                 return True
             time.sleep(0.02)
         self.fail("a process is left")

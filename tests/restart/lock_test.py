@@ -5,7 +5,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), ".."))
-from programs import ProgramTest, main, processes
+from programs import ProgramTest, main
 
 LONG = ("training.steps=100000", "checkpoint.every_steps=0", "evaluation.every_steps=0")
 
@@ -60,7 +60,7 @@ class LockTest(ProgramTest):
             for run in runs:
                 text = self.finish(run, 75 if run is left[0] else 1)
                 self.assertIn("status 75" if run is left[0] else "in use by", text)
-        self.assertEqual(processes("run.name=run"), [])
+        self.assertEqual(self.processes("run"), [])
 
 
 if __name__ == "__main__":

@@ -1,11 +1,12 @@
 """Every way to ask a run to stop or to save: files, a time limit, signals at awkward moments."""
 import os
 import signal
+import subprocess
 import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), ".."))
-from programs import ProgramTest, main, processes, steps
+from programs import WEFT, ProgramTest, main, steps
 
 LONG = ("training.steps=100000", "checkpoint.every_steps=0", "evaluation.every_steps=0", "log.every_steps=1")
 
@@ -77,13 +78,37 @@ class RequestsTest(ProgramTest):
 
     def test_a_signal_before_the_first_step_stops_with_a_checkpoint(self):
         process = self.start("early", *LONG)
-        while not processes("run.name=early"):
+        while not self.processes("early"):
             time.sleep(0.001)
         self.wait_for(process, "settings")
         process.send_signal(signal.SIGTERM)
         text = self.finish(process, 75)
         self.assertIn("status 75", text)
         self.assertEqual(self.newest("early"), len(steps(self.run_folder("early"))["step"]))
+
+    def test_a_closed_terminal_stops_with_a_checkpoint_but_not_under_nohup(self):
+        process = self.start("hangup", *LONG)
+        self.wait_for(process, "step", "4/")
+        process.send_signal(signal.SIGHUP)
+        self.assertIn("SIGHUP", self.finish(process, 75))
+        before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+        try:
+            process = self.start("hangup", *LONG)
+        finally:
+            signal.signal(signal.SIGHUP, before)
+        self.wait_for(process, "continuing from")
+        process.send_signal(signal.SIGHUP)
+        self.wait_for(process, "step", f"{self.newest('hangup') + 20}/")
+        process.send_signal(signal.SIGTERM)
+        self.assertIn("SIGTERM", self.finish(process, 75))
+
+    def test_a_reader_that_has_gone_ends_nothing(self):
+        process = subprocess.Popen([WEFT, "train", self.input, "run.name=unread"], stdout=subprocess.PIPE,
+                                   env=dict(os.environ, OMP_NUM_THREADS="1"))
+        process.stdout.readline()
+        process.stdout.close()
+        self.assertEqual(process.wait(timeout=120), 0)
+        self.assertEqual(len(steps(self.run_folder("unread"))["step"]), 12)
 
     def test_more_signals_while_the_checkpoint_is_written_change_no_bit(self):
         more = ("training.steps=30", "model.width=128")

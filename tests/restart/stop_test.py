@@ -4,7 +4,7 @@ import signal
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), ".."))
-from programs import ProgramTest, main, processes, steps
+from programs import ProgramTest, main, steps
 
 
 class StopTest(ProgramTest):
@@ -17,7 +17,7 @@ class StopTest(ProgramTest):
         if ranks == 1:
             process.send_signal(how)
         else:  # one rank alone; the others must follow
-            os.kill(processes(f"run.name={name}")[-1], how)
+            os.kill(self.processes(name)[-1], how)
         self.assertIn("status 75", self.finish(process, 75))
         return len(steps(self.run_folder(name))["step"])
 
