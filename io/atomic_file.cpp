@@ -59,7 +59,21 @@ void sync_folder(const std::string& folder) {
     fail("sync the folder", folder, number);
 }
 
-AtomicFile::AtomicFile(std::string path) : path_(std::move(path)), temporary_(partial_name(path_)) {
+AtomicFile::AtomicFile(std::string path) : path_(std::move(path)) {
+  std::error_code code;
+  // A device, a pipe, this program's own output: nothing that a file may take the place of.
+  const bool own = path_.rfind("/dev/std", 0) == 0 || path_.rfind("/dev/fd/", 0) == 0 || path_.rfind("/proc/", 0) == 0;
+  if (own || (fs::exists(path_, code) && !fs::is_regular_file(path_, code) && !fs::is_directory(path_, code))) {
+    temporary_ = path_;
+    done_ = true;
+    descriptor_ = open(path_.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC);
+    if (descriptor_ < 0)
+      fail("open", path_, errno);
+    return;
+  }
+  if (fs::is_symlink(path_, code)) // the file that it names is replaced, and the link stays
+    path_ = fs::weakly_canonical(path_).string();
+  temporary_ = partial_name(path_);
   make_folder(parent_of(path_));
   // Created at once, so that a folder nobody may write to is known before the work and not after it.
   descriptor_ = open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
@@ -101,11 +115,15 @@ void AtomicFile::sync() {
 }
 
 void AtomicFile::commit() {
-  sync();
+  const bool in_place = done_;
+  if (!in_place)
+    sync();
   const int closed = close(descriptor_);
   descriptor_ = -1;
   if (closed != 0)
     fail("close", temporary_, errno);
+  if (in_place)
+    return;
   if (rename(temporary_.c_str(), path_.c_str()) != 0)
     fail("rename the finished file to", path_, errno);
   done_ = true;

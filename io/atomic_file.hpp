@@ -7,7 +7,8 @@
 
 namespace weft {
 
-/// One file, built as `<path>.partial-<pid>`. Missing parent folders are created. Unless commit() was reached, the
+/// One file, built as `<path>.partial-<pid>`. Of a symbolic link the file that it names is replaced; a device or a pipe
+/// (/dev/null, /dev/stdout) is written as it is. Missing parent folders are created. Unless commit() was reached, the
 /// destructor removes what was written and a file already at `path` stays as it was.
 /// Every failure (disk full, permission, quota) is an Error with status 1 that names the file and the reason.
 class AtomicFile {

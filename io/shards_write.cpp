@@ -155,6 +155,8 @@ SplitInfo write_examples_split(const std::string& folder, const std::string& spl
 
 void check_target(const std::string& target) {
   std::error_code code;
+  if (target.empty())
+    throw InputError("got an empty path, expected a folder for the data set; nothing was written. Name one with --to");
   if (!fs::exists(target, code))
     return;
   if (!fs::is_directory(target, code))

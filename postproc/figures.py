@@ -11,6 +11,7 @@ __all__ = ["plt", "save"]
 
 def save(figure, prefix):
     """PREFIX.png and PREFIX.pdf; prints their names."""
+    os.makedirs(os.path.dirname(prefix) or ".", exist_ok=True)
     for ending in ("png", "pdf"):
         partial = f"{prefix}.partial.{ending}"
         figure.savefig(partial, dpi=150)

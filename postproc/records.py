@@ -74,13 +74,15 @@ def same_attention(record, run):
 
 def evaluations_of(run, split="test"):
     """The newest usable record for every minimum context: of the whole split as the run scored it, the last checkpoint
-    (not the best one), the attention that was trained."""
+    (not the best one), the data, window, precision and attention of training."""
     out = {}
     for record in run.evaluations():
         bits, m = record.get("bits"), record.get("minimum_context")
         if not isinstance(m, int) or not isinstance(bits, (int, float)) or not math.isfinite(bits):
             continue
-        if record.get("split") != split or record.get("best") or not same_attention(record, run):
+        if record.get("split") != split or record.get("best") or not record.get("as_trained", True):
+            continue
+        if not same_attention(record, run):
             continue
         if record.get("max_windows", 0) == run.max_windows:
             out[m] = record

@@ -53,6 +53,7 @@ class Form:
 
 
 def write(path, text):
+    os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
     with open(path + ".partial", "w", encoding="utf-8") as f:
         f.write(text)
     os.replace(path + ".partial", path)

@@ -13,8 +13,10 @@
 #include "config/version.hpp"
 #include "io/error.hpp"
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -77,6 +79,16 @@ std::string explained(const CLI::App& app, const CLI::ParseError& error, int arg
     return fmt::format("got \"{}\", expected one of {}, --help, --version{}", first, all,
                        near.empty() ? "" : "; did you mean " + near + "?");
   }
+  if (std::vector<std::string> kinds; !command->get_subcommands({}).empty()) {
+    for (const CLI::App* kind : command->get_subcommands({}))
+      kinds.push_back(kind->get_name());
+    const std::string got = argc > 2 ? argv[2] : "";
+    if (std::find(kinds.begin(), kinds.end(), got) == kinds.end() && got.rfind('-', 0) != 0) {
+      const std::string near = weft::nearest(got, kinds);
+      return fmt::format("weft {}: got {}, expected one of {}{}", first, got.empty() ? "nothing" : "\"" + got + "\"",
+                         weft::joined(kinds, ", "), near.empty() ? "" : "; did you mean " + near + "?");
+    }
+  }
   std::string hint;
   if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr)
     for (const std::string& extra : app.remaining(true))
@@ -89,6 +101,12 @@ std::string explained(const CLI::App& app, const CLI::ParseError& error, int arg
 } // namespace
 
 int main(int argc, char** argv) {
+  // A data file must not take the place of a closed standard output.
+  while (true)
+    if (const int lowest = open("/dev/null", O_RDWR); lowest > STDERR_FILENO || lowest < 0) {
+      close(lowest);
+      break;
+    }
   std::function<int()> action;
   CLI::App app{
       "Weft trains and evaluates long-sequence models.\n"
@@ -118,7 +136,13 @@ int main(int argc, char** argv) {
     return weft::exit_input;
   }
   try {
-    return action();
+    const int status = action();
+    const std::string command = app.get_subcommands().front()->get_name();
+    // What a training run prints is in its run.log too; of every other command it may be all there is.
+    if (status == weft::exit_done && command != "train" && (std::fflush(stdout) != 0 || std::ferror(stdout) != 0))
+      throw weft::Error(weft::exit_failure,
+                        "weft " + command + " could not write all of its output (is the disk full?)");
+    return status;
   } catch (const weft::InputError& error) {
     tell(error.what(), true);
     return error.status;

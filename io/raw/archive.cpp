@@ -105,6 +105,10 @@ RawFile::RawFile(const std::string& path) : path_(path), state_(std::make_unique
     throw DataError(fmt::format("there is no file {}", path));
   if (fs::is_directory(path, code))
     throw DataError(fmt::format("{} is a folder; name the files in it", path));
+  if (!fs::is_regular_file(path, code)) // its head would be read twice
+    throw InputError(fmt::format("{} is a pipe or a device, expected a file: an archive's kind is told from its "
+                                 "beginning, which is then read again; write the bytes to a file first",
+                                 path));
   const std::string head = head_of(path);
   if (head.empty())
     throw DataError(fmt::format("{} is empty; {}", path, advice));

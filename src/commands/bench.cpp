@@ -90,7 +90,7 @@ void add_bench(CLI::App& app, std::function<int()>& action) {
   command
       ->add_option("--budget", options->budget,
                    "seconds that one of attention's figures may take; what takes longer is left out")
-      ->check(CLI::PositiveNumber)
+      ->check(CLI::Range(1e-3, 1e6))
       ->capture_default_str();
   command->add_option("--json", options->json, "write the figures to this file (postproc/plot_bench.py draws it)");
   command->add_option("--trace", options->trace,

@@ -34,6 +34,7 @@ int check(const Options& options) {
     return exit_done;
   }
   require_build(config, !device_is_host);
+  require_slots(config, ranks);
   use_isa(config.debug.isa, "debug.isa");
   const Runtime runtime;
   const std::unique_ptr<Model> model = make_model(config);
@@ -43,6 +44,7 @@ int check(const Options& options) {
   if (has_split(config.data.path, "train")) {
     const Sequences train(config.data.path, "train", config.model.context);
     const RunLength length = run_length(config, train);
+    train.require_known(config.model.vocabulary);
     console.line(fmt::format("data {}: {} training tokens, {} steps per epoch, {} steps in all", config.data.path,
                              exact_count(train.tokens()), length.steps_per_epoch, length.steps));
   } else {
@@ -58,7 +60,7 @@ void add_check(CLI::App& app, std::function<int()>& action) {
   CLI::App* command = app.add_subcommand("check", "check an input file: parameters, memory, work, time; no run");
   command->add_option("input", options->input, "the input file (TOML)")->required();
   command->add_option("overrides", options->overrides, "section.key=value, after the file; the later one wins");
-  command->add_option("--ranks", options->ranks, "ranks to plan for")->check(CLI::PositiveNumber);
+  command->add_option("--ranks", options->ranks, "ranks to plan for")->check(CLI::Range(1, 1000000));
   command->add_flag("--resolved", options->resolved, "print every key with its value and stop");
   CLI::Option* causality = command->add_flag(
       "--causality", options->causality,

@@ -58,24 +58,26 @@ LoadedConfig evaluation_config(const std::string& text, const std::string& path,
   return load_config_text(text, path, overrides, DataCheck::skipped);
 }
 
-/// The record in the run folder, and the files asked for.
+/// The files asked for, and the record in the run folder, which may be somebody else's.
 void leave_records(const Options& options, const EvaluationRecord& record, const Config& trained, const Config& used,
-                   const Evaluation& result) {
-  const std::string json = record_json(record, used, result);
-  if (std::filesystem::is_directory(options.what)) {
-    const std::string folder = RunFolder(options.what).evaluations();
-    std::filesystem::create_directories(folder);
-    replace_file(folder + "/" + record_name(record, trained, used), json);
-  }
+                   const Evaluation& result, Console& console) {
+  const std::string json = record_json(record, trained, used, result);
   if (!options.json.empty())
     replace_file(options.json, json);
   if (!options.by_position.empty())
     replace_file(options.by_position, by_position_csv(result));
+  if (!std::filesystem::is_directory(options.what))
+    return;
+  try {
+    replace_file(RunFolder(options.what).evaluations() + "/" + record_name(record, trained, used), json);
+  } catch (const Error& error) {
+    console.line(std::string("note: the tables will not find this result: ") + error.what());
+  }
 }
 
 int eval(const Options& options, const Ranks& ranks) {
   Console console(ranks.root());
-  std::string path, split;
+  std::string path, split, trained_data;
   LoadedConfig loaded;
   Config trained;
   std::int64_t step = 0;
@@ -83,6 +85,8 @@ int eval(const Options& options, const Ranks& ranks) {
     path = find_checkpoint(options.what, options.best);
     const CheckpointFile file(path);
     step = file.integer("step");
+    if (file.attributes().count("data_sha256") > 0)
+      trained_data = file.text("data_sha256");
     trained = from_toml_text(file.text("config"), path);
     loaded = evaluation_config(file.text("config"), path, options, trained);
     split = options.split.empty() ? loaded.config.evaluation.split : options.split;
@@ -100,12 +104,16 @@ int eval(const Options& options, const Ranks& ranks) {
     weights = Buffer<float>(model->parameters().extent(), "weights");
     load_weights(path, weights, model->parameters(), config);
     sequences = std::make_unique<Sequences>(config.data.path, split, config.model.context);
+    sequences->require_known(config.model.vocabulary);
     model->allocate();
     model->use_weights(weights.data());
   });
   if (!options.logits.empty() && ranks.root())
     dump_logits(options.logits, *model, *sequences, config);
+  const EvaluationRecord record{path, split, utc_now(), step, options.best, sequences->source_digest(), trained_data};
   for (const std::string& difference : attention_differences(trained, config))
+    console.line("note: " + difference);
+  for (const std::string& difference : other_differences(record, trained, config))
     console.line("note: " + difference);
   const auto begin = std::chrono::steady_clock::now();
   const Evaluation result = evaluate(*model, *sequences, config, ranks, [&](double done) {
@@ -121,7 +129,7 @@ int eval(const Options& options, const Ranks& ranks) {
                   path, step, split, config.data.path, m > 0 ? fmt::format(", minimum context {}", m) : "",
                   result.bits(), result.loss, 100 * result.accuracy, exact_count(result.tokens)));
   if (ranks.root())
-    leave_records(options, {path, split, utc_now(), step, options.best}, trained, config, result);
+    leave_records(options, record, trained, config, result, console);
   return exit_done;
 }
 

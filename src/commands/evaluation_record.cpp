@@ -30,18 +30,36 @@ std::vector<std::string> attention_differences(const Config& trained, const Conf
   return out;
 }
 
+std::vector<std::string> other_differences(const EvaluationRecord& record, const Config& trained, const Config& used) {
+  std::vector<std::string> out;
+  if (!record.trained_data_sha256.empty() && record.trained_data_sha256 != record.data_sha256)
+    out.push_back(fmt::format("data: trained on {}, used {}, of another source", trained.data.path, used.data.path));
+  if (trained.model.context != used.model.context)
+    out.push_back(fmt::format("model.context: trained with {}, used {}", trained.model.context, used.model.context));
+  if (trained.run.precision != used.run.precision)
+    out.push_back(fmt::format("run.precision: trained with {}, used {}", trained.run.precision, used.run.precision));
+  return out;
+}
+
 std::string record_name(const EvaluationRecord& record, const Config& trained, const Config& used) {
   std::string name = fmt::format("{}-m{}", record.split, used.evaluation.minimum_context);
   if (record.best)
     name += "-best";
   if (!attention_differences(trained, used).empty())
     name += fmt::format("-{}-l{}", used.attention.pattern, used.attention.stride);
+  if (trained.model.context != used.model.context)
+    name += fmt::format("-n{}", used.model.context);
+  if (trained.run.precision != used.run.precision)
+    name += "-" + used.run.precision;
+  if (!record.trained_data_sha256.empty() && record.trained_data_sha256 != record.data_sha256)
+    name += "-data" + record.data_sha256.substr(0, 8);
   if (used.evaluation.max_windows > 0)
     name += fmt::format("-first{}", used.evaluation.max_windows);
   return name + ".json";
 }
 
-std::string record_json(const EvaluationRecord& record, const Config& used, const Evaluation& result) {
+std::string record_json(const EvaluationRecord& record, const Config& trained, const Config& used,
+                        const Evaluation& result) {
   JsonObject attention("  ");
   attention.add("pattern", json_text(used.attention.pattern))
       .add("stride", std::to_string(used.attention.stride))
@@ -57,11 +75,13 @@ std::string record_json(const EvaluationRecord& record, const Config& used, cons
       .add("best", record.best ? "true" : "false")
       .add("step", std::to_string(record.step))
       .add("data", json_text(used.data.path))
+      .add("data_sha256", json_text(record.data_sha256))
       .add("split", json_text(record.split))
       .add("context", std::to_string(used.model.context))
       .add("minimum_context", std::to_string(used.evaluation.minimum_context))
       .add("max_windows", std::to_string(used.evaluation.max_windows))
       .add("attention", attention.json())
+      .add("as_trained", other_differences(record, trained, used).empty() ? "true" : "false")
       .add("loss", json_number(result.loss))
       .add("bits", json_number(result.bits()))
       .add("accuracy", json_number(result.accuracy))

@@ -10,17 +10,23 @@ namespace weft {
 struct EvaluationRecord {
   std::string checkpoint, split, time;
   std::int64_t step = 0;
-  bool best = false; ///< the checkpoint that was best on validation, asked for as such
+  bool best = false;                            ///< the checkpoint that was best on validation, asked for as such
+  std::string data_sha256, trained_data_sha256; ///< of the sources of both data sets; the latter may be unknown: empty
 };
 
 /// Where the attention of `used` is not that of `trained`, key by key: "attention.pattern: trained with fixed, used
 /// dense".
 std::vector<std::string> attention_differences(const Config& trained, const Config& used);
 
-/// `<split>-m<m>[-best][-<pattern>][-first<w>].json`: the pattern where it is not the trained one, w where only the
-/// first w windows were scored.
+/// What else of `used` is not as in training: data, model.context, run.precision.
+std::vector<std::string> other_differences(const EvaluationRecord& record, const Config& trained, const Config& used);
+
+/// `<split>-m<m>[-best][-<pattern>][-n<N>][-<precision>][-data<d>][-first<w>].json`: pattern, window, precision and
+/// data (the beginning of its digest) where they are not those of training, w where only the first w windows were
+/// scored.
 std::string record_name(const EvaluationRecord& record, const Config& trained, const Config& used);
-std::string record_json(const EvaluationRecord& record, const Config& used, const Evaluation& result);
+std::string record_json(const EvaluationRecord& record, const Config& trained, const Config& used,
+                        const Evaluation& result);
 
 /// "context,bits,count" and a line for every number of tokens before the scored one that occurred.
 std::string by_position_csv(const Evaluation& result);

@@ -7,6 +7,7 @@
 #include "io/atomic_file.hpp"
 #include "io/checkpoint_file.hpp"
 #include "io/console.hpp"
+#include "io/json.hpp"
 #include "kernels/common/memory.hpp"
 #include "model/model.hpp"
 #include "training/state.hpp"
@@ -130,9 +131,9 @@ void tell_figures(const SampleOptions& options, const SampleRequest& request, co
                human_count(tokens / figures.seconds), keys, human_bytes(static_cast<double>(figures.cache_bytes)));
   if (!options.json.empty())
     replace_file(options.json,
-                 fmt::format("{{\"checkpoint\": \"{}\", \"samples\": {}, \"length\": {}, \"given\": {}, \"seed\": {}, "
+                 fmt::format("{{\"checkpoint\": {}, \"samples\": {}, \"length\": {}, \"given\": {}, \"seed\": {}, "
                              "\"seconds\": {}, \"tokens_per_second\": {}, \"keys_per_token_and_head\": {}}}\n",
-                             path, request.total(), request.length, request.prompts[0].size(), options.seed,
+                             json_text(path), request.total(), request.length, request.prompts[0].size(), options.seed,
                              figures.seconds, tokens / figures.seconds, keys));
 }
 
@@ -200,8 +201,9 @@ void add_sample(CLI::App& app, std::function<int()>& action) {
   command->add_option("--at-once", o->at_once, "samples that a rank makes side by side; changes time and memory only");
   command->add_option("--image", o->image, "the bytes are pictures of HEIGHTxWIDTH, row, column, channel");
   command->add_option("--png", o->png, "file for the grid of pictures");
-  command->add_option("--columns", o->columns, "pictures side by side in the grid; 0: chosen");
-  command->add_option("--scale", o->scale, "side of a pixel in the grid; 0: chosen");
+  command->add_option("--columns", o->columns, "pictures side by side in the grid; 0: chosen")
+      ->check(CLI::Range(0, 10000));
+  command->add_option("--scale", o->scale, "side of a pixel in the grid; 0: chosen")->check(CLI::Range(0, 100));
   command->add_option("--prompt-rows", o->prompt_rows, "top rows that are given");
   command->add_option("--prompt-example", o->prompt_examples, "give rows of these examples (from 0): K or K,K,...")
       ->delimiter(',')

@@ -88,7 +88,7 @@ std::vector<std::uint16_t> checked_tokens(std::vector<std::uint16_t> tokens, con
 std::vector<std::uint16_t> text_prompt(const SampleOptions& o, const Config& config) {
   std::string text = o.prompt;
   if (!o.prompt_file.empty()) {
-    require(std::filesystem::is_regular_file(o.prompt_file),
+    require(std::filesystem::exists(o.prompt_file) && !std::filesystem::is_directory(o.prompt_file),
             fmt::format("--prompt-file: got {}, where there is no file", o.prompt_file));
     text = read_file(o.prompt_file);
   }

@@ -167,13 +167,11 @@ int train(const Options& options, const Ranks& ranks) {
   LoadedConfig loaded;
   agree(ranks, [&] { loaded = load_config(options.input, options.overrides); });
   const Config& config = loaded.config;
-  const std::int64_t slots = config.training.batch / config.training.micro_batch;
   agree(ranks, [&] {
     require_build(config, !device_is_host);
-    if (slots < ranks.size())
-      throw InputError(fmt::format("{} ranks, but training.batch = {} makes only {} micro-batches of {}; start at most "
-                                   "{} ranks, or raise training.batch",
-                                   ranks.size(), config.training.batch, slots, config.training.micro_batch, slots));
+    require_slots(config, ranks.size());
+    if (!options.dumps.batches.empty() && ranks.size() > 1)
+      throw InputError(fmt::format("--dump-batches: got {} ranks, expected one, which sees all batches", ranks.size()));
   });
   const StartedRuntime started_runtime = start_runtime(ranks, config.parallel.share_device, config.debug.isa);
   const std::vector<RankDevice>& taken = started_runtime.devices;
@@ -194,9 +192,10 @@ int train(const Options& options, const Ranks& ranks) {
       require_device_memory(memory, config, Runtime::device().free, ranks_sharing(taken, ranks.rank()));
     const Sequences train(config.data.path, "train", config.model.context);
     run_length(config, train);
-    if (train.vocabulary() > config.model.vocabulary)
-      throw InputError(fmt::format("{} has a vocabulary of {} and model.vocabulary is {}; set model.vocabulary = {}",
-                                   config.data.path, train.vocabulary(), config.model.vocabulary, train.vocabulary()));
+    train.require_known(config.model.vocabulary);
+    for (const char* split : {"valid", "test"}) // known before the work, not after it
+      if (has_split(config.data.path, split))
+        Sequences(config.data.path, split, config.model.context).require_known(config.model.vocabulary);
   });
   // Only now is anything written: the input is right and the data is there.
   std::string failure;
@@ -254,7 +253,13 @@ int train(const Options& options, const Ranks& ranks) {
     Start record;
     if (!std::filesystem::exists(folder.config()) || read_file(folder.config()) != resolved)
       record.config = resolved;
-    replace_file(folder.config(), resolved);
+    if (const std::int64_t step = trainer->state().step;
+        step >= trainer->length().steps && !record.config.empty() && std::filesystem::exists(folder.config()))
+      console.line(fmt::format("note: nothing is trained: the run is at step {} of {}; config.toml keeps the settings "
+                               "that it was trained with",
+                               step, trainer->length().steps));
+    else
+      replace_file(folder.config(), resolved);
     record.started = started;
     record.command = {"weft", "train", options.input};
     record.command.insert(record.command.end(), options.overrides.begin(), options.overrides.end());

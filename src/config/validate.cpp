@@ -69,8 +69,11 @@ void check_run(const Config& c, Checker& rules) {
                      std::all_of(name.begin(), name.end(), [](char x) {
                        return x != '/' && x != '\\' && static_cast<unsigned char>(x) > 0x20 && x != 0x7f;
                      });
-  rules.check(plain, {"run.name"},
-              fmt::format("got \"{}\", expected a plain folder name: no slash, no blank, no leading . or -", name));
+  rules.check(
+      plain, {"run.name"},
+      fmt::format(
+          "got \"{}\", expected a plain folder name of at most 200 bytes: no slash, no blank, no leading . or -",
+          name));
   rules.check(!c.run.directory.empty(), {"run.directory"}, "got an empty path, expected a folder such as \"runs\"");
 }
 

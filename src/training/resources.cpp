@@ -59,6 +59,14 @@ MemoryPlan plan_memory(const Config& config, const Model& model, int ranks) {
   return plan;
 }
 
+void require_slots(const Config& config, int ranks) {
+  const std::int64_t slots = config.training.batch / config.training.micro_batch;
+  if (slots < ranks)
+    throw InputError(fmt::format("{} ranks, but training.batch = {} makes only {} micro-batches of {}; start at most "
+                                 "{} ranks, or raise training.batch",
+                                 ranks, config.training.batch, slots, config.training.micro_batch, slots));
+}
+
 void require_build(const Config& config, bool on_device) {
   if (on_device)
     return;

@@ -19,6 +19,9 @@ struct MemoryPlan {
 /// allowance.
 MemoryPlan plan_memory(const Config& config, const Model& model, int ranks);
 
+/// InputError where there are more ranks than micro-batches in a step.
+void require_slots(const Config& config, int ranks);
+
 /// Throws InputError where the input asks for what only a build for GPUs has. `on_device`: this is one.
 void require_build(const Config& config, bool on_device);
 

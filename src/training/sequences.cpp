@@ -29,12 +29,17 @@ std::int64_t shuffled(std::int64_t index, std::int64_t n, std::uint64_t seed, st
   return static_cast<std::int64_t>(value);
 }
 
-Sequences::Sequences(const std::string& folder, const std::string& split, std::int64_t length) : length_(length) {
-  if (dataset_kind(folder, split) == DataKind::stream) {
+Sequences::Sequences(const std::string& folder, const std::string& split, std::int64_t length)
+    : folder_(folder), split_(split), length_(length) {
+  const bool stream = dataset_kind(folder, split) == DataKind::stream;
+  if (stream)
     stream_.emplace(folder, split);
+  else
+    examples_.emplace(folder, split);
+  if (tokens() == 0)
+    throw DataError(fmt::format("the {} split of {} is empty; make the data set again (weft prepare)", split, folder));
+  if (stream)
     return;
-  }
-  examples_.emplace(folder, split);
   if (examples_->length() != length)
     throw InputError(fmt::format("model.context is {} and the examples of the {} split of {} have {} tokens; set "
                                  "model.context = {}",
@@ -59,6 +64,13 @@ Sequences::Sequences(const std::string& folder, const std::string& split, std::i
 
 std::int64_t Sequences::tokens() const { return stream_ ? stream_->size() : examples_->size() * length_; }
 int Sequences::vocabulary() const { return stream_ ? stream_->vocabulary() : examples_->vocabulary(); }
+void Sequences::require_known(std::int64_t known) const {
+  if (vocabulary() > known)
+    throw InputError(fmt::format("{} has a vocabulary of {} and model.vocabulary is {}; a model for it is made with "
+                                 "model.vocabulary = {}",
+                                 folder_, vocabulary(), known, vocabulary()));
+}
+
 std::string Sequences::source_digest() const {
   return stream_ ? stream_->info().source_sha256 : examples_->info().source_sha256;
 }
@@ -67,18 +79,32 @@ std::int64_t Sequences::per_epoch() const {
   return stream_ ? std::max<std::int64_t>(1, stream_->size() / length_ - 1) : examples_->size();
 }
 
+void Sequences::require_sound(const std::uint16_t* tokens, std::int64_t count) const {
+  const std::uint16_t largest = *std::max_element(tokens, tokens + count);
+  if (largest >= vocabulary())
+    throw DataError(fmt::format("the {} split of {} holds the token {}, expected all below its vocabulary of {}; make "
+                                "the data set again (weft prepare)",
+                                split_, folder_, largest, vocabulary()));
+}
+
+void Sequences::read_example(std::int64_t index, std::uint16_t* to) const {
+  examples_->read(index, 1, to, nullptr, nullptr);
+  require_sound(to, length_);
+}
+
 void Sequences::read_stream(std::int64_t first, std::int64_t count, std::uint16_t* to) const {
   bytes_.resize(static_cast<std::size_t>(length_));
   stream_->read(first, count, bytes_.data());
   std::copy_n(bytes_.data(), count, to);
   std::fill(to + count, to + length_, std::uint16_t{0});
+  require_sound(to, length_);
 }
 
 void Sequences::training(std::uint64_t seed, std::int64_t epoch, std::int64_t index, std::uint16_t* to) const {
   const auto e = static_cast<std::uint32_t>(epoch);
   const std::int64_t place = shuffled(index, per_epoch(), seed, e);
   if (examples_)
-    return examples_->read(place, 1, to, nullptr, nullptr);
+    return read_example(place, to);
   // Offsets leave room for all windows; a stream shorter than 2N has less of it.
   const std::int64_t room = std::min(length_, tokens() - per_epoch() * length_ + 1);
   if (room <= 0)
@@ -100,7 +126,7 @@ std::int64_t Sequences::windows(std::int64_t minimum_context) const {
 
 Sequences::Scored Sequences::window(std::int64_t index, std::uint16_t* to, std::int64_t minimum_context) const {
   if (examples_) {
-    examples_->read(index, 1, to, nullptr, nullptr);
+    read_example(index, to);
     return {0, length_};
   }
   const std::int64_t size = tokens(), slide = length_ - minimum_context;

@@ -15,12 +15,14 @@ std::int64_t shuffled(std::int64_t index, std::int64_t n, std::uint64_t seed, st
 
 class Sequences {
  public:
-  /// Opens a split. Throws DataError (damaged or missing), InputError (examples of another length than N, padded ones,
-  /// pairs).
+  /// Opens a split. Throws DataError (damaged, missing or empty), InputError (examples of another length than N, padded
+  /// ones, pairs). Reading throws DataError where a token is not below the data's vocabulary.
   Sequences(const std::string& folder, const std::string& split, std::int64_t length);
 
   std::int64_t tokens() const;
   int vocabulary() const;
+  /// InputError where a model with `vocabulary` symbols (model.vocabulary) does not know all tokens of the data.
+  void require_known(std::int64_t vocabulary) const;
   std::string source_digest() const;
 
   /// Training sequences of one epoch. A stream of S tokens gives floor(S/N) - 1 of them (one at least): each epoch
@@ -42,6 +44,9 @@ class Sequences {
 
  private:
   void read_stream(std::int64_t first, std::int64_t count, std::uint16_t* to) const;
+  void read_example(std::int64_t index, std::uint16_t* to) const;
+  void require_sound(const std::uint16_t* tokens, std::int64_t count) const;
+  std::string folder_, split_;
   std::int64_t length_;
   std::optional<TokenStream> stream_;
   std::optional<Examples> examples_;

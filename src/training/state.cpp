@@ -62,7 +62,7 @@ void require_same_model(const CheckpointFile& file, const ParameterList& paramet
                    std::to_string(parameters.all().size());
   if (!differences.empty())
     throw InputError("checkpoint " + file.path() + " holds another model:" + differences +
-                     "\ngive the input file it was made with, another run.name, or run.fresh=true to start over");
+                     "\ngive the input file it was made with; to train anew: another run.name, or run.fresh=true");
 }
 
 /// `part`: the tensors that the buffer has room for.

@@ -4,6 +4,8 @@ import math
 import os
 import sys
 
+import h5py
+
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), ".."))
 from programs import ProgramTest, main, run
 
@@ -61,6 +63,37 @@ class EvalTest(ProgramTest):
         self.assertTrue(math.isclose(record["bits"], record["loss"] / math.log(2)))
         run(["eval", self.model, "--split", "valid", "--best"])
         self.assertTrue(os.path.exists(f"{self.model}/evaluations/valid-m0-best.json"))
+
+    def test_other_data_window_or_precision_is_told_and_kept_apart(self):
+        self.evaluate()
+        with open(self.folder + "/other.txt", "w") as file:
+            file.write("quite another text, with other letters: 0123456789\n" * 120)
+        other = self.folder + "/other"
+        run(["prepare", "text", "--from", self.folder + "/other.txt", "--to", other])
+        for override, told in ((f"data.path={other}", "of another source"), ("model.context=32", "model.context: trained"),
+                               ("run.precision=bf16", "run.precision: trained")):
+            record, text = self.evaluate(override)
+            self.assertIn(told, text)
+            self.assertFalse(record["as_trained"])
+        self.assertEqual(len(os.listdir(self.model + "/evaluations")), 4)
+        with open(self.model + "/evaluations/test-m0.json") as file:
+            self.assertTrue(json.load(file)["as_trained"])
+
+    def test_data_that_the_model_does_not_know_is_refused(self):
+        self.assertIn("model.vocabulary", self.train("small", "model.vocabulary=100", status=2).stderr)
+        self.assertIn("model.vocabulary", run(["check", self.input, "model.vocabulary=100"], status=2).stderr)
+        for file in os.listdir(self.folder + "/data"):
+            with h5py.File(f"{self.folder}/data/{file}", "r+") as shard:
+                shard.attrs["vocabulary"] = 100  # a lie: the text has letters beyond 100
+        for command in (["eval", self.model], ["train", self.input, "run.name=lie"]):
+            done = run(command, status=4)
+            self.assertIn("below its vocabulary of 100", done.stderr)
+
+    def test_a_run_folder_of_somebody_else_costs_no_result(self):
+        open(self.model + "/evaluations", "w").close()  # nothing can be written below it, by root neither
+        record, text = self.evaluate()
+        self.assertIn("note: the tables will not find this result", text)
+        self.assertGreater(record["bits"], 0)
 
     def test_another_attention_than_the_trained_one(self):
         trained, _ = self.evaluate("--split", "valid")

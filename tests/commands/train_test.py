@@ -1,12 +1,13 @@
 """What a user types wrong, what eval prints, what a bad number does: statuses and messages of whole runs."""
 import json
 import os
+import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), ".."))
 import h5py
 
-from programs import ProgramTest, main, run, steps
+from programs import WEFT, ProgramTest, main, run, steps
 
 
 class TrainTest(ProgramTest):
@@ -58,6 +59,34 @@ class TrainTest(ProgramTest):
                           "training.steps=100", status=3)
         self.assertIn("10 steps in a row", done.stderr)
         self.assertIn("first seen in: ", done.stderr)
+
+    def test_epochs_must_hold_the_schedule_and_be_countable(self):
+        epochs = ("training.steps=0", "training.epochs=1")
+        for command in ("check", "train"):
+            done = run([command, self.input, *epochs, "schedule.warmup_steps=1000"], status=2)
+            self.assertIn("schedule.warmup_steps is 1000, expected below the", done.stderr)
+            done = run([command, self.input, "training.steps=0", "training.epochs=1e18"], status=2)
+            self.assertIn("training.epochs", done.stderr)
+        self.assertIn("micro-batches", run(["check", self.input, "--ranks", "5"], status=2).stderr)
+        self.assertIn("--dump-batches", self.train("x", "--dump-batches", "f", ranks=2, status=2).stderr)
+
+    def test_a_finished_run_keeps_the_settings_it_was_trained_with(self):
+        self.train("run")
+        with open(self.run_folder("run") + "/config.toml") as file:
+            before = file.read()
+        done = self.train("run", "training.steps=8", "run.seed=77")
+        self.assertIn("nothing is trained: the run is at step 12 of 8", done.stdout)
+        with open(self.run_folder("run") + "/config.toml") as file:
+            self.assertEqual(file.read(), before)
+
+    def test_output_that_cannot_be_written_is_an_error_but_for_training(self):
+        self.train("run")
+        for command in (["sample", self.run_folder("run"), "--length", "5"], ["eval", self.run_folder("run")],
+                        ["check", self.input], ["inspect", self.run_folder("run")], ["help"]):
+            with open("/dev/full", "w") as full:
+                done = subprocess.run([WEFT, *command], stdout=full, stderr=subprocess.PIPE, text=True)
+            self.assertEqual(done.returncode, 1, command)
+            self.assertIn("weft: error", done.stderr)
 
     def test_patience_stops_early(self):
         done = self.train("early", "optimizer.learning_rate=1e-20", "training.patience=2", "evaluation.every_steps=1",

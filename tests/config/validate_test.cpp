@@ -111,7 +111,7 @@ TEST(Validate, a_value_that_is_wrong_by_itself_makes_no_second_message) {
   EXPECT_EQ(complaint({"attention.summary=0"}),
             "command line: attention.summary: got 0, expected an integer in [1, 1073741824]");
   EXPECT_EQ(complaint({"training.micro_batch=0"}),
-            "command line: training.micro_batch: got 0, expected an integer >= 1");
+            "command line: training.micro_batch: got 0, expected an integer in [1, 16777216]");
   EXPECT_EQ(complaint({"attention.stride=-4"}),
             "command line: attention.stride: got -4, expected an integer in [1, 1073741824]");
 }

@@ -1,5 +1,7 @@
 #include "io/atomic_file.hpp"
 #include "scratch.hpp"
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 using namespace weft;
@@ -43,6 +45,25 @@ TEST(AtomicFile, FullDiskIsAnErrorThatSaysSo) {
   fs::create_symlink("/dev/full", path + ".partial-" + std::to_string(getpid()));
   EXPECT_FAILS(exit_failure, "No space left", replace_file(path, "text"));
   EXPECT_EQ(scratch.entries(), 0u);
+}
+
+TEST(AtomicFile, ADeviceStaysADeviceAndALinkALink) {
+  const Scratch scratch;
+  const std::string file = scratch / "file", link = scratch / "link", pipe = scratch / "pipe";
+  put(file, "old");
+  fs::create_symlink("file", link);
+  replace_file(link, "new");
+  EXPECT_TRUE(fs::is_symlink(link));
+  EXPECT_EQ(get(file), "new");
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0666), 0);
+  const int reader = open(pipe.c_str(), O_RDONLY | O_NONBLOCK);
+  replace_file(pipe, "text");
+  char text[8] = {};
+  EXPECT_EQ(read(reader, text, sizeof text), 4);
+  EXPECT_STREQ(text, "text");
+  close(reader);
+  EXPECT_TRUE(fs::is_fifo(pipe));
+  EXPECT_EQ(scratch.entries(), 3u);
 }
 
 TEST(AtomicFile, FolderThatCannotBeMadeIsNamed) {

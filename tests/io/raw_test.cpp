@@ -6,6 +6,7 @@
 #include "raw_support.hpp"
 #include "scratch.hpp"
 #include <csignal>
+#include <sys/stat.h>
 #include <zlib.h>
 
 using namespace weft;
@@ -105,6 +106,13 @@ TEST(RawFile, DamageIsMet) {
   put_gzip(scratch / "d.gz", content);
   put(scratch / "d.gz", get(scratch / "d.gz") + "more");
   EXPECT_EQ(outcome([&] { read_all(scratch / "d.gz"); }).status, exit_data);
+}
+
+TEST(RawFile, APipeIsRefusedBeforeItIsRead) {
+  const Scratch scratch;
+  const std::string pipe = scratch / "pipe";
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0666), 0);
+  EXPECT_FAILS(exit_input, "write the bytes to a file first", RawFile file(pipe));
 }
 
 TEST(RawFile, MissingEmptyAndMisnamedFiles) {

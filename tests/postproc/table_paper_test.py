@@ -151,6 +151,7 @@ class TablePaperTest(unittest.TestCase):
         make_record(run, 9216, 9.0, best=True)
         make_record(run, 9216, 9.0, max_windows=5)
         make_record(run, 9216, 9.0, attention={**attention, "pattern": "dense"})
+        make_record(run, 9216, 9.0, attention=attention, as_trained=False)  # other data, window or precision
         make_record(run, 9216, float("nan"))
         make_record(run, 9216, None)
         make_record(run, 10752, 1.6, attention=attention, step=7)
