@@ -81,7 +81,7 @@ class FaultsTest(ProgramTest):
 
     def test_steps_that_take_longer_than_the_timeout_are_no_hang_while_there_is_progress(self):
         # 80 micro-batches, none of which takes as long as the timeout: half of a step, as this machine is now.
-        more = ("training.steps=2", "training.batch=80", "model.width=256", "model.layers=4", "schedule.warmup_steps=0")
+        more = ("training.steps=2", "training.batch=80", "model.width=512", "model.layers=4", "schedule.warmup_steps=0")
         self.train("slow", *more)
         seconds = max(steps(self.run_folder("slow"))["seconds"])
         self.train("again", *more, f"parallel.timeout={seconds / 2}")

@@ -67,7 +67,7 @@ class RequestsTest(ProgramTest):
         self.train("whole", *slow)
         process = self.start("parts", *slow)
         self.wait_for(process, "step", "3/")
-        time.sleep(0.2)  # in the evaluation now
+        time.sleep(0.05)  # in the evaluation now
         process.send_signal(signal.SIGUSR1)
         text = self.finish(process, 75)
         self.assertNotIn(" valid ", text)  # the evaluation is left
@@ -111,7 +111,7 @@ class RequestsTest(ProgramTest):
         self.assertEqual(len(steps(self.run_folder("unread"))["step"]), 12)
 
     def test_more_signals_while_the_checkpoint_is_written_change_no_bit(self):
-        more = ("training.steps=30", "model.width=128")
+        more = ("training.steps=150", "model.width=128", "checkpoint.every_steps=20", "evaluation.every_steps=0")
         self.train("whole", *more)
         process = self.start("parts", *more)
         self.wait_for(process, "step", "5/")
@@ -124,10 +124,10 @@ class RequestsTest(ProgramTest):
         left = [f for f in os.listdir(self.run_folder("parts") + "/checkpoints") if "partial" in f]
         self.assertEqual(left, [])
         self.train("parts", *more)
-        self.assert_same_run("whole", "parts", 30)
+        self.assert_same_run("whole", "parts", 150)
 
     def test_a_second_interrupt_ends_at_once_and_the_run_can_go_on(self):
-        more = ("training.steps=30", "model.width=128")
+        more = ("training.steps=150", "model.width=128", "checkpoint.every_steps=20", "evaluation.every_steps=0")
         self.train("whole", *more)
         process = self.start("parts", *more)
         self.wait_for(process, "step", "12/")
@@ -137,7 +137,7 @@ class RequestsTest(ProgramTest):
         process.send_signal(signal.SIGINT)
         self.assertIn(process.wait(timeout=60), (75, -signal.SIGINT))
         self.train("parts", *more)
-        self.assert_same_run("whole", "parts", 30)
+        self.assert_same_run("whole", "parts", 150)
 
 
 if __name__ == "__main__":
