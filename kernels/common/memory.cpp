@@ -42,8 +42,11 @@ void require_device(int number) {
     state.said = cudaGetErrorString(counted);
   }
   cudaDeviceProp properties;
-  if (number >= 0 && state.devices > 0 && cudaSetDevice(number) == cudaSuccess &&
-      cudaGetDeviceProperties(&properties, number) == cudaSuccess) {
+  const cudaError_t taken = number >= 0 && state.devices > 0 ? cudaSetDevice(number) : cudaSuccess;
+  if (taken != cudaSuccess)
+    throw std::runtime_error("cannot take device " + std::to_string(number) + " of " + std::to_string(state.devices) +
+                             ": " + cudaGetErrorString(taken) + "; nvidia-smi shows what is there and who uses it");
+  if (number >= 0 && state.devices > 0 && cudaGetDeviceProperties(&properties, number) == cudaSuccess) {
     cudaFuncAttributes attributes;
     state.name = properties.name;
     state.capability_10 = 10 * properties.major + properties.minor;

@@ -49,8 +49,13 @@ cublasLtHandle_t handle() {
 
 constexpr std::size_t workspace_bytes = std::size_t{32} << 20;
 
+/// cuBLASLt refuses one that does not begin on 256 bytes; Kokkos puts a header of 128 before what it hands out.
 void* workspace() {
-  static void* const it = device_allocate(workspace_bytes, "cuBLASLt workspace");
+  constexpr std::uintptr_t line = 256;
+  static void* const it = [] {
+    const auto at = reinterpret_cast<std::uintptr_t>(device_allocate(workspace_bytes + line, "cuBLASLt workspace"));
+    return reinterpret_cast<void*>((at + line - 1) / line * line);
+  }();
   return it;
 }
 
@@ -75,9 +80,18 @@ Prepared prepare(const Product& p) {
   layout(it.c, p.out, p.m, p.n);
   cublasLtMatmulPreference_t preference = nullptr;
   require(cublasLtMatmulPreferenceCreate(&preference), "preference");
-  require(cublasLtMatmulPreferenceSetAttribute(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &workspace_bytes,
-                                               sizeof workspace_bytes),
-          "workspace");
+  const auto prefer = [&](cublasLtMatmulPreferenceAttributes_t attribute, const auto& value) {
+    require(cublasLtMatmulPreferenceSetAttribute(preference, attribute, &value, sizeof value), "preference");
+  };
+  prefer(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, workspace_bytes);
+  // It would take 256. Every tensor begins on 16 numbers, of two bytes at least.
+  const std::uint32_t alignment = 32;
+  for (const auto attribute : {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
+                               CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES})
+    prefer(attribute, alignment);
+  // Parts of a sum meet in fp32, never in the type of the result.
+  const std::uint32_t reduction = CUBLASLT_REDUCTION_SCHEME_NONE | CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE;
+  prefer(CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, reduction);
   cublasLtMatmulHeuristicResult_t found{};
   int count = 0;
   require(cublasLtMatmulAlgoGetHeuristic(handle(), it.operation, it.a, it.b, it.c, it.c, preference, 1, &found, &count),

@@ -92,24 +92,17 @@ int bench_step(const Ranks& ranks, const std::string& input, const std::vector<s
                const std::string& json, const std::string& trace) {
   Console console(ranks.root());
   LoadedConfig loaded;
-  std::unique_ptr<Runtime> runtime;
   std::unique_ptr<Model> model;
   agree(ranks, [&] {
     loaded = load_config(input, overrides, DataCheck::skipped);
-    const std::int64_t slots = loaded.config.training.batch / loaded.config.training.micro_batch;
     if (loaded.config.parallel.cuda_graph)
       throw InputError("got parallel.cuda_graph = true, and weft bench takes the time of parts of a micro-batch, which "
                        "a recording runs as one; leave the key out, or compare the tokens per second of weft train");
-    if (slots < ranks.size())
-      throw InputError(fmt::format("{} ranks, but training.batch = {} makes only {} micro-batches of {}; start at most "
-                                   "{} ranks, or raise training.batch",
-                                   ranks.size(), loaded.config.training.batch, slots,
-                                   loaded.config.training.micro_batch, slots));
-    use_isa(loaded.config.debug.isa, "debug.isa");
-    runtime = std::make_unique<Runtime>(ranks.node_rank());
-    model = make_model(loaded.config);
+    require_slots(loaded.config, ranks.size());
   });
   const Config& c = loaded.config;
+  const StartedRuntime runtime = start_runtime(ranks, c.parallel.share_device, c.debug.isa);
+  agree(ranks, [&] { model = make_model(c); });
   MemoryPlan plan = plan_memory(c, *model, ranks.size());
   plan.checkpoint = 0; // none is written
   model->allocate();
