@@ -92,7 +92,6 @@ int bench_step(const Ranks& ranks, const std::string& input, const std::vector<s
                const std::string& json, const std::string& trace) {
   Console console(ranks.root());
   LoadedConfig loaded;
-  std::unique_ptr<Model> model;
   agree(ranks, [&] {
     loaded = load_config(input, overrides, DataCheck::skipped);
     if (loaded.config.parallel.cuda_graph)
@@ -102,6 +101,7 @@ int bench_step(const Ranks& ranks, const std::string& input, const std::vector<s
   });
   const Config& c = loaded.config;
   const StartedRuntime runtime = start_runtime(ranks, c.parallel.share_device, c.debug.isa);
+  std::unique_ptr<Model> model; // declared behind the runtime, so freed before Kokkos ends
   agree(ranks, [&] { model = make_model(c); });
   MemoryPlan plan = plan_memory(c, *model, ranks.size());
   plan.checkpoint = 0; // none is written
