@@ -1,15 +1,22 @@
 #include "commands/bit_notes.hpp"
 #include <algorithm>
 #include <fmt/format.h>
-#include <regex>
 #include <set>
+#include <string>
 
 namespace weft {
 
 namespace {
-std::string without_number(const std::string& description) {
-  static const std::regex number(", device [0-9]+ ");
-  return std::regex_replace(description, number, ", ");
+/// ", device 3 NAME" becomes ", NAME": which of a node's equal devices a rank has changes no bit.
+std::string without_number(std::string description) {
+  const std::string before = ", device ";
+  const std::size_t at = description.find(before);
+  if (at == std::string::npos)
+    return description;
+  const std::size_t digits = at + before.size(), end = description.find_first_not_of("0123456789", digits);
+  if (end != std::string::npos && end > digits && description[end] == ' ')
+    description.replace(at, end + 1 - at, ", ");
+  return description;
 }
 
 std::set<std::string> kinds(const std::string& joined) {
