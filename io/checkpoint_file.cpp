@@ -37,6 +37,11 @@ std::int64_t ArrayInfo::elements() const { return elements_of(shape); }
 
 CheckpointFile::CheckpointFile(const std::string& path) : path_(path), file_(hdf5::File::open(path)) {
   attributes_ = file_.attributes();
+  if (attributes_.count("split") != 0)
+    throw DataError(
+        fmt::format("{} is a shard of a data set, expected a checkpoint; name a run folder or a file in its "
+                    "folder checkpoints",
+                    path));
   const std::int64_t version = integer("format_version");
   if (version != checkpoint_format_version)
     throw DataError(fmt::format("checkpoint {} has format version {}, this program reads {}", path, version,

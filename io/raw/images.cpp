@@ -72,6 +72,11 @@ class Collection {
 
 Prepared prepare_images(const std::string& raw, const std::string& test, const std::string& folder, int shards) {
   check_target(folder);
+  std::error_code code;
+  if (!test.empty() && fs::equivalent(raw, test, code))
+    throw InputError(fmt::format("--test: got {}, the folder of the training pictures, expected another one; leave it "
+                                 "out to have 5 % of them as the test split",
+                                 test));
   const Files files = png_files(raw), test_files = test.empty() ? Files{} : png_files(test);
   const auto n = static_cast<std::int64_t>(files.names.size());
   const std::int64_t share = test.empty() ? 20 : 25, part = n / share;

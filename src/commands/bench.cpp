@@ -96,11 +96,13 @@ void add_bench(CLI::App& app, std::function<int()>& action) {
   command->add_option("--trace", options->trace,
                       "write what happens when within a step, on every rank, to this file (with an input file; "
                       "postproc/plot_trace.py and chrome://tracing draw it)");
-  command->add_flag("--decode", options->decode, "time sampling byte by byte instead: dense, fixed, strided");
-  command->add_option("--samples", options->samples, "samples side by side (with --decode)");
-  command->add_option("--width", options->width, "model.width, a multiple of 32 (with --decode)");
+  CLI::Option* decode =
+      command->add_flag("--decode", options->decode, "time sampling byte by byte instead: dense, fixed, strided");
+  command->add_option("--samples", options->samples, "samples side by side (with --decode)")->needs(decode);
+  command->add_option("--width", options->width, "model.width, a multiple of 32 (with --decode)")->needs(decode);
   command->add_option("--precision", options->precision, "fp32, bf16 or fp16 (with --decode)")
-      ->check(CLI::IsMember({"fp32", "bf16", "fp16"}));
+      ->check(CLI::IsMember({"fp32", "bf16", "fp16"}))
+      ->needs(decode);
   command->add_option("--isa", options->isa, "debug.isa of a run without an input file")
       ->check(CLI::IsMember({"best", "avx2", "avx512", "avx512_bf16"}));
   command->callback([options, &action] { action = [options] { return bench(*options); }; });

@@ -101,8 +101,9 @@ void add_prepare(CLI::App& app, std::function<int()>& action) {
   CLI::App* images =
       add_task(*prepare, "images", "a folder of PNG files of one size, turned into 8-bit RGB; splits of 90, 5 and 5 %",
                *options);
-  images->add_option("--test", options->test,
-                     "a folder whose files are the test split; then 4 % of the others are valid");
+  images
+      ->add_option("--test", options->test, "a folder whose files are the test split; then 4 % of the others are valid")
+      ->check([](const std::string& got) { return got.empty() ? "got no name, expected a folder" : ""; });
   images->callback([options, &action] {
     action = [options] {
       return report(prepare_images(only_source(*options, "images"), options->test, options->to, options->shards),

@@ -193,24 +193,30 @@ void add_sample(CLI::App& app, std::function<int()>& action) {
   command->add_option("--samples", o->samples, "how many (of each prompt)");
   CLI::Option* prompt = command->add_option("--prompt", o->prompt, "text to continue");
   command->add_option("--prompt-file", o->prompt_file, "file whose bytes are to be continued");
-  command->add_option("--length", o->length, "bytes behind the prompt; else as many as the context holds");
+  command->add_option("--length", o->length, "bytes behind the prompt; else as many as the context holds")
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 30));
   command->add_option("--temperature", o->temperature, "1 as trained, below 1 safer, 0 the most probable byte always");
   command->add_option("--top-k", o->top_k, "only the k most probable bytes; 0: all");
   command->add_option("--top-p", o->top_p, "only the most probable bytes that together reach this probability");
   command->add_option("--seed", o->seed, "another seed, other samples");
   command->add_option("--at-once", o->at_once, "samples that a rank makes side by side; changes time and memory only");
   command->add_option("--image", o->image, "the bytes are pictures of HEIGHTxWIDTH, row, column, channel");
-  command->add_option("--png", o->png, "file for the grid of pictures");
+  CLI::Option* png = command->add_option("--png", o->png, "file for the grid of pictures");
   command->add_option("--columns", o->columns, "pictures side by side in the grid; 0: chosen")
-      ->check(CLI::Range(0, 10000));
-  command->add_option("--scale", o->scale, "side of a pixel in the grid; 0: chosen")->check(CLI::Range(0, 100));
+      ->check(CLI::Range(0, 10000))
+      ->needs(png);
+  command->add_option("--scale", o->scale, "side of a pixel in the grid; 0: chosen")
+      ->check(CLI::Range(0, 64))
+      ->needs(png);
   command->add_option("--prompt-rows", o->prompt_rows, "top rows that are given");
-  command->add_option("--prompt-example", o->prompt_examples, "give rows of these examples (from 0): K or K,K,...")
-      ->delimiter(',')
-      ->allow_extra_args(false);
+  CLI::Option* example =
+      command->add_option("--prompt-example", o->prompt_examples, "give rows of these examples (from 0): K or K,K,...")
+          ->delimiter(',')
+          ->allow_extra_args(false);
   command->add_option("--prompt-png", o->prompt_png, "give rows of this PNG file");
   command->add_option("--split", o->split, "split of --prompt-example: train, valid or test; else evaluation.split")
-      ->check(CLI::IsMember({"train", "valid", "test"}));
+      ->check(CLI::IsMember({"train", "valid", "test"}))
+      ->needs(example);
   command->add_option("--bytes", o->bytes, "write the bytes of all samples to this file too, one behind the other");
   command->add_flag("--time", o->time, "tell time, tokens per second and keys per token on stderr");
   command->add_option("--json", o->json, "write these figures to this file");

@@ -150,6 +150,8 @@ class BenchTest(ProgramTest):
         self.assertIn("leave out --decode", run(["bench", self.input, "--decode"], status=2).stderr)
         self.assertIn("weft bench INPUT.toml --trace", run(["bench", "--trace", "trace.json"], status=2).stderr)
         self.assertIn("leave out --only", run(["bench", self.input, "--only", "passes"], status=2).stderr)
+        for option, value in (("--samples", "2"), ("--width", "64"), ("--precision", "bf16")):
+            self.assertIn("--decode", run(["bench", option, value], status=2).stderr)
         many = run(["bench", self.input, "training.batch=1"], ranks=2, status=2)
         self.assertIn("at most 1 ranks", many.stderr)
 

@@ -80,7 +80,8 @@ class TextTest(ProgramTest):
                               (("--prompt-file", self.folder + "/long"), "at most 63"), (("--prompt-file", "/nowhere"), "/nowhere"),
                               (("--prompt", "a", "--prompt-file", "b"), "one of them"), (("--png", "a.png"), "--image"),
                               (("--image", "8", "--png", "a.png"), "HEIGHTxWIDTH"), (("--image", "9x9", "--png", "a.png"), "243 bytes"),
-                              (("--prompt-rows", "2"), "--image"), (("--at-once", "0"), "--at-once"),
+                              (("--length", "-1"), "--length"), (("--columns", "2"), "--png"), (("--scale", "2"), "--png"),
+                              (("--split", "test"), "--prompt-example"), (("--prompt-rows", "2"), "--image"), (("--at-once", "0"), "--at-once"),
                               (("--temprature", "1"), "did you mean --temperature"), (("model.layers=3",), "another model")):
             done = run(["sample", self.run_path, *options], status=2)
             self.assertIn(part, done.stderr, options)
@@ -89,6 +90,9 @@ class TextTest(ProgramTest):
         run(["sample", self.folder + "/nothing"], status=2)
         os.makedirs(self.folder + "/empty")
         run(["sample", self.folder + "/empty"], status=4)
+        shard = f"{self.folder}/data/train-00000-of-00001.h5"
+        for command in ("sample", "inspect"):
+            self.assertIn("a shard of a data set", run([command, shard], status=4).stderr)
 
 
 class PictureTest(ProgramTest):

@@ -193,6 +193,8 @@ TEST(PrepareImages, FailuresNameTheFileAndLeaveNothing) {
   refused("bare", "holds 0 PNG files");
   refused("none", "there is no folder");
   refused("few/p1.PNG", "is no folder");
+  EXPECT_FAILS(exit_input, "expected another one",
+               prepare_images(scratch / "raw", scratch / "raw", scratch / "set", 1));
   EXPECT_FAILS(exit_data, "holds no PNG file", prepare_images(scratch / "raw", scratch / "bare", scratch / "set", 1));
   EXPECT_EQ(scratch.entries(), 3u);
 }
