@@ -110,7 +110,7 @@ TileLists transpose(const TileLists& rows, int columns) {
 }
 
 void build(Pattern& pattern, Part part, bool gathered, const Candidates& candidates) {
-  Pass& pass = pattern.passes.back();
+  PatternPass& pass = pattern.passes.back();
   const int queries = pattern.length, keys = gathered ? static_cast<int>(part.key_order.size()) : pattern.length;
   const std::vector<Span> q = spans(pass.query_order, queries, part.rule.l);
   const std::vector<Span> k = spans(part.key_order, keys, part.rule.l);
@@ -148,8 +148,8 @@ void build(Pattern& pattern, Part part, bool gathered, const Candidates& candida
 
 } // namespace
 
-Pass& add_pass(Pattern& pattern, std::vector<int> query_order) {
-  Pass pass;
+PatternPass& add_pass(Pattern& pattern, std::vector<int> query_order) {
+  PatternPass pass;
   if (!query_order.empty()) {
     pass.query_slot.assign(pattern.length, -1);
     detail::require(static_cast<int>(query_order.size()) == pattern.length, "a query order of N positions");
@@ -177,18 +177,18 @@ void add_part(Pattern& pattern, Rule rule, std::vector<int> key_order, const Can
 }
 
 void drop_empty_passes(Pattern& pattern) {
-  for (Pass& pass : pattern.passes)
+  for (PatternPass& pass : pattern.passes)
     std::erase_if(pass.parts, [](const Part& part) { return part.key_tiles.entries.empty(); });
   bool first = true;
   std::erase_if(pattern.passes,
-                [&first](const Pass& pass) { return !std::exchange(first, false) && pass.parts.empty(); });
+                [&first](const PatternPass& pass) { return !std::exchange(first, false) && pass.parts.empty(); });
 }
 
 std::vector<int> keys_of(const Pattern& pattern, int i) {
   if (i < 0 || i >= pattern.length)
     throw std::out_of_range("query " + std::to_string(i) + " of a pattern of length " + std::to_string(pattern.length));
   std::vector<int> keys;
-  for (const Pass& pass : pattern.passes) {
+  for (const PatternPass& pass : pattern.passes) {
     const int slot = position(pass.query_slot, i);
     for (const Part& part : pass.parts) {
       const auto before = static_cast<std::ptrdiff_t>(keys.size());
@@ -216,7 +216,7 @@ PatternWork pattern_work(const Pattern& pattern) {
     for (const std::uint32_t bits : pattern.masks[m].of_query)
       pairs[m] += std::popcount(bits);
   PatternWork work;
-  for (const Pass& pass : pattern.passes)
+  for (const PatternPass& pass : pattern.passes)
     for (const Part& part : pass.parts)
       for (const TileEntry& e : part.key_tiles.entries) {
         work.keys += e.mask == full_tile ? query_tile * key_tile : pairs[e.mask];

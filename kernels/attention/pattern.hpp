@@ -63,7 +63,7 @@ struct Part {
   TileLists query_tiles; ///< the transpose: for every key tile its query tiles
 };
 
-struct Pass {
+struct PatternPass {
   std::vector<int> query_order; ///< query slot -> position, a permutation of N; empty: the identity
   std::vector<int> query_slot;  ///< its inverse; empty: the identity
   std::vector<Part> parts;
@@ -71,7 +71,7 @@ struct Pass {
 
 struct Pattern {
   int length = 0; ///< N
-  std::vector<Pass> passes;
+  std::vector<PatternPass> passes;
   std::vector<TileMask> masks;
 };
 
@@ -80,7 +80,7 @@ struct Pattern {
 using Candidates = std::function<void(int tile, std::vector<int>& tiles)>;
 
 /// Starts a pass. Throws std::invalid_argument unless query_order is empty or a permutation of N.
-Pass& add_pass(Pattern& pattern, std::vector<int> query_order = {});
+PatternPass& add_pass(Pattern& pattern, std::vector<int> query_order = {});
 
 /// Adds a part to the last pass: goes through the candidates, drops tiles that hold no allowed pair, marks the others
 /// full or partial, and builds the transpose. `key_order` empty: all N positions in order; a gathered list otherwise

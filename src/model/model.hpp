@@ -1,8 +1,7 @@
 // What training, evaluation and sampling need of a model. There is no automatic differentiation: a model is a forward
 // program and a backward program, written beside each other.
 #pragma once
-#include "kernels/common/transfer.hpp"
-#include "kernels/residual/residual.hpp"
+#include "model/batch.hpp"
 #include "model/parameters.hpp"
 #include <cstdint>
 #include <functional>
@@ -13,22 +12,8 @@
 namespace weft {
 
 struct Config;
-
-/// One forward (and backward) pass: B sequences of N tokens.
-struct MicroBatch {
-  const std::uint16_t* tokens = nullptr; ///< (B, N), host memory
-  float loss_factor = 0;                 ///< 1 / predictions in the global batch: gradients are those of the mean loss;
-                                         ///< in fp16 times the scale of the loss, and so are the gradients
-  std::uint64_t seed = 0;                ///< dropout: seed, step and the number of the first sequence in the batch
-  std::uint32_t step = 0;
-  std::uint32_t first_sample = 0;
-};
-
-/// Loss and hits of a micro-batch, per predicted token (B, N), in host memory.
-struct Scores {
-  HostVector<float> losses; ///< nats
-  HostVector<float> hits;   ///< 1 where the most probable token was the right one
-};
+class Decoder;
+using MicroBatch = Batch;
 
 /// Called during the backward pass: every gradient at a flat offset >= first is final now.
 using GradientsReady = std::function<void(std::int64_t first)>;
@@ -66,11 +51,17 @@ class Model {
   /// Loss of every token, without dropout.
   virtual void forward(const MicroBatch& batch, Scores& scores) = 0;
 
-  /// The logits (B, N, V) of the last forward(), to host memory.
+  /// The logits (P, V) of the last forward(), to host memory: (B, N, V) for the next token.
   virtual void copy_logits(float* logits) = 0;
+
+  /// Whether a micro-batch may be shorter than what the model was made for (Batch::length).
+  virtual bool variable_length() const { return false; }
 
   /// The first activation of the last pass, in the order of the forward pass, that is NaN or infinite; "" if none is.
   virtual std::string first_nonfinite_activation() = 0;
+
+  /// See make_decoder (sampling/decoder.hpp), which checks the length. Throws InputError where the model has none.
+  virtual std::unique_ptr<Decoder> decoder(const float* weights, std::int64_t samples, std::int64_t length) const = 0;
 
  protected:
   ParameterList parameters_;

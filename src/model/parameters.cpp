@@ -4,9 +4,10 @@
 
 namespace weft {
 
-int ParameterList::add(std::string name, std::vector<std::int64_t> shape, Initialiser initialiser, double std) {
+int ParameterList::add(std::string name, std::vector<std::int64_t> shape, Initialiser initialiser, double std,
+                       Decay decay) {
   constexpr std::int64_t line = 16; // floats in 64 bytes
-  Parameter it{std::move(name), std::move(shape), initialiser, std, extent_, 1};
+  Parameter it{std::move(name), std::move(shape), initialiser, std, extent_, 1, decay};
   for (std::int64_t n : it.shape)
     it.size *= n;
   count_ += it.size;

@@ -32,7 +32,7 @@ void expect_pattern(const Pattern& pattern, const Predicate& sees, const std::st
     keys += static_cast<std::int64_t>(want.size());
   }
   std::int64_t tiles = 0;
-  for (const Pass& pass : pattern.passes)
+  for (const PatternPass& pass : pattern.passes)
     for (const Part& part : pass.parts) {
       const TileLists &rows = part.key_tiles, &columns = part.query_tiles;
       ASSERT_EQ(rows.begin.size(), static_cast<std::size_t>((n + 31) / 32 + 1));

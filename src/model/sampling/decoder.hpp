@@ -1,13 +1,11 @@
 // Token by token: the forward pass of a trained model for one new slot of several sequences at once, over a cache of
 // keys and values per layer. A token costs the keys that its pattern sees. See docs/sampling.md.
 #pragma once
-#include "model/parameters.hpp"
+#include "model/model.hpp"
 #include <cstdint>
 #include <memory>
 
 namespace weft {
-
-struct Config;
 
 class Decoder {
  public:
@@ -30,11 +28,11 @@ class Decoder {
   virtual std::size_t cache_bytes() const = 0;
 };
 
-/// A decoder of the model that `config` describes, for `samples` sequences of at most `length` <= N slots. weights:
-/// fp32, parameters.extent() elements where the kernels run, to outlive the decoder; the matrices are copied in the
-/// storage type. No other memory of the model is used: it need not be allocated. Throws InputError for a length outside
-/// 1 .. N and, from step(), where a pattern sees the future.
-std::unique_ptr<Decoder> make_decoder(const Config& config, const ParameterList& parameters, const float* weights,
+/// A decoder of `model`, which `config` describes and which outlives it, for `samples` sequences of at most `length` <=
+/// N slots. weights: fp32, parameters().extent() elements where the kernels run, to outlive the decoder; the matrices
+/// are copied in the storage type. No other memory of the model is used: it need not be allocated. Throws InputError
+/// for a length outside 1 .. N and, from step(), where a pattern sees the future.
+std::unique_ptr<Decoder> make_decoder(const Model& model, const Config& config, const float* weights,
                                       std::int64_t samples, std::int64_t length);
 
 /// Bytes that its cache will take.

@@ -1,4 +1,4 @@
-#include "model/sampling.hpp"
+#include "model/sampling/sampling.hpp"
 #include "io/error.hpp"
 #include "kernels/random/philox.hpp"
 #include <algorithm>

@@ -1,4 +1,4 @@
-#include "model/key_lists.hpp"
+#include "model/sampling/key_lists.hpp"
 #include "io/error.hpp"
 #include <algorithm>
 #include <fmt/core.h>

@@ -1,6 +1,6 @@
 // From logits to tokens: temperature, top-k, top-p, and a random number that is a function of what it is for.
 #pragma once
-#include "model/decoder.hpp"
+#include "model/sampling/decoder.hpp"
 #include <functional>
 #include <vector>
 
