@@ -18,6 +18,8 @@ weft_python_test(restart.kill_storm_1000 restart/kill_storm_test.py "restart;slo
 add_library(wrong_clock SHARED restart/wrong_clock.cpp)
 target_compile_features(wrong_clock PRIVATE cxx_std_20)
 set_property(TEST restart.disk APPEND PROPERTY ENVIRONMENT "WEFT_WRONG_CLOCK=$<TARGET_FILE:wrong_clock>")
+weft_python_test(model.pinned_checkpoint model/pinned_test.py unit 300)
+weft_python_test(commands.same_bits commands/same_bits_test.py unit 300)
 weft_python_test(peers.numpy peers/numpy_test.py peers 300)
 weft_python_test(peers.torch peers/torch_test.py peers 300)
 weft_python_test(commands.train commands/train_test.py unit 300)
