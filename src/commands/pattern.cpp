@@ -46,13 +46,15 @@ void write_csv(const std::string& path, const Pattern& pattern, std::int64_t N) 
   file.commit();
 }
 
-/// Rows are queries, columns keys: '#' seen, '.' earlier but not seen, blank the future.
+/// Rows are queries, columns keys: '#' seen, '.' earlier but not seen, blank later and not seen.
 std::string letters(const Pattern& pattern, std::int64_t N) {
   std::string out;
   for (int query = 0; query < N; ++query) {
-    std::string row(static_cast<std::size_t>(query + 1), '.');
+    std::string row(static_cast<std::size_t>(N), ' ');
+    std::fill(row.begin(), row.begin() + query + 1, '.');
     for (const int key : keys_of(pattern, query))
       row[static_cast<std::size_t>(key)] = '#';
+    row.resize(row.find_last_not_of(' ') + 1); // at least the query's own position is left
     out += fmt::format("  {:>4} {}\n", query, row);
   }
   return out;
