@@ -1,8 +1,8 @@
 // What training, evaluation and sampling need of a model. There is no automatic differentiation: a model is a forward
 // program and a backward program, written beside each other.
 #pragma once
-#include "kernels/common/transfer.hpp"
 #include "kernels/residual/residual.hpp"
+#include "model/batch.hpp"
 #include "model/parameters.hpp"
 #include <cstdint>
 #include <functional>
@@ -13,22 +13,6 @@
 namespace weft {
 
 struct Config;
-
-/// One forward (and backward) pass: B sequences of N tokens.
-struct MicroBatch {
-  const std::uint16_t* tokens = nullptr; ///< (B, N), host memory
-  float loss_factor = 0;                 ///< 1 / predictions in the global batch: gradients are those of the mean loss;
-                                         ///< in fp16 times the scale of the loss, and so are the gradients
-  std::uint64_t seed = 0;                ///< dropout: seed, step and the number of the first sequence in the batch
-  std::uint32_t step = 0;
-  std::uint32_t first_sample = 0;
-};
-
-/// Loss and hits of a micro-batch, per predicted token (B, N), in host memory.
-struct Scores {
-  HostVector<float> losses; ///< nats
-  HostVector<float> hits;   ///< 1 where the most probable token was the right one
-};
 
 /// Called during the backward pass: every gradient at a flat offset >= first is final now.
 using GradientsReady = std::function<void(std::int64_t first)>;
@@ -58,15 +42,19 @@ class Model {
   /// after every change of the weights: the model may keep copies in its storage type.
   virtual void use_weights(const float* weights) = 0;
 
-  /// Loss of every token and the gradient of sum(loss) * loss_factor; `gradients` is overwritten. The host does not
-  /// wait for the device: `scores` are filled after the next fence(), and are not to be moved or destroyed before.
-  virtual void forward_backward(const MicroBatch& batch, float* gradients, Scores& scores,
-                                const GradientsReady& ready) = 0;
+  /// Whether a micro-batch may be shorter than model.context (Batch::length), a multiple of 64.
+  virtual bool variable_length() const { return false; }
 
-  /// Loss of every token, without dropout.
-  virtual void forward(const MicroBatch& batch, Scores& scores) = 0;
+  /// Loss of every prediction and the gradient of sum(loss * share) * loss_factor; `gradients` is overwritten. The host
+  /// does not wait for the device: `scores` are filled after the next fence(), and are not to be moved or destroyed
+  /// before.
+  virtual void forward_backward(const Batch& batch, float* gradients, Scores& scores, const GradientsReady& ready) = 0;
 
-  /// The logits (B, N, V) of the last forward(), to host memory.
+  /// Loss of every prediction, without dropout.
+  virtual void forward(const Batch& batch, Scores& scores) = 0;
+
+  /// The logits of the last forward(), a row per prediction, to host memory: (B, N, V) of tokens, (B, classes) of
+  /// classes.
   virtual void copy_logits(float* logits) = 0;
 
   /// The first activation of the last pass, in the order of the forward pass, that is NaN or infinite; "" if none is.

@@ -115,6 +115,7 @@ void SparseTransformer<T>::plan_memory() {
   losses_ = arena_.plan<float>("losses", R);
   hits_ = arena_.plan<float>("hits", R);
   tokens_ = arena_.plan<std::uint16_t>("tokens", R);
+  targets_ = arena_.plan<std::uint16_t>("targets", R);
   moment_ = arena_.plan<std::uint32_t>("moment", 2); // step and first sample
   // Scratch that every block uses anew.
   normed_ = arena_.plan<T>("scratch.normed", R * D);
@@ -188,6 +189,7 @@ template <class T>
 void SparseTransformer<T>::allocate() {
   arena_.allocate();
   tokens_upload_ = std::make_unique<Upload>(static_cast<std::size_t>(R) * sizeof(std::uint16_t));
+  targets_upload_ = std::make_unique<Upload>(static_cast<std::size_t>(R) * sizeof(std::uint16_t));
   moment_upload_ = std::make_unique<Upload>(2 * sizeof(std::uint32_t));
   const ModelCosts c = costs();
   linear_reserve(c.scratch_bytes);

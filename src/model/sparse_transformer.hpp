@@ -22,9 +22,8 @@ class SparseTransformer final : public Model {
   ModelCosts costs() const override;
   void allocate() override;
   void use_weights(const float* weights) override;
-  void forward_backward(const MicroBatch& batch, float* gradients, Scores& scores,
-                        const GradientsReady& ready) override;
-  void forward(const MicroBatch& batch, Scores& scores) override;
+  void forward_backward(const Batch& batch, float* gradients, Scores& scores, const GradientsReady& ready) override;
+  void forward(const Batch& batch, Scores& scores) override;
   void copy_logits(float* logits) override;
   std::string first_nonfinite_activation() override;
 
@@ -47,18 +46,17 @@ class SparseTransformer final : public Model {
 
   void declare_parameters();
   void plan_memory();
-  void load(const MicroBatch& batch);
-  void run_forward(const MicroBatch& batch, bool training, T* dlogits);
-  void run_training(const MicroBatch& batch, float* gradients, const GradientsReady& ready);
+  void load(const Batch& batch);
+  void run_forward(const Batch& batch, bool training, T* dlogits);
+  void run_training(const Batch& batch, float* gradients, const GradientsReady& ready);
   void fetch(Scores& scores);
-  void attention_part(std::int64_t layer, const MicroBatch& batch, bool training);
+  void attention_part(std::int64_t layer, const Batch& batch, bool training);
   void attention_core(std::int64_t layer);
   void feedforward_hidden(std::int64_t layer);
-  void feedforward_part(std::int64_t layer, const MicroBatch& batch, bool training);
+  void feedforward_part(std::int64_t layer, const Batch& batch, bool training);
   const T* branch_gradient(float* dbias, const Dropout& dropout);
-  void feedforward_backward(std::int64_t layer, const MicroBatch& batch, float* gradients, const GradientsReady& ready);
-  void attention_part_backward(std::int64_t layer, const MicroBatch& batch, float* gradients,
-                               const GradientsReady& ready);
+  void feedforward_backward(std::int64_t layer, const Batch& batch, float* gradients, const GradientsReady& ready);
+  void attention_part_backward(std::int64_t layer, const Batch& batch, float* gradients, const GradientsReady& ready);
 
   const Block& block(std::int64_t layer) const { return blocks_[static_cast<std::size_t>(layer)]; }
   const Kept& kept(std::int64_t layer) const { return kept_[static_cast<std::size_t>(layer)]; }
@@ -69,7 +67,7 @@ class SparseTransformer final : public Model {
   float* number(int piece) { return arena_.at<float>(piece); }
   const float* master(int parameter) const { return weights_ + parameters_[parameter].offset; }
   const T* weight(int parameter) const;
-  Dropout dropout(const MicroBatch& batch, bool training, std::int64_t tensor) const;
+  Dropout dropout(const Batch& batch, bool training, std::int64_t tensor) const;
   EmbeddingTables<const float*> tables() const;
   EmbeddingShape embedding_shape() const { return {B, N, D, V}; }
   AttentionShape attention_shape() const;
@@ -91,10 +89,10 @@ class SparseTransformer final : public Model {
   std::vector<Kept> kept_; ///< L entries; recomputed pieces are shared by all of them
   int stream_end_, final_mean_, final_rstd_;
   int normed_, branch_, gate_, dstream_, dbranch_, dattended_, dwide_, logits_, dlogits_, losses_, hits_, tokens_,
-      moment_;
+      targets_, moment_;
   int partial_, attention_workspace_;
 
-  std::unique_ptr<Upload> tokens_upload_, moment_upload_;
+  std::unique_ptr<Upload> tokens_upload_, targets_upload_, moment_upload_;
   std::unique_ptr<Replay> replay_; ///< none: parallel.cuda_graph is off
 
   const float* weights_ = nullptr;

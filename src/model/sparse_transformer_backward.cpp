@@ -19,7 +19,7 @@ const T* SparseTransformer<T>::branch_gradient(float* dbias, const Dropout& drop
 }
 
 template <class T>
-void SparseTransformer<T>::feedforward_backward(std::int64_t layer, const MicroBatch& batch, float* gradients,
+void SparseTransformer<T>::feedforward_backward(std::int64_t layer, const Batch& batch, float* gradients,
                                                 const GradientsReady& ready) {
   const Block& p = block(layer);
   const Kept& k = kept(layer);
@@ -45,7 +45,7 @@ void SparseTransformer<T>::feedforward_backward(std::int64_t layer, const MicroB
 }
 
 template <class T>
-void SparseTransformer<T>::attention_part_backward(std::int64_t layer, const MicroBatch& batch, float* gradients,
+void SparseTransformer<T>::attention_part_backward(std::int64_t layer, const Batch& batch, float* gradients,
                                                    const GradientsReady& ready) {
   const Block& p = block(layer);
   const Kept& k = kept(layer);
@@ -73,7 +73,7 @@ void SparseTransformer<T>::attention_part_backward(std::int64_t layer, const Mic
 }
 
 template <class T>
-void SparseTransformer<T>::forward_backward(const MicroBatch& batch, float* gradients, Scores& scores,
+void SparseTransformer<T>::forward_backward(const Batch& batch, float* gradients, Scores& scores,
                                             const GradientsReady& ready) {
   load(batch);
   if (replay_)
@@ -91,7 +91,7 @@ void SparseTransformer<T>::forward_backward(const MicroBatch& batch, float* grad
 
 /// Kernels only: nothing here waits for the device or depends on the host but through Replay::Key.
 template <class T>
-void SparseTransformer<T>::run_training(const MicroBatch& batch, float* gradients, const GradientsReady& ready) {
+void SparseTransformer<T>::run_training(const Batch& batch, float* gradients, const GradientsReady& ready) {
   T* dlogits = activation(dlogits_);
   run_forward(batch, true, dlogits);
   const TracedSpan span("backward");

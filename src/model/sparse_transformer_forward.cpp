@@ -7,7 +7,7 @@
 namespace weft {
 
 template <class T>
-Dropout SparseTransformer<T>::dropout(const MicroBatch& batch, bool training, std::int64_t tensor) const {
+Dropout SparseTransformer<T>::dropout(const Batch& batch, bool training, std::int64_t tensor) const {
   return {training ? dropout_ : 0.0f,
           batch.seed,
           batch.step,
@@ -37,7 +37,7 @@ void SparseTransformer<T>::attention_core(std::int64_t layer) {
 
 /// middle = H + dropout(attended W_out + b), and norm2(middle) in `normed`, where norm1(H) was.
 template <class T>
-void SparseTransformer<T>::attention_part(std::int64_t layer, const MicroBatch& batch, bool training) {
+void SparseTransformer<T>::attention_part(std::int64_t layer, const Batch& batch, bool training) {
   const Block& p = block(layer);
   const Kept& k = kept(layer);
   attention_core(layer);
@@ -57,7 +57,7 @@ void SparseTransformer<T>::feedforward_hidden(std::int64_t layer) {
 
 /// H' = middle + dropout(f(hidden) W_ff + b), and in `normed` norm1(H') of the next block, or the last norm of all.
 template <class T>
-void SparseTransformer<T>::feedforward_part(std::int64_t layer, const MicroBatch& batch, bool training) {
+void SparseTransformer<T>::feedforward_part(std::int64_t layer, const Batch& batch, bool training) {
   const Block& p = block(layer);
   const Kept& k = kept(layer);
   feedforward_hidden(layer);
@@ -75,9 +75,12 @@ void SparseTransformer<T>::feedforward_part(std::int64_t layer, const MicroBatch
 
 /// What changes from one micro-batch to the next goes to its place on the device.
 template <class T>
-void SparseTransformer<T>::load(const MicroBatch& batch) {
+void SparseTransformer<T>::load(const Batch& batch) {
   tokens_upload_->send(arena_.at<std::uint16_t>(tokens_), batch.tokens,
                        static_cast<std::size_t>(R) * sizeof(std::uint16_t));
+  if (batch.targets != batch.tokens)
+    targets_upload_->send(arena_.at<std::uint16_t>(targets_), batch.targets,
+                          static_cast<std::size_t>(R) * sizeof(std::uint16_t));
   const std::uint32_t moment[] = {batch.step, batch.first_sample};
   moment_upload_->send(arena_.at<std::uint32_t>(moment_), moment, sizeof moment);
 }
@@ -92,7 +95,7 @@ void SparseTransformer<T>::fetch(Scores& scores) {
 }
 
 template <class T>
-void SparseTransformer<T>::run_forward(const MicroBatch& batch, bool training, T* dlogits) {
+void SparseTransformer<T>::run_forward(const Batch& batch, bool training, T* dlogits) {
   const TracedSpan span("forward");
   const std::uint16_t* tokens = arena_.at<std::uint16_t>(tokens_);
   embedding_forward(activation(kept(0).input), embedding_shape(), coordinates_, tables(), tokens);
@@ -104,11 +107,12 @@ void SparseTransformer<T>::run_forward(const MicroBatch& batch, bool training, T
     feedforward_part(layer, batch, training);
   }
   linear_forward(linear(D, V), number(logits_), activation(normed_), weight(output_), nullptr);
-  cross_entropy(number(losses_), number(hits_), dlogits, number(logits_), tokens, batch.loss_factor, R, V);
+  cross_entropy(number(losses_), number(hits_), dlogits, number(logits_),
+                batch.targets == batch.tokens ? tokens : arena_.at<std::uint16_t>(targets_), batch.loss_factor, R, V);
 }
 
 template <class T>
-void SparseTransformer<T>::forward(const MicroBatch& batch, Scores& scores) {
+void SparseTransformer<T>::forward(const Batch& batch, Scores& scores) {
   load(batch);
   run_forward(batch, false, nullptr);
   fetch(scores);
