@@ -46,8 +46,9 @@ class Steps {
     const double scale = LossScale(config_).value();
     ++step_;
     for (std::int64_t slot = slots.first; slot < slots.last; ++slot) {
-      MicroBatch work;
-      work.tokens = tokens_.data();
+      Batch work;
+      work.tokens = work.targets = tokens_.data();
+      work.length = config_.model.context;
       work.loss_factor = static_cast<float>(scale) / static_cast<float>(config_.training.batch * config_.model.context);
       work.step = static_cast<std::uint32_t>(step_);
       work.first_sample = static_cast<std::uint32_t>(slot * micro);

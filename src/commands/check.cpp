@@ -42,11 +42,11 @@ int check(const Options& options) {
   const MemoryPlan memory = plan_memory(config, *model, ranks);
   print_resources(console, config, *model, memory, ranks, rate);
   if (has_split(config.data.path, "train")) {
-    const Sequences train(config.data.path, "train", config.model.context);
-    const RunLength length = run_length(config, train);
-    train.require_known(config.model.vocabulary);
-    console.line(fmt::format("data {}: {} training tokens, {} steps per epoch, {} steps in all", config.data.path,
-                             exact_count(train.tokens()), length.steps_per_epoch, length.steps));
+    const std::unique_ptr<Task> train = open_task(config, "train");
+    const RunLength length = run_length(config, *train);
+    train->require_known(config.model.vocabulary);
+    console.line(fmt::format("data {}: {} training {}, {} steps per epoch, {} steps in all", config.data.path,
+                             exact_count(train->size()), train->unit(), length.steps_per_epoch, length.steps));
   } else {
     console.line("data " + config.data.path + ": not there yet (weft prepare makes it)");
   }

@@ -9,7 +9,10 @@
 #include "io/atomic_file.hpp"
 #include "io/checkpoint_file.hpp"
 #include "io/console.hpp"
+#include "io/shards.hpp"
 #include "kernels/common/memory.hpp"
+#include "tasks/collect.hpp"
+#include "tasks/task.hpp"
 #include "training/evaluation.hpp"
 #include "training/run_folder.hpp"
 #include "training/state.hpp"
@@ -30,19 +33,26 @@ struct Options {
 };
 
 /// For a peer program: the logits of the first micro-batch of the split, as datasets "tokens" (B,N) and "logits"
-/// (B,N,V).
-void dump_logits(const std::string& path, Model& model, const Sequences& sequences, const Config& config) {
-  const std::int64_t B = config.training.micro_batch, N = config.model.context, V = config.model.vocabulary;
-  std::vector<std::uint16_t> tokens(static_cast<std::size_t>(B * N));
-  for (std::int64_t b = 0; b < B; ++b)
-    sequences.window(std::min(b, sequences.windows() - 1), tokens.data() + b * N);
-  MicroBatch batch;
-  batch.tokens = tokens.data();
+/// (B,N,V); windows lie side by side, whatever evaluation.minimum_context. Of classes "logits" is (B, classes), of
+/// pairs "tokens" (2B,N).
+void dump_logits(const std::string& path, Model& model, const std::string& split, Config config) {
+  config.evaluation.minimum_context = 0;
+  const std::unique_ptr<Task> task = open_task(config, split);
+  const TaskShape shape = task->shape();
+  const std::int64_t B = config.training.micro_batch, S = B * shape.sequences, N = shape.tokens;
+  Collector collector(*task, B, false);
+  const Batch batch = collector.evaluation(0);
   Scores scores;
   model.forward(batch, scores);
-  std::vector<float> logits(static_cast<std::size_t>(B * N * V)), as_float(tokens.begin(), tokens.end());
+  std::vector<std::int64_t> extents{B, N, config.model.vocabulary};
+  if (!shape.predicts_tokens())
+    extents = {B, shape.classes};
+  std::int64_t count = 1;
+  for (const std::int64_t extent : extents)
+    count *= extent;
+  std::vector<float> logits(static_cast<std::size_t>(count)), as_float(batch.tokens, batch.tokens + S * N);
   model.copy_logits(logits.data());
-  write_checkpoint(path, {}, {{"tokens", {B, N}, as_float.data()}, {"logits", {B, N, V}, logits.data()}});
+  write_checkpoint(path, {}, {{"tokens", {S, N}, as_float.data()}, {"logits", extents, logits.data()}});
 }
 
 /// The stored input under the overrides. Another attention may be asked for than the one trained with; the position
@@ -98,25 +108,25 @@ int eval(const Options& options, const Ranks& ranks) {
   const StartedRuntime runtime = start_runtime(ranks, config.parallel.share_device, config.debug.isa);
   std::unique_ptr<Model> model;
   Buffer<float> weights;
-  std::unique_ptr<Sequences> sequences;
+  std::unique_ptr<Task> task;
   agree(ranks, [&] {
     model = make_model(config);
     weights = Buffer<float>(model->parameters().extent(), "weights");
     load_weights(path, weights, model->parameters(), config);
-    sequences = std::make_unique<Sequences>(config.data.path, split, config.model.context);
-    sequences->require_known(config.model.vocabulary);
+    task = open_task(config, split);
+    task->require_known(config.model.vocabulary);
     model->allocate();
     model->use_weights(weights.data());
   });
   if (!options.logits.empty() && ranks.root())
-    dump_logits(options.logits, *model, *sequences, config);
-  const EvaluationRecord record{path, split, utc_now(), step, options.best, sequences->source_digest(), trained_data};
+    dump_logits(options.logits, *model, split, config);
+  const EvaluationRecord record{path, split, utc_now(), step, options.best, task->source_digest(), trained_data};
   for (const std::string& difference : attention_differences(trained, config))
     console.line("note: " + difference);
   for (const std::string& difference : other_differences(record, trained, config))
     console.line("note: " + difference);
   const auto begin = std::chrono::steady_clock::now();
-  const Evaluation result = evaluate(*model, *sequences, config, ranks, [&](double done) {
+  const Evaluation result = evaluate(*model, *task, config, ranks, [&](double done) {
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
     console.progress(
         fmt::format("evaluating: {:.0f} %, {} left", 100 * done, human_seconds(took.count() * (1 - done) / done)));
@@ -127,7 +137,7 @@ int eval(const Options& options, const Ranks& ranks) {
   console.line(
       fmt::format("{} (step {}), {} split of {}{}: {:.4f} bits per token, {:.4f} nats, accuracy {:.2f} %, {} tokens",
                   path, step, split, config.data.path, m > 0 ? fmt::format(", minimum context {}", m) : "",
-                  result.bits(), result.loss, 100 * result.accuracy, exact_count(result.tokens)));
+                  result.bits(), result.loss, 100 * result.accuracy, exact_count(result.scored)));
   if (ranks.root())
     leave_records(options, record, trained, config, result, console);
   return exit_done;

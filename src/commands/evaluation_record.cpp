@@ -85,7 +85,7 @@ std::string record_json(const EvaluationRecord& record, const Config& trained, c
       .add("loss", json_number(result.loss))
       .add("bits", json_number(result.bits()))
       .add("accuracy", json_number(result.accuracy))
-      .add("tokens", std::to_string(result.tokens));
+      .add("tokens", std::to_string(result.scored));
   return out.json() + "\n";
 }
 

@@ -2,7 +2,7 @@
 #include "io/atomic_file.hpp"
 #include "io/error.hpp"
 #include "io/png.hpp"
-#include "training/sequences.hpp"
+#include "tasks/next_token.hpp"
 #include <cmath>
 #include <cstdlib>
 #include <filesystem>
@@ -115,14 +115,16 @@ std::vector<std::vector<std::uint16_t>> rows_of_examples(const SampleOptions& o,
   if (!has_split(config.data.path, split))
     throw DataError("no split \"" + split + "\" in " + config.data.path +
                     "; give --split train, valid or test, or another folder with data.path=DIR");
-  const Sequences sequences(config.data.path, split, config.model.context);
+  const NextToken task(config.data.path, split, config.model.context);
   std::vector<std::vector<std::uint16_t>> all;
   std::vector<std::uint16_t> tokens(static_cast<std::size_t>(config.model.context));
   for (const std::int64_t example : o.prompt_examples) {
-    require(example >= 0 && example < sequences.windows(),
+    require(example >= 0 && example < task.rows(),
             fmt::format("--prompt-example: got {}, expected 0 to {}: the examples of the {} split of {}", example,
-                        sequences.windows() - 1, split, config.data.path));
-    sequences.window(example, tokens.data());
+                        task.rows() - 1, split, config.data.path));
+    Row row;
+    row.tokens[0] = tokens.data();
+    task.evaluation(example, row);
     all.emplace_back(tokens.begin(), tokens.begin() + o.prompt_rows * size.width * 3);
   }
   return all;

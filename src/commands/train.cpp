@@ -184,18 +184,15 @@ int train(const Options& options, const Ranks& ranks) {
   StartingPoint start;
   double rate = 0;
   MemoryPlan memory{};
+  Splits splits;
   agree(ranks, [&] {
     model = make_model(config);
     rate = measure_matrix_rate(config);
     memory = plan_memory(config, *model, ranks.size());
     if (!device_is_host)
       require_device_memory(memory, config, Runtime::device().free, ranks_sharing(taken, ranks.rank()));
-    const Sequences train(config.data.path, "train", config.model.context);
-    run_length(config, train);
-    train.require_known(config.model.vocabulary);
-    for (const char* split : {"valid", "test"}) // known before the work, not after it
-      if (has_split(config.data.path, split))
-        Sequences(config.data.path, split, config.model.context).require_known(config.model.vocabulary);
+    splits = open_splits(config); // known before the work, not after it
+    run_length(config, *splits.train);
   });
   // Only now is anything written: the input is right and the data is there.
   std::string failure;
@@ -224,7 +221,7 @@ int train(const Options& options, const Ranks& ranks) {
     if (failure_status != 0)
       throw Error(static_cast<ExitStatus>(failure_status), failure);
     model->allocate();
-    trainer = std::make_unique<Trainer>(config, ranks, console, *model, rate,
+    trainer = std::make_unique<Trainer>(config, ranks, console, *model, splits, rate,
                                         expected_step_seconds(config, *model, ranks.size(), rate), std::move(carrier));
   });
   if (ranks.root())
@@ -270,7 +267,7 @@ int train(const Options& options, const Ranks& ranks) {
     record.seed = config.run.seed;
     record.config_sha256 = sha256(resolved.data(), resolved.size());
     record.data_path = config.data.path;
-    record.data_sha256 = trainer->train_sequences().source_digest();
+    record.data_sha256 = splits.train->source_digest();
     record.resumed_from_step = start.checkpoint.empty() ? -1 : trainer->state().step;
     record.checkpoint = start.checkpoint;
     record.why = why_started(folder.provenance());

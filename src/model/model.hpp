@@ -13,7 +13,6 @@ namespace weft {
 
 struct Config;
 class Decoder;
-using MicroBatch = Batch;
 
 /// Called during the backward pass: every gradient at a flat offset >= first is final now.
 using GradientsReady = std::function<void(std::int64_t first)>;
@@ -43,19 +42,20 @@ class Model {
   /// after every change of the weights: the model may keep copies in its storage type.
   virtual void use_weights(const float* weights) = 0;
 
-  /// Loss of every token and the gradient of sum(loss) * loss_factor; `gradients` is overwritten. The host does not
-  /// wait for the device: `scores` are filled after the next fence(), and are not to be moved or destroyed before.
-  virtual void forward_backward(const MicroBatch& batch, float* gradients, Scores& scores,
-                                const GradientsReady& ready) = 0;
-
-  /// Loss of every token, without dropout.
-  virtual void forward(const MicroBatch& batch, Scores& scores) = 0;
-
-  /// The logits (P, V) of the last forward(), to host memory: (B, N, V) for the next token.
-  virtual void copy_logits(float* logits) = 0;
-
-  /// Whether a micro-batch may be shorter than what the model was made for (Batch::length).
+  /// Whether a micro-batch may be shorter than model.context (Batch::length), a multiple of 64.
   virtual bool variable_length() const { return false; }
+
+  /// Loss of every prediction and the gradient of sum(loss * share) * loss_factor; `gradients` is overwritten. The host
+  /// does not wait for the device: `scores` are filled after the next fence(), and are not to be moved or destroyed
+  /// before.
+  virtual void forward_backward(const Batch& batch, float* gradients, Scores& scores, const GradientsReady& ready) = 0;
+
+  /// Loss of every prediction, without dropout.
+  virtual void forward(const Batch& batch, Scores& scores) = 0;
+
+  /// The logits of the last forward(), a row per prediction, to host memory: (B, N, V) of tokens, (B, classes) of
+  /// classes.
+  virtual void copy_logits(float* logits) = 0;
 
   /// The first activation of the last pass, in the order of the forward pass, that is NaN or infinite; "" if none is.
   virtual std::string first_nonfinite_activation() = 0;

@@ -58,8 +58,9 @@ Causality audit_causality(Model& model, const Config& config, const std::functio
   for (std::int64_t i = 0; i < N; ++i)
     tokens[static_cast<std::size_t>(i)] = static_cast<std::uint16_t>(
         random4({seed, 0, 0, purpose_bytes}, static_cast<std::uint32_t>(i)).x[0] % static_cast<std::uint32_t>(V));
-  MicroBatch batch;
-  batch.tokens = tokens.data();
+  Batch batch;
+  batch.tokens = batch.targets = tokens.data();
+  batch.length = N;
   Scores scores;
   std::vector<float> before(rows * row), after(rows * row);
   model.forward(batch, scores);

@@ -1,4 +1,5 @@
 #include "training/evaluation.hpp"
+#include "tasks/collect.hpp"
 #include <algorithm>
 #include <cmath>
 #include <numbers>
@@ -7,16 +8,66 @@ namespace weft {
 
 double Evaluation::bits() const { return loss / std::numbers::ln2; }
 
-Evaluation evaluate(Model& model, const Sequences& sequences, const Config& config, const Ranks& ranks,
+namespace {
+/// What a rank has found in its rows.
+struct Sums {
+  std::vector<double> rows;    ///< loss, hits, scored of each
+  std::vector<double> at_slot; ///< losses of every slot, then tokens of every slot; empty for classes
+};
+
+void add_row(Sums& sums, const Scores& scores, const Collector& batch, std::int64_t b, std::int64_t predictions) {
+  double loss = 0, hits = 0, scored = 0;
+  const std::size_t slots = sums.at_slot.size() / 2;
+  for (std::int64_t p = 0; p < predictions; ++p) {
+    const auto share = static_cast<double>(batch.share(b, p));
+    if (share == 0)
+      continue;
+    const auto at = static_cast<std::size_t>(b * predictions + p), slot = static_cast<std::size_t>(p);
+    loss += share * static_cast<double>(scores.losses[at]);
+    hits += share * static_cast<double>(scores.hits[at]);
+    scored += share;
+    if (slots > 0) {
+      sums.at_slot[slot] += std::ldexp(std::rint(std::ldexp(scores.losses[at], 20)), -20);
+      sums.at_slot[slots + slot] += 1;
+    }
+  }
+  sums.rows.insert(sums.rows.end(), {loss, hits, scored});
+}
+
+Evaluation total(const Sums& sums, const Ranks& ranks) {
+  Evaluation result;
+  double scored = 0;
+  const std::vector<double> rows = ranks.gather(sums.rows);
+  for (std::size_t r = 0; r < rows.size(); r += 3) {
+    result.loss += rows[r];
+    result.accuracy += rows[r + 1];
+    scored += rows[r + 2];
+  }
+  result.scored = static_cast<std::int64_t>(scored);
+  result.loss /= scored;
+  result.accuracy /= scored;
+  const std::vector<double> at_slot = ranks.gather(sums.at_slot);
+  const std::size_t slots = sums.at_slot.size() / 2;
+  result.loss_at.assign(slots, 0.0);
+  result.tokens_at.assign(slots, 0.0);
+  for (std::size_t i = 0; i < at_slot.size(); ++i) {
+    const std::size_t slot = i % (2 * slots);
+    (slot < slots ? result.loss_at[slot] : result.tokens_at[slot - slots]) += at_slot[i];
+  }
+  return result;
+}
+} // namespace
+
+Evaluation evaluate(Model& model, const Task& task, const Config& config, const Ranks& ranks,
                     const std::function<void(double)>& progress, const std::function<bool()>& leave) {
-  const std::int64_t length = config.model.context, micro_batch = config.training.micro_batch;
-  const std::int64_t context = config.evaluation.minimum_context, most = config.evaluation.max_windows;
-  const std::int64_t windows = most > 0 ? std::min(most, sequences.windows(context)) : sequences.windows(context);
-  const std::int64_t groups = (windows + micro_batch - 1) / micro_batch;
+  const TaskShape shape = task.shape();
+  const std::int64_t B = config.training.micro_batch, most = config.evaluation.max_windows;
+  const std::int64_t rows = most > 0 ? std::min(most, task.rows()) : task.rows();
+  const std::int64_t groups = (rows + B - 1) / B;
   const Share share = share_of(groups, ranks.rank(), ranks.size());
-  std::vector<std::uint16_t> tokens(static_cast<std::size_t>(micro_batch * length));
-  std::vector<double> sums;                                          // per window: loss, hits, tokens
-  std::vector<double> at_slot(2 * static_cast<std::size_t>(length)); // losses, tokens
+  Collector collector(task, B, model.variable_length());
+  Sums sums;
+  sums.at_slot.resize(static_cast<std::size_t>(shape.predicts_tokens() ? 2 * shape.predictions : 0));
   Scores scores;
   const std::int64_t rounds = (groups + ranks.size() - 1) / ranks.size(); // of the rank that has most
   for (std::int64_t group = share.first; group < share.first + rounds; ++group) {
@@ -27,48 +78,13 @@ Evaluation evaluate(Model& model, const Sequences& sequences, const Config& conf
     }
     if (group >= share.last)
       continue;
-    std::vector<Sequences::Scored> scored;
-    for (std::int64_t b = 0; b < micro_batch; ++b) {
-      const std::int64_t window = group * micro_batch + b;
-      if (window < windows)
-        scored.push_back(sequences.window(window, tokens.data() + b * length, context));
-    }
-    MicroBatch batch;
-    batch.tokens = tokens.data();
-    model.forward(batch, scores);
-    for (std::size_t b = 0; b < scored.size(); ++b) {
-      double loss = 0, hits = 0;
-      for (std::int64_t i = scored[b].first; i < scored[b].last; ++i) {
-        const std::size_t at = b * static_cast<std::size_t>(length) + static_cast<std::size_t>(i);
-        loss += static_cast<double>(scores.losses[at]);
-        hits += static_cast<double>(scores.hits[at]);
-        at_slot[static_cast<std::size_t>(i)] += std::ldexp(std::rint(std::ldexp(scores.losses[at], 20)), -20);
-        at_slot[static_cast<std::size_t>(length + i)] += 1;
-      }
-      sums.insert(sums.end(), {loss, hits, static_cast<double>(scored[b].last - scored[b].first)});
-    }
+    model.forward(collector.evaluation(group * B), scores);
+    for (std::int64_t b = 0; b < std::min(B, rows - group * B); ++b)
+      add_row(sums, scores, collector, b, shape.predictions);
     if (progress)
       progress(static_cast<double>(group + 1 - share.first) / static_cast<double>(share.last - share.first));
   }
-  const std::vector<double> all = ranks.gather(sums);
-  Evaluation result;
-  double tokens_scored = 0;
-  for (std::size_t w = 0; w < all.size(); w += 3) {
-    result.loss += all[w];
-    result.accuracy += all[w + 1];
-    tokens_scored += all[w + 2];
-  }
-  result.tokens = static_cast<std::int64_t>(tokens_scored);
-  result.loss /= tokens_scored;
-  result.accuracy /= tokens_scored;
-  const std::vector<double> slots = ranks.gather(at_slot);
-  result.loss_at.assign(static_cast<std::size_t>(length), 0.0);
-  result.tokens_at.assign(static_cast<std::size_t>(length), 0.0);
-  for (std::size_t i = 0; i < slots.size(); ++i) {
-    const std::size_t slot = i % at_slot.size(), n = static_cast<std::size_t>(length);
-    (slot < n ? result.loss_at[slot] : result.tokens_at[slot - n]) += slots[i];
-  }
-  return result;
+  return total(sums, ranks);
 }
 
 } // namespace weft

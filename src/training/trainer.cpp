@@ -28,7 +28,7 @@ constexpr std::int64_t bad_steps_allowed = 10;
 constexpr double metrics_interval = 30; // seconds between writes for somebody who watches
 } // namespace
 
-RunLength run_length(const Config& config, const Sequences& train) {
+RunLength run_length(const Config& config, const Task& train) {
   RunLength length{train.per_epoch() / config.training.batch, config.training.steps};
   if (length.steps_per_epoch == 0)
     throw InputError("training.batch is " + std::to_string(config.training.batch) + " and an epoch of " +
@@ -53,16 +53,16 @@ RunLength run_length(const Config& config, const Sequences& train) {
   return length;
 }
 
-Trainer::Trainer(const Config& config, const Ranks& ranks, Console& console, Model& model, double matrix_rate,
-                 double expected_step, std::unique_ptr<Carrier> carrier)
-    : config_(config), ranks_(ranks), console_(console), model_(model), folder_(config),
-      train_(config.data.path, "train", config.model.context), length_(run_length(config, train_)),
-      matrix_rate_(matrix_rate), state_(model.parameters(), static_cast<std::uint64_t>(config.run.seed),
-                                        moments_of(config, ranks, model.parameters())),
+Trainer::Trainer(const Config& config, const Ranks& ranks, Console& console, Model& model, const Splits& splits,
+                 double matrix_rate, double expected_step, std::unique_ptr<Carrier> carrier)
+    : config_(config), ranks_(ranks), console_(console), model_(model), folder_(config), splits_(splits),
+      length_(run_length(config, *splits.train)), matrix_rate_(matrix_rate),
+      state_(model.parameters(), static_cast<std::uint64_t>(config.run.seed),
+             moments_of(config, ranks, model.parameters())),
       gradients_(ranks, model.parameters().extent(), config.training.batch / config.training.micro_batch,
                  static_cast<std::size_t>(config.parallel.bucket_mib * 1048576), std::move(carrier)),
       checkpoints_(config, ranks, model.parameters(), folder_.checkpoints()), energy_(ranks),
-      tokens_(static_cast<std::size_t>(config.training.micro_batch * config.model.context)),
+      rows_(*splits.train, config.training.micro_batch, model.variable_length()),
       fault_(parse_fault(config.debug.fault)), stops_(ranks, folder_.path, config.run.max_minutes),
       watchdog_(ranks, folder_.heartbeats(), config.parallel.timeout, expected_step) {
   state_.loss_scale = LossScale(config);
@@ -102,10 +102,11 @@ double Trainer::flops_per_token() const {
 }
 
 Trainer::StepResult Trainer::take_step(const Dumps& dumps) {
-  const std::int64_t batch = config_.training.batch, micro = config_.training.micro_batch, N = config_.model.context;
+  const std::int64_t batch = config_.training.batch, micro = config_.training.micro_batch;
   const std::int64_t epoch = state_.step / length_.steps_per_epoch;
-  const std::int64_t first = state_.step % length_.steps_per_epoch * batch; // sequence of the epoch
-  const double predictions = static_cast<double>(batch * N), scale = state_.loss_scale.value();
+  const std::int64_t first = state_.step % length_.steps_per_epoch * batch; // row of the epoch
+  const double predictions = static_cast<double>(batch * splits_.train->shape().scored),
+               scale = state_.loss_scale.value();
   watchdog_.beat(state_.step + 1, Watchdog::Phase::training);
   bool spoil = strike(fault_, ranks_, state_.step + 1);
   const Share slots = gradients_.slots();
@@ -116,13 +117,9 @@ Trainer::StepResult Trainer::take_step(const Dumps& dumps) {
     if (slot > slots.first && slot <= last_to_leave && stops_.stop_asked())
       return {0, 0, 0, false, true};
     watchdog_.beat();
-    for (std::int64_t b = 0; b < micro; ++b)
-      train_.training(static_cast<std::uint64_t>(config_.run.seed), epoch, first + slot * micro + b,
-                      tokens_.data() + b * N);
+    Batch work = rows_.training(static_cast<std::uint64_t>(config_.run.seed), epoch, first + slot * micro);
     if (!dumps.batches.empty())
-      dumped_batches_.insert(dumped_batches_.end(), tokens_.begin(), tokens_.end());
-    MicroBatch work;
-    work.tokens = tokens_.data();
+      dumped_batches_.insert(dumped_batches_.end(), work.tokens, work.tokens + micro * work.length);
     work.loss_factor = static_cast<float>(1 / predictions) * static_cast<float>(scale);
     work.seed = static_cast<std::uint64_t>(config_.run.seed);
     work.step = static_cast<std::uint32_t>(state_.step);

@@ -9,12 +9,13 @@
 #include "parallel/gradients.hpp"
 #include "parallel/ranks.hpp"
 #include "parallel/watchdog.hpp"
+#include "tasks/collect.hpp"
+#include "tasks/task.hpp"
 #include "training/checkpoint_writer.hpp"
 #include "training/evaluation.hpp"
 #include "training/faults.hpp"
 #include "training/hosts_energy.hpp"
 #include "training/run_folder.hpp"
-#include "training/sequences.hpp"
 #include "training/state.hpp"
 #include "training/stop.hpp"
 #include <memory>
@@ -23,12 +24,12 @@
 
 namespace weft {
 
-/// Steps of a whole run: training.steps, or training.epochs times the steps of an epoch (sequences of an epoch that do
-/// not fill a batch are left out). Throws InputError where an epoch has fewer sequences than a batch.
+/// Steps of a whole run: training.steps, or training.epochs times the steps of an epoch (rows of an epoch that do not
+/// fill a batch are left out). Throws InputError where an epoch has fewer rows than a batch.
 struct RunLength {
   std::int64_t steps_per_epoch, steps;
 };
-RunLength run_length(const Config& config, const Sequences& train);
+RunLength run_length(const Config& config, const Task& train);
 
 /// Writing aside what a peer program needs to follow the run (tests/peers), or another build (scripts/gpu_check.sh).
 struct Dumps {
@@ -39,10 +40,11 @@ struct Dumps {
 
 class Trainer {
  public:
-  /// Plans memory, opens data and starts the watchdog. `matrix_rate`: operations per second that this machine's matrix
-  /// product reaches. `expected_step`: seconds that a step may take. `carrier`: of gradients; none: MPI.
-  Trainer(const Config& config, const Ranks& ranks, Console& console, Model& model, double matrix_rate,
-          double expected_step, std::unique_ptr<Carrier> carrier = nullptr);
+  /// Plans memory and starts the watchdog. `splits`: to outlive it. `matrix_rate`: operations per second that this
+  /// machine's matrix product reaches. `expected_step`: seconds that a step may take. `carrier`: of gradients; none:
+  /// MPI.
+  Trainer(const Config& config, const Ranks& ranks, Console& console, Model& model, const Splits& splits,
+          double matrix_rate, double expected_step, std::unique_ptr<Carrier> carrier = nullptr);
   ~Trainer();
 
   /// Continues from a checkpoint (empty: new weights). Metrics rows behind it are dropped.
@@ -57,7 +59,6 @@ class Trainer {
   const RunLength& length() const { return length_; }
   const TrainingState& state() const { return state_; }
   GradientSum::Overlap overlap() const { return gradients_.overlap(); }
-  const Sequences& train_sequences() const { return train_; }
   /// Why run() returned: "finished", "early stop", or the name of a signal.
   const std::string& end_reason() const { return end_reason_; }
   /// What the checkpoints of this start have cost, in words.
@@ -90,7 +91,7 @@ class Trainer {
   Console& console_;
   Model& model_;
   RunFolder folder_;
-  Sequences train_;
+  const Splits& splits_;
   RunLength length_;
   double matrix_rate_;
   TrainingState state_;
@@ -101,7 +102,7 @@ class Trainer {
   Metrics metrics_; ///< rank 0 only
   HostsEnergy energy_;
   std::unique_ptr<EventFile> events_; ///< rank 0 only
-  std::vector<std::uint16_t> tokens_; ///< of one micro-batch
+  Collector rows_;                    ///< of one micro-batch
   std::vector<float> dumped_batches_;
   HostFloats
       shared_weights_; ///< on the way between ranks, where the weights are on a device and the moments shared out

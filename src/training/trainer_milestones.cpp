@@ -12,7 +12,7 @@ double now() { return std::chrono::duration<double>(std::chrono::steady_clock::n
 } // namespace
 
 bool Trainer::evaluation_due() const {
-  if (state_.step == 0 || state_.evaluated_at == state_.step || !has_split(config_.data.path, "valid"))
+  if (state_.step == 0 || state_.evaluated_at == state_.step || !splits_.valid)
     return false;
   const std::int64_t every = config_.evaluation.every_steps;
   return (every > 0 && state_.step % every == 0) || state_.step % length_.steps_per_epoch == 0 ||
@@ -22,8 +22,7 @@ bool Trainer::evaluation_due() const {
 bool Trainer::evaluate_valid() {
   const Watchdog::During phase(watchdog_, Watchdog::Phase::evaluating);
   const double begin = now();
-  const Sequences valid(config_.data.path, "valid", config_.model.context);
-  const Evaluation result = evaluate(model_, valid, config_, ranks_, {}, [&] { return stops_.stop_asked(); });
+  const Evaluation result = evaluate(model_, *splits_.valid, config_, ranks_, {}, [&] { return stops_.stop_asked(); });
   if (result.left)
     return false;
   saved_step_ = -1;
@@ -53,7 +52,7 @@ bool Trainer::evaluate_valid() {
     if (events_)
       events_->add_scalar("valid/bits", row.step, result.bits());
     console_.line(fmt::format("step {}, epoch {:.2f}: valid {:.4f} bits, accuracy {:.2f} %, over {} tokens in {}{}",
-                              state_.step, state_.epoch, result.bits(), 100 * result.accuracy, result.tokens,
+                              state_.step, state_.epoch, result.bits(), 100 * result.accuracy, result.scored,
                               human_seconds(row.seconds), better ? ", the best so far" : ""));
     if (state_.stopped_early)
       console_.line(fmt::format("early stop: {} evaluations in a row were no better (training.patience)",
@@ -64,18 +63,17 @@ bool Trainer::evaluate_valid() {
 }
 
 bool Trainer::evaluate_test() {
-  if (!config_.evaluation.test_at_end || !has_split(config_.data.path, "test"))
+  if (!config_.evaluation.test_at_end || !splits_.test)
     return true;
   const Watchdog::During phase(watchdog_, Watchdog::Phase::evaluating);
-  const Sequences test(config_.data.path, "test", config_.model.context);
-  const Evaluation result = evaluate(model_, test, config_, ranks_, {}, [&] { return stops_.stop_asked(); });
+  const Evaluation result = evaluate(model_, *splits_.test, config_, ranks_, {}, [&] { return stops_.stop_asked(); });
   if (result.left)
     return false;
   if (!ranks_.root())
     return true;
   metrics_.set_final(result.loss, result.accuracy);
   console_.line(fmt::format("test {:.4f} bits, accuracy {:.2f} %, over {} tokens (weights of step {})", result.bits(),
-                            100 * result.accuracy, result.tokens, state_.step));
+                            100 * result.accuracy, result.scored, state_.step));
   return true;
 }
 

@@ -49,8 +49,9 @@ struct Fixture {
   Doubles forward() {
     model->allocate();
     model->use_weights(flat.data());
-    MicroBatch batch;
-    batch.tokens = tokens.data();
+    Batch batch;
+    batch.tokens = batch.targets = tokens.data();
+    batch.length = N();
     Scores scores;
     model->forward(batch, scores);
     std::vector<float> logits(static_cast<std::size_t>(B() * N() * V()));

@@ -35,7 +35,8 @@ struct Fixture {
     std::mt19937 generator(2);
     for (std::int64_t i = 0; i < config.training.micro_batch * config.model.context; ++i)
       tokens.push_back(static_cast<std::uint16_t>(generator() % 256));
-    batch.tokens = tokens.data();
+    batch.tokens = batch.targets = tokens.data();
+    batch.length = config.model.context;
     batch.loss_factor = 1.0f / static_cast<float>(tokens.size());
     batch.seed = 3;
   }
@@ -70,7 +71,7 @@ struct Fixture {
   Buffer<float> flat;
   std::vector<float> values;
   std::vector<std::uint16_t> tokens;
-  MicroBatch batch;
+  Batch batch;
   Scores scores;
 };
 

@@ -71,7 +71,7 @@ AnyRule any(const Rule& rule) {
 }
 
 /// Starts a pass. Throws std::invalid_argument unless query_order is empty or a permutation of N.
-Pass& add_pass(Pattern& pattern, std::vector<int> query_order = {});
+PatternPass& add_pass(Pattern& pattern, std::vector<int> query_order = {});
 
 /// Adds a part to the last pass: goes through the candidates, drops tiles that hold no allowed pair, marks the others
 /// full or partial, and builds the transpose. `key_order` empty: all N positions in order; a gathered list otherwise

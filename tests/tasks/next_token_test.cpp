@@ -1,5 +1,6 @@
 #include "io/error.hpp"
-#include "training/sequences.hpp"
+#include "tasks/next_token.hpp"
+#include "tasks/shuffle.hpp"
 #include <algorithm>
 #include <filesystem>
 #include <gtest/gtest.h>
@@ -42,6 +43,28 @@ struct ExamplesFolder {
   std::string path;
 };
 
+void training(const NextToken& task, std::uint64_t seed, std::int64_t epoch, std::int64_t index,
+              std::vector<std::uint16_t>& window) {
+  Row row;
+  row.tokens[0] = window.data();
+  task.training(seed, epoch, index, row);
+  EXPECT_EQ(row.length[0], static_cast<std::int64_t>(window.size()));
+}
+
+/// The slots that are scored: one run of them, all with share 1, all others with 0.
+std::pair<std::int64_t, std::int64_t> evaluation(const NextToken& task, std::int64_t index,
+                                                 std::vector<std::uint16_t>& window) {
+  std::vector<float> shares(window.size(), 1.0f);
+  Row row;
+  row.tokens[0] = window.data();
+  row.shares = shares.data();
+  task.evaluation(index, row);
+  const auto first = std::find(shares.begin(), shares.end(), 1.0f), last = std::find(first, shares.end(), 0.0f);
+  EXPECT_EQ(std::count(shares.begin(), shares.end(), 1.0f), last - first);
+  EXPECT_EQ(std::count(shares.begin(), shares.end(), 0.0f), shares.end() - shares.begin() - (last - first));
+  return {first - shares.begin(), last - shares.begin()};
+}
+
 TEST(Shuffle, IsAPermutationThatChangesWithSeedAndEpoch) {
   for (std::int64_t n : {1, 2, 3, 7, 64, 100, 1000}) {
     std::set<std::int64_t> seen;
@@ -67,13 +90,13 @@ TEST(Evaluation, ScoresEveryTokenOnceWithTheContextAskedFor) {
   const std::int64_t N = 10;
   for (std::int64_t size : {3, 9, 10, 11, 19, 20, 21, 57}) {
     const std::string folder = stream_of(size);
-    const Sequences sequences(folder, "train", N);
     for (std::int64_t context : {0, 1, 5, 9}) {
+      const NextToken task(folder, "train", N, context);
       std::vector<int> scored(static_cast<std::size_t>(size), 0);
       std::vector<std::uint16_t> window(static_cast<std::size_t>(N));
       std::int64_t next = 0;
-      for (std::int64_t w = 0; w < sequences.windows(context); ++w) {
-        const auto [first, last] = sequences.window(w, window.data(), context);
+      for (std::int64_t w = 0; w < task.rows(); ++w) {
+        const auto [first, last] = evaluation(task, w, window);
         if (w > 0) {
           EXPECT_GE(first, context) << size << " " << context << " window " << w;
         }
@@ -89,14 +112,14 @@ TEST(Evaluation, ScoresEveryTokenOnceWithTheContextAskedFor) {
 TEST(Training, AnEpochsWindowsDoNotOverlapAndTheOffsetChanges) {
   const std::int64_t N = 10, size = 205;
   const std::string folder = stream_of(size);
-  const Sequences sequences(folder, "train", N);
-  EXPECT_EQ(sequences.per_epoch(), 19);
+  const NextToken task(folder, "train", N);
+  EXPECT_EQ(task.per_epoch(), 19);
   std::set<std::int64_t> offsets;
   for (std::int64_t epoch = 0; epoch < 20; ++epoch) {
     std::vector<std::int64_t> starts;
     std::vector<std::uint16_t> window(static_cast<std::size_t>(N));
-    for (std::int64_t i = 0; i < sequences.per_epoch(); ++i) {
-      sequences.training(7, epoch, i, window.data());
+    for (std::int64_t i = 0; i < task.per_epoch(); ++i) {
+      training(task, 7, epoch, i, window);
       starts.push_back(window.front());
       for (std::int64_t j = 1; j < N; ++j)
         EXPECT_EQ(window[static_cast<std::size_t>(j)], window.front() + j);
@@ -113,24 +136,24 @@ TEST(Training, AnEpochsWindowsDoNotOverlapAndTheOffsetChanges) {
 
 TEST(Training, AStreamShorterThanAWindowIsPadded) {
   const std::string folder = stream_of(4);
-  const Sequences sequences(folder, "train", 10);
+  const NextToken task(folder, "train", 10);
   std::vector<std::uint16_t> window(10, 99);
-  sequences.training(7, 0, 0, window.data());
+  training(task, 7, 0, 0, window);
   EXPECT_EQ(window, (std::vector<std::uint16_t>{0, 1, 2, 3, 0, 0, 0, 0, 0, 0}));
   std::filesystem::remove_all(folder);
 }
 
 TEST(Examples, AnEpochMeetsEachOnceInAnOrderOfItsOwn) {
   const ExamplesFolder folder(37, 12);
-  const Sequences sequences(folder.path, "train", 12);
-  EXPECT_EQ(sequences.per_epoch(), 37);
-  EXPECT_EQ(sequences.tokens(), 37 * 12);
+  const NextToken task(folder.path, "train", 12);
+  EXPECT_EQ(task.per_epoch(), 37);
+  EXPECT_EQ(task.size(), 37 * 12);
   std::vector<std::uint16_t> row(12);
   std::vector<std::vector<int>> orders;
   for (std::int64_t epoch = 0; epoch < 2; ++epoch) {
     std::vector<int> order;
     for (std::int64_t i = 0; i < 37; ++i) {
-      sequences.training(7, epoch, i, row.data());
+      training(task, 7, epoch, i, row);
       order.push_back(row[0]);
       for (int j = 1; j < 12; ++j)
         EXPECT_EQ(row[static_cast<std::size_t>(j)], row[0] + j);
@@ -143,21 +166,21 @@ TEST(Examples, AnEpochMeetsEachOnceInAnOrderOfItsOwn) {
 
 TEST(Examples, EvaluationScoresEachWholeAndInOrder) {
   const ExamplesFolder folder(9, 12);
-  const Sequences sequences(folder.path, "train", 12);
-  ASSERT_EQ(sequences.windows(), 9);
-  EXPECT_THROW(sequences.windows(3), InputError);
+  const NextToken task(folder.path, "train", 12);
+  ASSERT_EQ(task.rows(), 9);
+  EXPECT_THROW(NextToken(folder.path, "train", 12, 3).rows(), InputError);
   std::vector<std::uint16_t> row(12);
   for (std::int64_t i = 0; i < 9; ++i) {
-    const Sequences::Scored scored = sequences.window(i, row.data());
-    EXPECT_EQ(scored.first, 0);
-    EXPECT_EQ(scored.last, 12);
+    const auto [first, last] = evaluation(task, i, row);
+    EXPECT_EQ(first, 0);
+    EXPECT_EQ(last, 12);
     EXPECT_EQ(row[0], i);
   }
 }
 
 std::string refusal(const std::string& folder, std::int64_t length) {
   try {
-    const Sequences sequences(folder, "train", length);
+    const NextToken task(folder, "train", length);
   } catch (const InputError& error) {
     return error.what();
   }

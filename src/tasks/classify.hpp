@@ -1,0 +1,13 @@
+#pragma once
+#include "tasks/labelled.hpp"
+
+namespace weft {
+
+/// The class of a sequence: a row is one example of at most N tokens, padded, and one prediction.
+class Classify final : public Labelled {
+ public:
+  Classify(const std::string& folder, const std::string& split, std::int64_t length, KeyBits bits)
+      : Labelled(folder, split, length, 1, bits) {}
+};
+
+} // namespace weft

@@ -1,0 +1,121 @@
+#include "tasks/labelled.hpp"
+#include "io/error.hpp"
+#include "io/hdf5.hpp"
+#include "tasks/shuffle.hpp"
+#include <algorithm>
+#include <fmt/core.h>
+#include <vector>
+
+namespace weft {
+
+namespace {
+constexpr std::int64_t block = 1 << 16;
+
+/// Calls `each` for the lengths of every row, blocks of them.
+template <class F>
+void for_lengths(const Examples& examples, F&& each) {
+  std::vector<std::int32_t> lengths(static_cast<std::size_t>(std::min(block, examples.size())));
+  for (std::int64_t at = 0; at < examples.size(); at += block) {
+    const std::int64_t count = std::min(block, examples.size() - at);
+    examples.read(at, count, nullptr, lengths.data(), nullptr);
+    std::for_each(lengths.begin(), lengths.begin() + count, each);
+    if (!examples.pairs())
+      continue;
+    examples.read_second(at, count, nullptr, lengths.data());
+    std::for_each(lengths.begin(), lengths.begin() + count, each);
+  }
+}
+
+std::int64_t largest_label(const Examples& examples) {
+  std::int64_t largest = -1;
+  std::vector<std::int32_t> labels(static_cast<std::size_t>(std::min(block, examples.size())));
+  for (std::int64_t at = 0; at < examples.size(); at += block) {
+    const std::int64_t count = std::min(block, examples.size() - at);
+    examples.read(at, count, nullptr, nullptr, labels.data());
+    for (std::int64_t i = 0; i < count; ++i)
+      largest = std::max<std::int64_t>(largest, labels[static_cast<std::size_t>(i)]);
+  }
+  return largest;
+}
+
+void fill_bits(std::uint32_t* seen, const std::uint16_t* tokens, const TaskShape& shape, std::int64_t length,
+               KeyBits bits) {
+  std::fill(seen, seen + shape.words(), 0u);
+  for (std::int64_t i = 0; i < shape.tokens; ++i)
+    if (bits == KeyBits::by_length ? i < length : tokens[i] != 0)
+      seen[i / 32] |= 1u << (i % 32);
+}
+} // namespace
+
+std::int64_t classes_of(const std::string& folder, const std::string& split) {
+  const Examples examples(folder, split);
+  const Attributes all = hdf5::File::open(shard_path(folder, split, 0, examples.info().shards)).attributes();
+  if (const auto found = all.find("classes"); found != all.end()) {
+    const auto* const classes = std::get_if<std::int64_t>(&found->second);
+    if (!classes || *classes < 2 || *classes > 65536)
+      throw DataError(fmt::format("the attribute classes of the {} split of {} is {}, expected an integer in 2 to "
+                                  "65536; make the data set again",
+                                  split, folder, classes ? std::to_string(*classes) : "no integer"));
+    return *classes;
+  }
+  const std::int64_t largest = split == "train" ? largest_label(examples) : largest_label(Examples(folder, "train"));
+  if (largest < 0)
+    throw InputError(fmt::format("the train split of {} has no labels (all are -1), expected a class for every "
+                                 "example; choose another data.path or data.task",
+                                 folder));
+  return std::max<std::int64_t>(2, largest + 1);
+}
+
+Labelled::Labelled(const std::string& folder, const std::string& split, std::int64_t length, std::int64_t sequences,
+                   KeyBits bits)
+    : Task(folder, split), examples_(folder, split), bits_(bits) {
+  if (examples_.size() == 0)
+    throw DataError(fmt::format("the {} split of {} is empty; make the data set again", split, folder));
+  if (examples_.pairs() != (sequences == 2))
+    throw InputError(fmt::format(
+        "the {} split of {} holds {}; {}", split, folder, examples_.pairs() ? "pairs of sequences" : "single sequences",
+        examples_.pairs() ? "set data.task = \"pairs\"" : "data.task = \"pairs\" needs pairs"));
+  if (examples_.length() != length)
+    throw InputError(fmt::format("model.context is {} and the examples of the {} split of {} have {} tokens, padding "
+                                 "included; set model.context = {}",
+                                 length, split, folder, examples_.length(), examples_.length()));
+  shape_.tokens = length;
+  shape_.sequences = sequences;
+  shape_.predictions = shape_.scored = 1;
+  shape_.classes = classes_of(folder, split);
+  shape_.padded = bits == KeyBits::by_token; // black pixels are found only by reading all of them
+  if (!shape_.padded)
+    for_lengths(examples_, [&](std::int32_t one) { shape_.padded = shape_.padded || one < length; });
+}
+
+void Labelled::require_length(std::int64_t row, std::int64_t length) const {
+  if (length < 1 || length > shape_.tokens)
+    throw DataError(fmt::format("example {} of the {} split of {} has length {}, expected 1 to {}; make the data set "
+                                "again",
+                                row, split(), folder(), length, shape_.tokens));
+}
+
+void Labelled::training(std::uint64_t seed, std::int64_t epoch, std::int64_t index, Row& to) const {
+  evaluation(shuffled(index, per_epoch(), seed, static_cast<std::uint32_t>(epoch)), to);
+}
+
+void Labelled::evaluation(std::int64_t row, Row& to) const {
+  std::int32_t length[2] = {0, 0}, label = 0;
+  examples_.read(row, 1, to.tokens[0], &length[0], &label);
+  if (examples_.pairs())
+    examples_.read_second(row, 1, to.tokens[1], &length[1]);
+  if (label < 0 || label >= shape_.classes)
+    throw DataError(fmt::format("example {} of the {} split of {} has the label {}, expected 0 to {}; make the data "
+                                "set again",
+                                row, split(), folder(), label, shape_.classes - 1));
+  for (std::size_t s = 0; s < static_cast<std::size_t>(shape_.sequences); ++s) {
+    require_length(row, length[s]);
+    require_sound(to.tokens[s], shape_.tokens);
+    to.length[s] = length[s];
+    if (to.seen[s])
+      fill_bits(to.seen[s], to.tokens[s], shape_, length[s], bits_);
+  }
+  *to.targets = static_cast<std::uint16_t>(label);
+}
+
+} // namespace weft

@@ -1,0 +1,47 @@
+// Labelled examples, single or in pairs, with the checks that every task on them needs.
+#pragma once
+#include "io/shards.hpp"
+#include "tasks/task.hpp"
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+namespace weft {
+
+/// Which positions of a row are real.
+enum class KeyBits {
+  by_length, ///< those before the padding: position i where i < length
+  by_token   ///< those that do not hold token 0, wherever it stands: black pixels are not real then (the arena's rule)
+};
+
+/// The classes of a data set: the attribute `classes` of its shards; where another program left it out, one more than
+/// the largest label of the training split, two at least. DataError where there is no such split, where a label is
+/// negative (no label), or above `classes`.
+std::int64_t classes_of(const std::string& folder, const std::string& split);
+
+/// A task whose row is a labelled example, or two documents and the label of the pair: one prediction of a class.
+class Labelled : public Task {
+ public:
+  TaskShape shape() const override { return shape_; }
+  std::int64_t per_epoch() const override { return examples_.size(); }
+  void training(std::uint64_t seed, std::int64_t epoch, std::int64_t index, Row& to) const override;
+  std::int64_t rows() const override { return examples_.size(); }
+  void evaluation(std::int64_t row, Row& to) const override;
+  int vocabulary() const override { return examples_.vocabulary(); }
+  std::string source_digest() const override { return examples_.info().source_sha256; }
+  std::int64_t size() const override { return examples_.size(); }
+
+ protected:
+  /// `sequences`: 1 or 2, as the data must be. Throws as open_task.
+  Labelled(const std::string& folder, const std::string& split, std::int64_t length, std::int64_t sequences,
+           KeyBits bits);
+
+ private:
+  void require_length(std::int64_t row, std::int64_t length) const;
+  Examples examples_;
+  TaskShape shape_;
+  KeyBits bits_;
+};
+
+} // namespace weft
