@@ -100,8 +100,8 @@ struct PatternWork {
 };
 PatternWork pattern_work(const Pattern& pattern);
 
-// The builders, one file each in patterns/. All but block_bidirectional are causal. They take any N >= 1, l >= 1, 1 <=
-// c <= l; otherwise they throw std::invalid_argument. The formulas are in docs/attention.md.
+// The builders, one file each in patterns/. All but the bidirectional ones are causal. They take any N >= 1, l >= 1, 1
+// <= c <= l; otherwise they throw std::invalid_argument. The formulas are in docs/attention.md.
 
 Pattern dense(int length);                   ///< j <= i
 Pattern local(int length, int l);            ///< i - l < j <= i (set 1 of strided)
@@ -114,8 +114,12 @@ Pattern fixed_block(int length, int l); ///< j <= i, same block of l (set 1 of f
 Pattern fixed_summary(int length, int l, int c, int group);
 Pattern fixed_merged(int length, int l, int c, int group); ///< the union of the two
 
-/// j div l = i div l, later keys too: shows a model what it is to predict. For leak audits only.
+/// j div l = i div l, later keys too: the contiguous local attention of an encoder (Tay et al. 2021, arXiv:2011.04006,
+/// section 3). It shows a model that predicts tokens what it is to predict: there it is for leak audits only.
 Pattern block_bidirectional(int length, int l);
+
+/// All keys for every query: dense attention of an encoder, which predicts nothing that it sees.
+Pattern dense_bidirectional(int length);
 
 /// The number of summary groups in a block, l div c; head h takes group h mod this, or group 0 where all share.
 constexpr int summary_groups(int l, int c) { return l / c; }

@@ -1,6 +1,6 @@
-// Blocks of l positions in which every query sees every key, also the later ones. Not causal: it is here because the
-// published program of the 2024 reproduction attends like this (docs/causality.md), and because the audit that finds
-// leaks needs a pattern that has one.
+// Blocks of l positions in which every query sees every key, also the later ones, and none outside: local attention of
+// an encoder. Not causal: the published program of the 2024 reproduction attends like this (docs/causality.md), and the
+// audit that finds leaks needs a pattern that has one.
 #include "kernels/attention/pattern.hpp"
 #include <algorithm>
 
