@@ -24,9 +24,8 @@ struct Mask {
     // A block of four numbers may begin in front of the first column and end behind the last.
     std::uint32_t words[strip_width + 4 + 4 * words_group];
     const std::int64_t first = i % length * width + j0, block = first / 4, skipped = first % 4;
-    const Dropout d = at_moment(dropout);
-    const RandomKey key{d.seed, d.step, d.first_sample + static_cast<std::uint32_t>(i / length), d.tensor};
-    random_words(words, key, static_cast<std::uint32_t>(block), static_cast<int>((skipped + count + 3) / 4));
+    random_words(words, key_of(dropout, i / length), static_cast<std::uint32_t>(block),
+                 static_cast<int>((skipped + count + 3) / 4));
     const std::uint32_t limit = threshold, *at = words + skipped;
     const float yes = kept;
     for (std::int64_t j = 0; j < count; ++j)

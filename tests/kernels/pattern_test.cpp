@@ -3,6 +3,7 @@
 #include <chrono>
 #include <functional>
 #include <gtest/gtest.h>
+#include <numeric>
 #include <set>
 #include <stdexcept>
 #include <string>
@@ -126,6 +127,19 @@ TEST(Pattern, BlockBidirectionalSeesItsWholeBlock) {
         ASSERT_EQ(keys_of(pattern, i), expected) << n << " " << l << " " << i;
       }
     }
+}
+
+TEST(Pattern, DenseBidirectionalSeesAllInFullTiles) {
+  for (const int n : lengths) {
+    const Pattern pattern = dense_bidirectional(n);
+    std::vector<int> all(static_cast<std::size_t>(n));
+    std::iota(all.begin(), all.end(), 0);
+    for (int i = 0; i < n; ++i)
+      ASSERT_EQ(keys_of(pattern, i), all) << n << " " << i;
+    EXPECT_EQ(pattern_work(pattern).keys, static_cast<std::int64_t>(n) * n);
+  }
+  EXPECT_TRUE(dense_bidirectional(64).masks.empty());
+  EXPECT_THROW(dense_bidirectional(0), std::invalid_argument);
 }
 
 TEST(Pattern, FixedSetsAndTheirUnion) {
