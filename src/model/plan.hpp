@@ -27,6 +27,12 @@ struct Piece {
   explicit operator bool() const { return number >= 0; }
 };
 
+/// How a tensor's numbers begin.
+struct Initial {
+  Initialiser kind = Initialiser::zero;
+  double scale = 0; ///< standard deviation, or the bound of Initialiser::uniform
+};
+
 /// What is computed again in the backward pass instead of kept (model.recompute).
 enum class Recompute { none, attention, block };
 
@@ -45,6 +51,9 @@ class Plan {
   Weight weight(std::string name, std::vector<std::int64_t> shape, Initialiser initialiser, double std = 0,
                 Decay decay = Decay::by_rank) {
     return {parameters_.add(std::move(name), std::move(shape), initialiser, std, decay)};
+  }
+  Weight weight(std::string name, std::vector<std::int64_t> shape, const Initial& initial) {
+    return weight(std::move(name), std::move(shape), initial.kind, initial.scale);
   }
 
   /// From the forward to the backward pass: a place of its own.

@@ -7,8 +7,8 @@
 namespace weft {
 
 template <class T>
-Program<T>::Program(const Config& config, std::int64_t sequences, std::int64_t length)
-    : plan_(parameters_, arena_, sequences, length, recompute_of(config)) {
+Program<T>::Program(const Config& config, std::int64_t sequences, std::int64_t length, std::optional<FrontBit> front)
+    : front_(front), plan_(parameters_, arena_, sequences, length + (front ? 1 : 0), recompute_of(config)) {
   if (config.parallel.cuda_graph && !device_is_host)
     replay_ = std::make_unique<Replay>(device_recorder());
 }
@@ -36,7 +36,7 @@ void Program<T>::plan_inputs() {
   tokens_ = place("tokens", plan_.R, sizeof(std::uint16_t));
   moment_ = place("moment", 2, sizeof(std::uint32_t)); // step and first sample
   targets_ = place("targets", P, sizeof(std::uint16_t));
-  seen_ = place("seen", plan_.S * ((plan_.N + 31) / 32), sizeof(std::uint32_t));
+  seen_ = place("seen", plan_.S * bit_words(plan_.N), sizeof(std::uint32_t));
   shares_ = place("shares", P, sizeof(float));
 }
 
@@ -65,14 +65,17 @@ void Program<T>::send(Sent& sent, const void* from, std::size_t bytes) {
 /// What changes from one micro-batch to the next goes to its place on the device.
 template <class T>
 void Program<T>::load(const Batch& batch) {
-  const auto N = static_cast<std::size_t>(length_of(batch)), S = static_cast<std::size_t>(plan_.S);
-  predicted_ = predictions().per_token ? static_cast<std::int64_t>(S * N) : predictions().P;
+  const std::int64_t S = plan_.S, N = slots_of(batch);
+  predicted_ = predictions().per_token ? S * N : predictions().P;
   const auto P = static_cast<std::size_t>(predicted_);
-  send(tokens_, batch.tokens, S * N * sizeof(std::uint16_t));
-  if (batch.targets && batch.targets != batch.tokens)
+  send(tokens_, batch.tokens, static_cast<std::size_t>(S * batch.length) * sizeof(std::uint16_t));
+  if (batch.targets != batch.tokens)
     send(targets_, batch.targets, P * sizeof(std::uint16_t));
+  if (batch.seen && front_)
+    shift_bits(shifted_, batch.seen, S, batch.length, *front_);
   if (batch.seen)
-    send(seen_, batch.seen, S * ((N + 31) / 32) * sizeof(std::uint32_t));
+    send(seen_, front_ ? shifted_.data() : batch.seen,
+         static_cast<std::size_t>(S * bit_words(N)) * sizeof(std::uint32_t));
   if (batch.shares)
     send(shares_, batch.shares, P * sizeof(float));
   const std::uint32_t moment[] = {batch.step, batch.first_sample};
@@ -91,10 +94,9 @@ Pass<T> Program<T>::pass(const Batch& batch, float* gradients, const GradientsRe
     s.dropout.moment = arena_.at<std::uint32_t>(moment_.piece);
   s.loss_factor = batch.loss_factor;
   s.sequences = plan_.S;
-  s.length = length_of(batch);
+  s.length = slots_of(batch);
   s.tokens = arena_.at<std::uint16_t>(tokens_.piece);
-  const bool own_targets = batch.targets && batch.targets != batch.tokens;
-  s.targets = own_targets ? arena_.at<std::uint16_t>(targets_.piece) : s.tokens;
+  s.targets = batch.targets != batch.tokens ? arena_.at<std::uint16_t>(targets_.piece) : s.tokens;
   s.seen = batch.seen ? arena_.at<std::uint32_t>(seen_.piece) : nullptr;
   s.shares = batch.shares ? arena_.at<float>(shares_.piece) : nullptr;
   return Pass<T>(s);
@@ -126,7 +128,7 @@ void Program<T>::forward_backward(const Batch& batch, float* gradients, Scores& 
   load(batch);
   if (replay_)
     replay_->run(
-        {gradients, weights_, batch.loss_factor, batch.seed, length_of(batch), batch.seen != nullptr,
+        {gradients, weights_, batch.loss_factor, batch.seed, batch.length, batch.seen != nullptr,
          batch.shares != nullptr},
         [&](const GradientsReady& reached) { train(batch, gradients, reached); },
         [&](std::int64_t first) {

@@ -3,17 +3,20 @@
 #pragma once
 #include "config/config.hpp"
 #include "model/heads/predictions.hpp"
+#include "model/key_bits.hpp"
 #include "model/pass.hpp"
 #include "model/replay.hpp"
+#include <optional>
 
 namespace weft {
 
 template <class T>
 class Program : public Model {
  public:
-  /// Micro-batches of at most `sequences` sequences of `length` tokens. A family plans its parts in its constructor and
-  /// calls plan_inputs() at the end.
-  Program(const Config& config, std::int64_t sequences, std::int64_t length);
+  /// Micro-batches of at most `sequences` sequences of `length` tokens; front: the layers see one slot more, in front
+  /// of the tokens. A family plans its parts in its constructor and calls plan_inputs() at the end.
+  Program(const Config& config, std::int64_t sequences, std::int64_t length,
+          std::optional<FrontBit> front = std::nullopt);
   ModelCosts costs() const override;
   void allocate() override;
   void use_weights(const float* weights) override;
@@ -34,7 +37,7 @@ class Program : public Model {
   Pass<T> pass(const Batch& batch, float* gradients, const GradientsReady* ready);
   void train(const Batch& batch, float* gradients, const GradientsReady& ready);
   void fetch(Scores& scores);
-  std::int64_t length_of(const Batch& batch) const { return batch.length > 0 ? batch.length : plan_.N; }
+  std::int64_t slots_of(const Batch& batch) const { return batch.length + (front_ ? 1 : 0); }
 
   /// An array of the batch: its place on the device and its way there.
   struct Sent {
@@ -47,6 +50,8 @@ class Program : public Model {
 
   Arena arena_;
   std::unique_ptr<Replay> replay_; ///< none: parallel.cuda_graph is off
+  std::optional<FrontBit> front_;
+  std::vector<std::uint32_t> shifted_; ///< key bits of the slots, where there is a front one
   Sent tokens_, targets_, seen_, shares_, moment_;
   std::int64_t predicted_ = 0; ///< predictions of the last pass
   const float* weights_ = nullptr;

@@ -15,25 +15,31 @@ constexpr float block_epsilon = 1e-5f, final_epsilon = 1e-6f; // of the layer no
 EmbeddingSetup embedding_of(const Config& c) {
   const double D = static_cast<double>(c.model.width);
   const std::vector<std::int64_t> tables = position_tables(c);
-  return {c.model.width, c.model.vocabulary, tables, c.model.embedding_scale / std::sqrt(D),
-          c.model.position_scale / std::sqrt(D * static_cast<double>(tables.size()))};
+  EmbeddingSetup setup{c.model.width, c.model.vocabulary};
+  setup.position_tables = tables;
+  setup.token = setup.start = {Initialiser::normal, c.model.embedding_scale / std::sqrt(D)};
+  setup.position = {Initialiser::normal, c.model.position_scale / std::sqrt(D * static_cast<double>(tables.size()))};
+  return setup;
 }
 
-/// The standard deviation of a matrix: variance weight_scale / inputs. The two that write to the stream additionally
-/// have 1/sqrt(2L).
+/// A matrix: variance weight_scale / inputs. The two that write to the stream additionally have 1/sqrt(2L).
 double std_of(const Config& c, std::int64_t inputs) {
   return std::sqrt(c.model.weight_scale / static_cast<double>(inputs));
 }
-double residual_factor(const Config& c) { return 1 / std::sqrt(2.0 * static_cast<double>(c.model.layers)); }
+Initial matrix(const Config& c, std::int64_t inputs) { return {Initialiser::normal, std_of(c, inputs)}; }
+Initial last_matrix(const Config& c, std::int64_t inputs) {
+  const double residual = 1 / std::sqrt(2.0 * static_cast<double>(c.model.layers));
+  return {Initialiser::normal, std_of(c, inputs) * residual};
+}
 
 /// half_size: queries and keys half as wide, and the feed-forward layer (section 7.1).
 AttentionSetup attention_of(const Config& c) {
   const std::int64_t D = c.model.width, H = c.model.heads;
-  return {D, H, (c.model.half_size ? D / 2 : D) / H, D / H, std_of(c, D), std_of(c, D) * residual_factor(c)};
+  return {D, H, (c.model.half_size ? D / 2 : D) / H, D / H, matrix(c, D), last_matrix(c, D)};
 }
 FeedForwardSetup feed_forward_of(const Config& c) {
   const std::int64_t D = c.model.width, F = c.model.half_size ? 2 * D : 4 * D;
-  return {D, F, std_of(c, D), std_of(c, F) * residual_factor(c)};
+  return {D, F, matrix(c, D), last_matrix(c, F), {}};
 }
 
 /// L blocks, and the norm behind the last one.

@@ -28,7 +28,7 @@ struct Predictions {
   /// From the logits: losses and hits, and in training dlogits.
   void forward(const Pass<T>& p) const {
     cross_entropy(p(losses), p(hits), p.training() ? p(dlogits) : nullptr, p(logits), p.targets(), p.loss_factor(),
-                  count(p), V);
+                  count(p), V, p.shares());
   }
 };
 

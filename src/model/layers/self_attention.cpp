@@ -10,13 +10,13 @@ namespace weft {
 template <class T>
 SelfAttention<T>::SelfAttention(Plan& plan, const std::string& name, std::int64_t layer, const AttentionSetup& setup,
                                 const AttentionPlans& plans)
-    : D(setup.width), H(setup.heads), E(setup.key_width), Ev(setup.value_width), layer_(layer), plans_(plans),
-      again_(plan.recompute != Recompute::none) {
+    : D(setup.width), H(setup.heads), E(setup.key_width), Ev(setup.value_width), layer_(layer), longest_(plan.N),
+      dropout_(setup.dropout), plans_(plans), again_(plan.recompute != Recompute::none) {
   const std::int64_t R = plan.R, wide = H * (2 * E + Ev);
-  qkv_weight_ = plan.weight(name + "attention.qkv.weight", {D, wide}, Initialiser::normal, setup.std_qkv);
+  qkv_weight_ = plan.weight(name + "attention.qkv.weight", {D, wide}, setup.qkv);
   if (setup.biases)
     qkv_bias_ = plan.weight(name + "attention.qkv.bias", {wide}, Initialiser::zero);
-  out_weight_ = plan.weight(name + "attention.out.weight", {H * Ev, D}, Initialiser::normal, setup.std_out);
+  out_weight_ = plan.weight(name + "attention.out.weight", {H * Ev, D}, setup.out);
   if (setup.biases)
     out_bias_ = plan.weight(name + "attention.out.bias", {D}, Initialiser::zero);
   qkv_ = plan.keep_unless<T>(again_, name, "qkv", R * wide);
@@ -27,28 +27,22 @@ SelfAttention<T>::SelfAttention(Plan& plan, const std::string& name, std::int64_
   dattended_ = plan.scratch<T>("dattended", R * H * Ev);
   partial_ = plan.scratch<float>("partial", column_sum_workspace(R, wide));
   const AttentionPlan& whole = plans_.of(layer_, plan.N);
-  AttentionShape most;
-  most.batch = plan.S;
-  most.length = plan.N;
-  most.heads = H;
-  most.key_width = E;
-  most.value_width = Ev;
-  most.row_stride_qkv = wide;
-  most.row_stride_out = H * Ev;
   std::size_t bytes = 0;
   for (const bool backward : {false, true})
-    bytes = std::max(bytes, attention_workspace_bytes(whole, most, backward));
+    bytes = std::max(bytes, attention_workspace_bytes(whole, shape(plan.S, plan.N), backward));
   workspace_ = plan.scratch<float>("attention", static_cast<std::int64_t>((bytes + 3) / 4));
+  if (dropout_ >= 0)
+    site_ = plan.dropout_site();
   plan.product({R, D, wide}, again_);
   plan.attention(whole, E, Ev, again_);
   plan.product({R, H * Ev, D}, plan.recompute == Recompute::block);
 }
 
 template <class T>
-AttentionShape SelfAttention<T>::shape(const Pass<T>& p) const {
+AttentionShape SelfAttention<T>::shape(std::int64_t sequences, std::int64_t length) const {
   AttentionShape s;
-  s.batch = p.sequences();
-  s.length = p.length();
+  s.batch = sequences;
+  s.length = length;
   s.heads = H;
   s.key_width = E;
   s.value_width = Ev;
@@ -57,13 +51,23 @@ AttentionShape SelfAttention<T>::shape(const Pass<T>& p) const {
   return s;
 }
 
+/// Which keys are real, and the dropout of the weights, counted as in a sequence of the full length.
+template <class T>
+AttentionExtras SelfAttention<T>::extras(const Pass<T>& p) const {
+  AttentionExtras e;
+  e.seen = p.seen();
+  e.dropout = p.dropout(std::max(dropout_, 0.0f), site_);
+  e.dropout_stride = longest_;
+  return e;
+}
+
 /// qkv = x W_qkv + b;  attended = attention(q, k, v).
 template <class T>
 void SelfAttention<T>::attend(const Pass<T>& p, const T* x) {
   T* qkv = p(qkv_);
   linear_forward(p.linear(D, H * (2 * E + Ev)), qkv, x, p.low(qkv_weight_), qkv_bias_ ? p.w(qkv_bias_) : nullptr);
-  attention_forward(plans_.of(layer_, p.length()), shape(p), p(attended_), p(lse_), qkv, qkv + H * E, qkv + 2 * H * E,
-                    p(workspace_));
+  attention_forward(plans_.of(layer_, p.length()), shape(p.sequences(), p.length()), p(attended_), p(lse_), qkv,
+                    qkv + H * E, qkv + 2 * H * E, p(workspace_), AttentionPath::best, extras(p));
 }
 
 template <class T>
@@ -85,8 +89,9 @@ void SelfAttention<T>::backward(const Pass<T>& p, T* dx, const T* dy, const T* x
   linear_backward_weight(p.linear(H * Ev, D), p.dw(out_weight_), p(attended_), dy);
   linear_backward_input(p.linear(H * Ev, D), dattended, dy, p.low(out_weight_));
   p.done(out_weight_);
-  attention_backward(plans_.of(layer_, p.length()), shape(p), dqkv, dqkv + H * E, dqkv + 2 * H * E, dattended, qkv,
-                     qkv + H * E, qkv + 2 * H * E, p(attended_), p(lse_), p(workspace_));
+  attention_backward(plans_.of(layer_, p.length()), shape(p.sequences(), p.length()), dqkv, dqkv + H * E,
+                     dqkv + 2 * H * E, dattended, qkv, qkv + H * E, qkv + 2 * H * E, p(attended_), p(lse_),
+                     p(workspace_), AttentionPath::best, extras(p));
   // qkv = x W_qkv + b
   const LinearShape wide = p.linear(D, H * (2 * E + Ev));
   linear_backward_weight(wide, p.dw(qkv_weight_), x, dqkv);

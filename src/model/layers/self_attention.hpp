@@ -9,8 +9,9 @@ namespace weft {
 /// Sizes and initial numbers of one layer's attention.
 struct AttentionSetup {
   std::int64_t width, heads, key_width, value_width; ///< D, H, E, Ev
-  double std_qkv, std_out;                           ///< of the normal initial weights
+  Initial qkv{}, out{};
   bool biases = true;
+  float dropout = -1; ///< of the attention weights; below 0: the family has none
 };
 
 template <class T>
@@ -26,10 +27,13 @@ class SelfAttention final : public Layer<T> {
   std::unique_ptr<RowLayer<T>> rows(const RowSetup& setup) const override;
 
  private:
-  AttentionShape shape(const Pass<T>& p) const;
+  AttentionShape shape(std::int64_t sequences, std::int64_t length) const;
+  AttentionExtras extras(const Pass<T>& p) const;
   void attend(const Pass<T>& p, const T* x);
 
-  std::int64_t D, H, E, Ev, layer_;
+  std::int64_t D, H, E, Ev, layer_, longest_; ///< longest_: N of the plan
+  float dropout_;
+  std::uint32_t site_ = 0;
   const AttentionPlans& plans_;
   bool again_;
   Weight qkv_weight_, qkv_bias_, out_weight_, out_bias_;
