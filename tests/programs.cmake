@@ -21,6 +21,7 @@ set_property(TEST restart.disk APPEND PROPERTY ENVIRONMENT "WEFT_WRONG_CLOCK=$<T
 weft_python_test(peers.numpy peers/numpy_test.py peers 300)
 weft_python_test(peers.torch peers/torch_test.py peers 300)
 weft_python_test(commands.train commands/train_test.py unit 300)
+weft_python_test(commands.generate commands/generate_test.py unit 300)
 weft_python_test(commands.eval commands/eval_test.py unit 300)
 weft_python_test(commands.fp16 commands/fp16_test.py unit 300)
 weft_python_test(commands.causality commands/causality_test.py unit 300)
