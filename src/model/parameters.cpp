@@ -1,5 +1,6 @@
 #include "model/parameters.hpp"
 #include "kernels/random/normal.hpp"
+#include "kernels/random/uniform.hpp"
 #include <algorithm>
 
 namespace weft {
@@ -20,10 +21,15 @@ void initialise(float* values, const ParameterList& parameters, std::uint64_t se
   std::fill_n(values, parameters.extent(), 0.0f);
   std::uint32_t tensor = 0;
   for (const Parameter& p : parameters.all()) {
+    float* const to = values + p.offset;
     if (p.initialiser == Initialiser::one)
-      std::fill_n(values + p.offset, p.size, 1.0f);
+      std::fill_n(to, p.size, 1.0f);
     if (p.initialiser == Initialiser::normal)
-      fill_normal(values + p.offset, p.size, p.std, seed, tensor);
+      fill_normal(to, p.size, p.std, seed, tensor);
+    if (p.initialiser == Initialiser::uniform)
+      fill_uniform(to, p.size, p.std, seed, tensor);
+    if (p.initialiser == Initialiser::truncated_normal)
+      fill_truncated_normal(to, p.size, p.std, seed, tensor);
     ++tensor;
   }
 }

@@ -7,23 +7,24 @@
 
 namespace weft {
 
-enum class Initialiser { zero, one, normal };
-
-/// Whether weight decay acts on a tensor.
-enum class Decay {
-  by_rank, ///< on matrices only
-  always,
-  never
+enum class Initialiser {
+  zero,
+  one,
+  normal,
+  uniform,         ///< in [-std, std]; Xavier's bound is sqrt(6 / (inputs + outputs))
+  truncated_normal ///< cut at two standard deviations, std being what is left (LeCun: sqrt(1 / inputs))
 };
+
+/// On which tensors weight decay acts.
+enum class Decay { by_rank /* matrices only */, always, never };
 
 struct Parameter {
   std::string name;
   std::vector<std::int64_t> shape; ///< matrices as (inputs, outputs): y = x W + b
   Initialiser initialiser = Initialiser::zero;
-  double std = 0;          ///< of Initialiser::normal
+  double std = 0;          ///< of the normal initialisers; bound of Initialiser::uniform
   std::int64_t offset = 0; ///< of the first element in the flat buffers, in elements
   std::int64_t size = 0;   ///< number of elements
-
   Decay decay = Decay::by_rank;
 
   bool decayed() const { return decay == Decay::always || (decay == Decay::by_rank && shape.size() >= 2); }
