@@ -1,6 +1,7 @@
 // The Sparse Transformer's parameters, memory and costs. The two programs are in sparse_transformer_forward.cpp and
 // sparse_transformer_backward.cpp.
 #include "model/sparse_transformer.hpp"
+#include "io/error.hpp"
 #include "kernels/norm/norm.hpp"
 #include "kernels/sum/sum.hpp"
 #include "model/patterns.hpp"
@@ -227,6 +228,8 @@ std::string SparseTransformer<T>::first_nonfinite_activation() {
 }
 
 std::unique_ptr<Model> make_model(const Config& config) {
+  if (config.model.family != "sparse_transformer")
+    throw InputError("model.family: got \"" + config.model.family + "\", expected sparse_transformer");
   require_precision(config.run.precision, Runtime::device());
   if (config.run.precision == "bf16")
     return std::make_unique<SparseTransformer<bf16>>(config);

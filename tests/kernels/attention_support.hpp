@@ -43,11 +43,11 @@ inline std::vector<PatternCase> pattern_cases() {
   };
 }
 
-/// The causal ones above and the one that is not.
+/// The causal ones above and those that are not.
 inline std::vector<PatternCase> all_pattern_cases() {
   std::vector<PatternCase> cases = pattern_cases();
   cases.push_back({"both ways", [](int n) {
-                     return std::vector{block_bidirectional(n, 8), block_bidirectional(n, 45)};
+                     return std::vector{block_bidirectional(n, 8), block_bidirectional(n, 45), dense_bidirectional(n)};
                    }});
   return cases;
 }
