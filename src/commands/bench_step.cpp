@@ -67,7 +67,7 @@ class Steps {
     adam.gradient_factor = (o.clip > 0 && norm > o.clip ? o.clip / norm : 1.0) / scale;
     adam.step = step_;
     for (const Parameter& p : model_.parameters().all()) {
-      adam.weight_decay = p.decayed() ? o.weight_decay : 0.0;
+      adam.weight_decay = p.decayed() || o.decay == "all" ? o.weight_decay : 0.0;
       adam_step(weights_.data() + p.offset, m_.data() + p.offset, v_.data() + p.offset, gradient + p.offset, p.size,
                 adam);
     }

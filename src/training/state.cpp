@@ -27,6 +27,8 @@ Attributes state_attributes(const TrainingState& state, const Config& config, in
   attributes["skipped"] = state.skipped;
   attributes["skipped_in_row"] = state.skipped_in_row;
   attributes["best_valid_loss"] = state.best_valid_loss;
+  if (config.evaluation.best == "accuracy")
+    attributes["best_valid_accuracy"] = state.best_valid_accuracy;
   attributes["evaluations_without_better"] = state.evaluations_without_better;
   attributes["evaluated_at"] = state.evaluated_at;
   attributes["stopped_early"] = std::int64_t{state.stopped_early};
@@ -90,6 +92,8 @@ void load_state(const std::string& path, TrainingState& state, const ParameterLi
   state.skipped = file.integer("skipped");
   state.skipped_in_row = file.integer("skipped_in_row");
   state.best_valid_loss = file.real("best_valid_loss");
+  if (file.attributes().count("best_valid_accuracy") > 0) // it went by the accuracy
+    state.best_valid_accuracy = file.real("best_valid_accuracy");
   state.evaluations_without_better = file.integer("evaluations_without_better");
   state.evaluated_at = file.integer("evaluated_at");
   state.stopped_early = file.integer("stopped_early") != 0;

@@ -27,10 +27,13 @@ bool Trainer::evaluate_valid() {
     return false;
   saved_step_ = -1;
   state_.evaluated_at = state_.step;
-  const bool better = result.loss < state_.best_valid_loss;
+  const bool better = config_.evaluation.best == "accuracy" ? result.accuracy > state_.best_valid_accuracy
+                                                            : result.loss < state_.best_valid_loss;
   state_.evaluations_without_better = better ? 0 : state_.evaluations_without_better + 1;
-  if (better)
+  if (better) {
     state_.best_valid_loss = result.loss;
+    state_.best_valid_accuracy = result.accuracy;
+  }
   if (config_.training.patience > 0 && state_.evaluations_without_better >= config_.training.patience)
     state_.stopped_early = true;
   if (ranks_.root()) {

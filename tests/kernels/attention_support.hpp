@@ -47,7 +47,7 @@ inline std::vector<PatternCase> pattern_cases() {
 inline std::vector<PatternCase> all_pattern_cases() {
   std::vector<PatternCase> cases = pattern_cases();
   cases.push_back({"both ways", [](int n) {
-                     return std::vector{block_bidirectional(n, 8), block_bidirectional(n, 45)};
+                     return std::vector{block_bidirectional(n, 8), block_bidirectional(n, 45), dense_bidirectional(n)};
                    }});
   cases.push_back({"both ways, dense", [](int n) { return std::vector{dense_bidirectional(n)}; }});
   return cases;

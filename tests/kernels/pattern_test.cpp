@@ -82,6 +82,14 @@ TEST(Pattern, DenseSeesEveryEarlierPosition) {
         dense(n), [](int i, int j) { return j <= i; }, "dense " + std::to_string(n));
 }
 
+TEST(Pattern, DenseBidirectionalSeesEveryPosition) {
+  for (const int n : lengths)
+    expect_pattern(
+        dense_bidirectional(n), [](int, int) { return true; }, "dense both ways " + std::to_string(n));
+  EXPECT_EQ(pattern_work(dense_bidirectional(2000)).tiles, 63 * 63);
+  EXPECT_THROW(dense_bidirectional(0), std::invalid_argument);
+}
+
 TEST(Pattern, LocalSeesExactlyTheLastKeys) {
   for (const int n : lengths)
     for (const int l : strides)
