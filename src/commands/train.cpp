@@ -11,6 +11,7 @@
 #include "kernels/common/memory.hpp"
 #include "parallel/nccl.hpp"
 #include "parallel/transport.hpp"
+#include "tasks/resolve.hpp"
 #include "training/idle_restarts.hpp"
 #include "training/resources.hpp"
 #include "training/signals.hpp"
@@ -165,7 +166,10 @@ int train(const Options& options, const Ranks& ranks) {
   const std::string started = utc_now();
   Console console(ranks.root());
   LoadedConfig loaded;
-  agree(ranks, [&] { loaded = load_config(options.input, options.overrides); });
+  agree(ranks, [&] {
+    loaded = load_config(options.input, options.overrides);
+    resolve_from_data(loaded.config);
+  });
   const Config& config = loaded.config;
   agree(ranks, [&] {
     require_build(config, !device_is_host);

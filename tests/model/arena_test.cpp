@@ -166,7 +166,7 @@ TEST(Arena, GradientIsThatOfTheLossAlongRandomDirections) {
         length += direction[at] * direction[at];
       }
       ASSERT_GT(length, 0) << c.task << " " << c.pooling << ": " << p.name << " has no gradient";
-      const double h = 5e-3 / std::sqrt(length);
+      const double h = 2e-3 / std::sqrt(length);
       const auto loss_at = [&](double shift) {
         std::vector<float> moved = f.values;
         for (std::size_t i = 0; i < moved.size(); ++i)
