@@ -97,6 +97,25 @@ TEST_P(AttentionWidened, AnUnseenKeyMovesNoBitNotEvenAsNaN) {
 }
 TEST_P(AttentionWidened, AnUnseenKeyMovesNoBitUnderDropout) { expect_no_influence<bf16>(GetParam(), 0.4f); }
 
+/// In the backward pass a NaN reaches its tile, but a key that is not real gets 0 all the same.
+TEST_P(AttentionWidened, GradientsOfUnseenKeysAreZeroBesideNaN) {
+  for (const PatternCase& p : all_pattern_cases()) {
+    SCOPED_TRACE(p.name);
+    AttentionCase<float> c = widened_case<float>(p, bits_cases()[0], 70, 8, 8);
+    std::fill(c.q.begin(), c.q.end(), not_a_number);
+    std::fill(c.dout.begin(), c.dout.end(), not_a_number);
+    const AttentionResult r = run_attention(c, GetParam());
+    int unseen = 0;
+    for (std::size_t row = 0; row < c.rows(); ++row)
+      if (!c.reference.seen[row]) {
+        ++unseen;
+        for (std::size_t e = 0; e < 3 * 8; ++e)
+          ASSERT_TRUE(r.dk[row * 24 + e] == 0 && r.dv[row * 24 + e] == 0) << row << " " << e;
+      }
+    EXPECT_GT(unseen, 20);
+  }
+}
+
 TEST_P(AttentionWidened, QueriesWithoutARealKeyAreZero) {
   for (const PatternCase& p : all_pattern_cases()) {
     SCOPED_TRACE(p.name);
