@@ -1,3 +1,4 @@
+#!/usr/bin/python3
 """Naive floors: what needs no neural network, measured on the very bytes that a run was scored on.
 
   uniform       8 bits: every byte alike
@@ -207,19 +208,19 @@ class Floors:
         write(self.path, json.dumps(self.known, indent=1, sort_keys=True) + "\n")
         return self.known[key]
 
-    def accuracies(self, folder, split="test", digest=None):
-        """What floors_arena.accuracies finds for a split, or None where neither the data set nor an earlier result is at
+    def accuracies(self, folder, split="test", digest=None, limit=None):
+        """What floors_arena.accuracies finds for the first `limit` rows (None: all) of a split, or None where neither the data set nor an earlier result is at
         hand: without it the one of `digest`, if it is the only one."""
         try:
-            digest, *shape = labelled_shape(folder, split)
+            digest, rows, length = labelled_shape(folder, split)
         except RunError:
             kept = [v for k, v in self.known.items() if k.startswith(f"{digest}/{split}/accuracies ")]
             return kept[0] if len(kept) == 1 else None
-        key = f"{digest}/{split}/accuracies {' '.join(map(str, shape))}"
+        key = f"{digest}/{split}/accuracies {min(rows, limit or rows)} of {rows} x {length}"
         if key not in self.known:
             print(f"floors of {folder} ({split}) ...", file=sys.stderr)
             try:
-                self.known[key] = accuracies(folder, split)
+                self.known[key] = accuracies(folder, split, limit)
             except RunError as error:
                 print(f"no floors of {folder}: {error}", file=sys.stderr)
                 return None
