@@ -1,4 +1,5 @@
 // The arena's encoder as a whole: counts, gradients, padding, length of a micro-batch, recomputation, reach.
+#include "io/error.hpp"
 #include "model/families/arena.hpp"
 #include "model/key_bits.hpp"
 #include "tests/kernels/numbers.hpp"
@@ -264,6 +265,57 @@ TEST(Arena, TheReleasedFormTakesTheFirstTokensBitForItsClsVector) {
   for (Fixture* f : {&paper, &lra})
     f->seen[0] &= ~1u;
   EXPECT_NE(paper.logits(), lra.logits());
+}
+
+TEST(Arena, ThePaddedRowsOfTheReleasedFormReachItsMeanOverAllRows) {
+  // Padded queries see every position alike, padded ones too: that form lets a padded token move the logits.
+  for (const char* form : {"paper", "lra"}) {
+    Config config = small("mean_all");
+    config.attention.form = form;
+    config.model.positions = "none";
+    Fixture f(config);
+    Doubles gradient = f.gradient();
+    const Parameter& p = f.model->parameters().all()[3]; // qkv weight of the first layer, v columns
+    ASSERT_EQ(p.name, "block.00.attention.qkv.weight");
+    Doubles direction(gradient.size(), 0);
+    double along = 0, length = 0;
+    for (std::int64_t i = 0; i < p.size; ++i) {
+      const auto at = static_cast<std::size_t>(p.offset + i);
+      direction[at] = i % 48 >= 32 ? gradient[at] : 0;
+      along += direction[at] * gradient[at];
+      length += direction[at] * direction[at];
+    }
+    const double h = 2e-3 / std::sqrt(length);
+    const auto loss_at = [&](double shift) {
+      std::vector<float> moved = f.values;
+      for (std::size_t i = 0; i < moved.size(); ++i)
+        moved[i] += static_cast<float>(shift * direction[i]);
+      f.use(moved);
+      return f.loss();
+    };
+    const double derivative = (8 * (loss_at(h) - loss_at(-h)) - (loss_at(2 * h) - loss_at(-2 * h))) / (12 * h);
+    EXPECT_AT_MOST(std::abs(derivative - along) / along, 2e-2) << form;
+    f.use(f.values);
+    // The value of a padded key reaches real queries in neither form; uniform rows read it in the released one.
+    Config cls = small("mean");
+    cls.attention.form = form;
+    Fixture valid(cls);
+    const std::vector<float> before = valid.logits();
+    valid.lay_out(valid.config.model.context, 7);
+    EXPECT_EQ(valid.logits(), before) << form;
+  }
+  Config config = small("mean_all");
+  Fixture paper(config);
+  config.attention.form = "lra";
+  Fixture lra(config);
+  EXPECT_NE(paper.logits(), lra.logits());
+}
+
+TEST(Arena, RefusesAReleasedFormThatItDoesNotHave) {
+  Config config = small();
+  config.attention.form = "lra";
+  config.attention.pattern = "local";
+  EXPECT_THROW(make_model(config), InputError);
 }
 
 } // namespace

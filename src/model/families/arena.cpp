@@ -32,6 +32,9 @@ EmbeddingSetup embedding_of(const Config& c) {
   return setup;
 }
 
+/// The released code's padded queries see all positions alike. With the CLS vector nobody reads those rows.
+bool uniform_padding(const Config& c) { return c.attention.form == "lra" && c.model.pooling == "mean_all"; }
+
 /// Xavier's uniform numbers for a matrix.
 Initial xavier(std::int64_t inputs, std::int64_t outputs) {
   return {Initialiser::uniform, std::sqrt(6.0 / static_cast<double>(inputs + outputs))};
@@ -42,6 +45,7 @@ AttentionSetup attention_of(const Config& c) {
   AttentionSetup setup{D, c.model.heads, E, E, xavier(D, wide), xavier(wide, D)};
   setup.biases = false;
   setup.dropout = static_cast<float>(c.attention.dropout);
+  setup.padded_rows = uniform_padding(c);
   return setup;
 }
 
@@ -71,6 +75,15 @@ ClassSetup head_of(const Config& c) {
   return setup;
 }
 
+/// Throws InputError for what the released code computes otherwise and this family does not have.
+const Config& supported(const Config& c) {
+  if (c.attention.form == "lra" && c.attention.pattern != "dense")
+    throw InputError("got attention.form = \"lra\" with attention.pattern = \"" + c.attention.pattern +
+                     "\", expected pattern \"dense\": the released code's form of the others is not there; take form = "
+                     "\"paper\"");
+  return c;
+}
+
 template <class T>
 PreNorm<T> blocks_of(Plan& plan, const Config& c, const AttentionPlans& patterns) {
   PreNorm<T> stream(plan, c.model.width, static_cast<float>(c.model.dropout));
@@ -89,7 +102,7 @@ PreNorm<T> blocks_of(Plan& plan, const Config& c, const AttentionPlans& patterns
 
 template <class T>
 ArenaEncoder<T>::ArenaEncoder(const Config& config)
-    : Program<T>(config, config.training.micro_batch * (pairs_of(config) ? 2 : 1), config.model.context,
+    : Program<T>(supported(config), config.training.micro_batch * (pairs_of(config) ? 2 : 1), config.model.context,
                  front_of(config)),
       variable_(config.model.pooling != "mean_all"), patterns_(config, front_of(config) ? 1 : 0),
       embedding_(plan_, embedding_of(config)), stream_(blocks_of<T>(plan_, config, patterns_)),

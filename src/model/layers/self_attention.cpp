@@ -1,5 +1,6 @@
 #include "model/layers/self_attention.hpp"
 #include "kernels/attention/attention_decode.hpp"
+#include "kernels/attention/padded_rows.hpp"
 #include "kernels/sum/sum.hpp"
 #include "model/layers/rows.hpp"
 #include "model/storage.hpp"
@@ -11,7 +12,8 @@ template <class T>
 SelfAttention<T>::SelfAttention(Plan& plan, const std::string& name, std::int64_t layer, const AttentionSetup& setup,
                                 const AttentionPlans& plans)
     : D(setup.width), H(setup.heads), E(setup.key_width), Ev(setup.value_width), layer_(layer), longest_(plan.N),
-      dropout_(setup.dropout), plans_(plans), again_(plan.recompute != Recompute::none) {
+      dropout_(setup.dropout), padded_rows_(setup.padded_rows), plans_(plans),
+      again_(plan.recompute != Recompute::none) {
   const std::int64_t R = plan.R, wide = H * (2 * E + Ev);
   qkv_weight_ = plan.weight(name + "attention.qkv.weight", {D, wide}, setup.qkv);
   if (setup.biases)
@@ -31,6 +33,8 @@ SelfAttention<T>::SelfAttention(Plan& plan, const std::string& name, std::int64_
   for (const bool backward : {false, true})
     bytes = std::max(bytes, attention_workspace_bytes(whole, shape(plan.S, plan.N), backward));
   workspace_ = plan.scratch<float>("attention", static_cast<std::int64_t>((bytes + 3) / 4));
+  if (padded_rows_)
+    padded_ = plan.scratch<float>("padded rows", padded_rows_workspace(shape(plan.S, plan.N)));
   if (dropout_ >= 0)
     site_ = plan.dropout_site();
   plan.product({R, D, wide}, again_);
@@ -68,6 +72,8 @@ void SelfAttention<T>::attend(const Pass<T>& p, const T* x) {
   linear_forward(p.linear(D, H * (2 * E + Ev)), qkv, x, p.low(qkv_weight_), qkv_bias_ ? p.w(qkv_bias_) : nullptr);
   attention_forward(plans_.of(layer_, p.length()), shape(p.sequences(), p.length()), p(attended_), p(lse_), qkv,
                     qkv + H * E, qkv + 2 * H * E, p(workspace_), AttentionPath::best, extras(p));
+  if (padded_rows_ && p.seen())
+    padded_rows_forward(shape(p.sequences(), p.length()), p(attended_), qkv + 2 * H * E, p.seen(), p(padded_));
 }
 
 template <class T>
@@ -89,9 +95,15 @@ void SelfAttention<T>::backward(const Pass<T>& p, T* dx, const T* dy, const T* x
   linear_backward_weight(p.linear(H * Ev, D), p.dw(out_weight_), p(attended_), dy);
   linear_backward_input(p.linear(H * Ev, D), dattended, dy, p.low(out_weight_));
   p.done(out_weight_);
+  const bool padded = padded_rows_ && p.seen();
+  const AttentionShape sizes = shape(p.sequences(), p.length());
+  if (padded)
+    padded_rows_take(sizes, dattended, p.seen(), p(padded_));
   attention_backward(plans_.of(layer_, p.length()), shape(p.sequences(), p.length()), dqkv, dqkv + H * E,
                      dqkv + 2 * H * E, dattended, qkv, qkv + H * E, qkv + 2 * H * E, p(attended_), p(lse_),
                      p(workspace_), AttentionPath::best, extras(p));
+  if (padded)
+    padded_rows_give(sizes, dqkv + 2 * H * E, p(padded_));
   // qkv = x W_qkv + b
   const LinearShape wide = p.linear(D, H * (2 * E + Ev));
   linear_backward_weight(wide, p.dw(qkv_weight_), x, dqkv);

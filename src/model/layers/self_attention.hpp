@@ -11,7 +11,8 @@ struct AttentionSetup {
   std::int64_t width, heads, key_width, value_width; ///< D, H, E, Ev
   Initial qkv{}, out{};
   bool biases = true;
-  float dropout = -1; ///< of the attention weights; below 0: the family has none
+  float dropout = -1;       ///< of the attention weights; below 0: the family has none
+  bool padded_rows = false; ///< padded queries see every position alike (kernels/attention/padded_rows.hpp)
 };
 
 template <class T>
@@ -34,13 +35,14 @@ class SelfAttention final : public Layer<T> {
   std::int64_t D, H, E, Ev, layer_, longest_; ///< longest_: N of the plan
   float dropout_;
   std::uint32_t site_ = 0;
+  bool padded_rows_;
   const AttentionPlans& plans_;
   bool again_;
   Weight qkv_weight_, qkv_bias_, out_weight_, out_bias_;
   Piece<T> qkv_, attended_; ///< (R, H (2E + Ev)), (R, H Ev)
   Piece<float> lse_;        ///< (S, H, N)
   Piece<T> dqkv_, dattended_;
-  Piece<float> partial_, workspace_;
+  Piece<float> partial_, workspace_, padded_; ///< padded_: (S, H Ev)
 };
 
 } // namespace weft
