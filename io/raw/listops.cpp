@@ -117,11 +117,11 @@ class Reader {
   void take_row(std::string_view line, bool value_first) {
     const std::size_t tab = line.find('\t');
     if (tab == std::string_view::npos || line.find('\t', tab + 1) != std::string_view::npos)
-      throw DataError(fmt::format("\"{:.40}\" is not two fields with a tab between", line));
+      throw DataError(fmt::format("\"{}\" is not two fields with a tab between", shown(line, 40)));
     const std::string_view value = value_first ? line.substr(0, tab) : line.substr(tab + 1),
                            text = value_first ? line.substr(tab + 1) : line.substr(0, tab);
     if (value.size() != 1 || value.front() < '0' || value.front() > '9')
-      throw DataError(fmt::format("\"{:.40}\" is not a value from 0 to 9", value));
+      throw DataError(fmt::format("\"{}\" is not a value from 0 to 9", shown(value, 40)));
     const ListOps symbols = read_listops(text);
     if (const int worth = listops_value(symbols); worth != value.front() - '0')
       throw DataError(fmt::format("the expression is worth {}, but {} stands beside it", worth, value));

@@ -17,7 +17,8 @@ std::uint8_t symbol_of(std::string_view word) {
   for (std::uint8_t symbol = listops_symbols - 1; symbol >= listops_min; --symbol) // parentheses first: most are
     if (word == words[symbol])
       return symbol;
-  throw DataError(fmt::format("\"{:.20}\" is no symbol of ListOps (digits, [MIN, [MAX, [MED, [SM, ], (, ))", word));
+  throw DataError(
+      fmt::format("\"{}\" is no symbol of ListOps (digits, [MIN, [MAX, [MED, [SM, ], (, ))", shown(word, 20)));
 }
 
 /// The value of one list; `arguments` is reordered.
@@ -40,6 +41,13 @@ int applied(std::uint8_t symbol, int* arguments, std::size_t count) {
 }
 
 } // namespace
+
+std::string shown(std::string_view text, std::size_t most) {
+  std::string all(text.substr(0, most));
+  for (char& c : all)
+    c = c >= ' ' && c <= '~' ? c : '?';
+  return all;
+}
 
 std::string_view listops_word(std::uint8_t symbol) { return words[symbol]; }
 

@@ -21,6 +21,8 @@ enum ListOpsSymbol : std::uint8_t {
 /// An expression in prefix order, such as [MAX 2 9 [MIN 4 7 ] ], without parentheses.
 using ListOps = std::vector<std::uint8_t>;
 
+/// At most `most` characters of a text for a message: a zero would end it, and others upset a terminal.
+std::string shown(std::string_view text, std::size_t most);
 /// "0" .. "9", "[MIN", "[MAX", "[MED", "[SM", "]", "(", ")"
 std::string_view listops_word(std::uint8_t symbol);
 
