@@ -1,4 +1,5 @@
 #include "commands/generate.hpp"
+#include "commands/generate_pathfinder.hpp"
 #include "commands/prepared_report.hpp"
 #include "io/console.hpp"
 #include "io/error.hpp"
@@ -155,9 +156,10 @@ void add_pairs(CLI::App& generate, std::function<int()>& action) {
 } // namespace
 
 void add_generate(CLI::App& app, std::function<int()>& action) {
-  CLI::App* generate = app.add_subcommand("generate", "data sets that are drawn: listops, copy, pairs");
+  CLI::App* generate = app.add_subcommand("generate", "data sets that are drawn: listops, pathfinder, copy, pairs");
   generate->require_subcommand(1);
   add_listops(*generate, action);
+  add_generate_pathfinder(*generate, action);
   add_copy(*generate, action);
   add_pairs(*generate, action);
 }

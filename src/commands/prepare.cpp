@@ -1,5 +1,6 @@
 #include "commands/prepare.hpp"
 #include "commands/prepare_arena_text.hpp"
+#include "commands/prepare_pictures.hpp"
 #include "commands/prepared_report.hpp"
 #include "io/error.hpp"
 #include "io/raw/cifar10.hpp"
@@ -98,6 +99,7 @@ void add_prepare(CLI::App& app, std::function<int()>& action) {
     };
   });
   add_prepare_arena_text(*prepare, action);
+  add_prepare_pictures(*prepare, action);
 }
 
 } // namespace weft
