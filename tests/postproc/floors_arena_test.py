@@ -251,6 +251,14 @@ class ProgramTest(FolderTest):
         self.assertEqual(list(found["accuracies"]), ["constant", "grams1", "grams2", "grams3", "grams5"])
         self.assertIn(f"| 2-grams | {100 * found['accuracies']['grams2']:.1f} |", out)
 
+    def test_data_sets_without_classes_get_bits(self):
+        for split in ("train", "test"):
+            write_split(self.data, split, [[1, 2, 3, 1, 2, 3] * 4] * 20, [4] * 20, task="cifar10")
+        out = self.script(self.data, "--json", self.folder + "/f.json").stdout
+        self.assertIn("uniform    8.0000 bits per token", out)
+        with open(self.folder + "/f.json", encoding="utf-8") as file:
+            self.assertLess(json.load(file)["order5"], 1)
+
     def test_what_is_wrong_is_told(self):
         self.assertIn("no split test", self.script(self.data, status=1).stderr)
         self.make()
