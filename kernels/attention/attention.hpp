@@ -14,8 +14,8 @@
 //
 // A query with no key: out_i = 0, lse_i = -infinity, and it gives and gets no gradient.
 // A pair outside S_i has no influence: if k_j, v_j are NaN or infinite, out_i keeps its bits. In the backward pass this
-// holds for finite values only (there, a NaN reaches all rows of its tile). A key whose bit is 0 is not read at all, in
-// neither pass: NaN and infinity in it reach nothing. Whether a dropped pair passes a NaN on is not said.
+// holds for finite values only (there, a NaN reaches all rows of its tile). A key whose bit is 0 has no influence in
+// either pass, not even as NaN or infinity. Whether a dropped pair passes a NaN on is not said.
 // Every sum has one order, fixed by pattern and shape: the bits do not depend on the number of threads.
 #pragma once
 #include "kernels/attention/pattern.hpp"
