@@ -55,7 +55,7 @@ void embedding_slot(T* out, const EmbeddingShape& shape, const Coordinates& coor
 
 template <class T>
 void embedding_backward(const EmbeddingTables<float*>& dtables, const EmbeddingShape& shape,
-                        const Coordinates& coordinates, const T* dout, const std::uint16_t* tokens) {
+                        const Coordinates& coordinates, const T* dout, const std::uint16_t* tokens, Into token) {
   const EmbeddingShape s = shape;
   const Coordinates at = coordinates;
   const EmbeddingTables<float*> d = dtables;
@@ -73,7 +73,8 @@ void embedding_backward(const EmbeddingTables<float*>& dtables, const EmbeddingS
         float* table = kind == 0 ? d.token : kind == 1 ? d.start : d.position[kind - 2];
         const std::int64_t table_rows = kind == 0 ? s.vocabulary : kind == 1 ? 1 : at.extents[kind - 2];
         const float scale = kind == 0 ? s.scale : 1.0f;
-        for (std::int64_t r = 0; r < table_rows; ++r)
+        const bool kept = kind == 0 && token == Into::add;
+        for (std::int64_t r = 0; r < table_rows && !kept; ++r)
           for (std::int64_t j = j0; j < j1; ++j)
             table[r * s.width + j] = 0;
         for (std::int64_t b = 0; b < s.batch; ++b)
@@ -101,10 +102,10 @@ template void embedding_slot(bf16*, const EmbeddingShape&, const Coordinates&, c
 template void embedding_slot(fp16*, const EmbeddingShape&, const Coordinates&, const EmbeddingTables<const float*>&,
                              const std::uint16_t*, std::int64_t);
 template void embedding_backward(const EmbeddingTables<float*>&, const EmbeddingShape&, const Coordinates&,
-                                 const float*, const std::uint16_t*);
+                                 const float*, const std::uint16_t*, Into);
 template void embedding_backward(const EmbeddingTables<float*>&, const EmbeddingShape&, const Coordinates&, const bf16*,
-                                 const std::uint16_t*);
+                                 const std::uint16_t*, Into);
 template void embedding_backward(const EmbeddingTables<float*>&, const EmbeddingShape&, const Coordinates&, const fp16*,
-                                 const std::uint16_t*);
+                                 const std::uint16_t*, Into);
 
 } // namespace weft

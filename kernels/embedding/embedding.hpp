@@ -8,6 +8,7 @@
 //   slot of a token t at position p:  scale * token[t,:] + sum_c position_c[coordinate_c(p),:] + fixed[p,:]
 //   slot 0, front:                    start + the same two sums at position 0
 #pragma once
+#include "kernels/common/into.hpp"
 #include "kernels/common/types.hpp"
 
 namespace weft {
@@ -64,11 +65,12 @@ template <class T>
 void embedding_slot(T* out, const EmbeddingShape& shape, const Coordinates& coordinates,
                     const EmbeddingTables<const float*>& tables, const std::uint16_t* token, std::int64_t i);
 
-/// Overwrites every gradient table (dtables.fixed is not used). Each table row adds its uses in the order of (b, i): no
-/// atomics.
+/// Overwrites every gradient table (dtables.fixed is not used); with Into::add the token's is added to. Each table row
+/// adds its uses in the order of (b, i): no atomics.
 template <class T>
 void embedding_backward(const EmbeddingTables<float*>& dtables, const EmbeddingShape& shape,
-                        const Coordinates& coordinates, const T* dout /* (B,count,D) */, const std::uint16_t* tokens);
+                        const Coordinates& coordinates, const T* dout /* (B,count,D) */, const std::uint16_t* tokens,
+                        Into token = Into::overwrite);
 
 namespace reference {
 void embedding_forward(double* out, const EmbeddingShape& shape, const Coordinates& coordinates,

@@ -143,10 +143,10 @@ void linear_forward(const LinearShape& s, Out* y, const T* x, const T* w, const 
   multiply_as<T>({s.rows, s.outputs, s.inputs, false, false, b != nullptr, type_of<T>, type_of<Out>}, x, w, b, y);
 }
 
-template <class T>
-void linear_backward_input(const LinearShape& s, T* dx, const T* dy, const T* w) {
+template <class T, class Out>
+void linear_backward_input(const LinearShape& s, Out* dx, const T* dy, const T* w) {
   const TimedRegion timed(&RegionSeconds::products);
-  multiply_as<T>({s.rows, s.inputs, s.outputs, false, true, false, type_of<T>, type_of<T>}, dy, w, nullptr, dx);
+  multiply_as<T>({s.rows, s.inputs, s.outputs, false, true, false, type_of<T>, type_of<Out>}, dy, w, nullptr, dx);
 }
 
 template <class T>
@@ -186,6 +186,8 @@ template void linear_forward(const LinearShape&, float*, const fp16*, const fp16
 template void linear_backward_input(const LinearShape&, float*, const float*, const float*);
 template void linear_backward_input(const LinearShape&, bf16*, const bf16*, const bf16*);
 template void linear_backward_input(const LinearShape&, fp16*, const fp16*, const fp16*);
+template void linear_backward_input(const LinearShape&, float*, const bf16*, const bf16*);
+template void linear_backward_input(const LinearShape&, float*, const fp16*, const fp16*);
 template void linear_backward_weight(const LinearShape&, float*, const float*, const float*, Into);
 template void linear_backward_weight(const LinearShape&, float*, const bf16*, const bf16*, Into);
 template void linear_backward_weight(const LinearShape&, float*, const fp16*, const fp16*, Into);

@@ -16,9 +16,9 @@ struct LinearShape {
 template <class T, class Out>
 void linear_forward(const LinearShape& shape, Out* y, const T* x, const T* w, const float* b);
 
-/// dx[M,K] = dy[M,N] W[K,N]^T; overwrites dx.
-template <class T>
-void linear_backward_input(const LinearShape& shape, T* dx, const T* dy, const T* w);
+/// dx[M,K] = dy[M,N] W[K,N]^T; overwrites dx. Out is T or float.
+template <class T, class Out>
+void linear_backward_input(const LinearShape& shape, Out* dx, const T* dy, const T* w);
 
 /// dw[K,N] = x[M,K]^T dy[M,N]; overwrites dw (fp32), or adds to it: weights that are used more than once.
 template <class T>

@@ -139,10 +139,10 @@ void linear_forward(const LinearShape& s, Out* y, const T* x, const T* w, const 
     add_bias(y, b, s.rows, s.outputs);
 }
 
-template <class T>
-void linear_backward_input(const LinearShape& s, T* dx, const T* dy, const T* w) {
+template <class T, class Out>
+void linear_backward_input(const LinearShape& s, Out* dx, const T* dy, const T* w) {
   const TimedRegion timed(&RegionSeconds::products);
-  multiply({s.inputs, s.rows, s.outputs, true, false, false, type_of<T>, type_of<T>}, w, dy, nullptr, dx);
+  multiply({s.inputs, s.rows, s.outputs, true, false, false, type_of<T>, type_of<Out>}, w, dy, nullptr, dx);
 }
 
 template <class T>
@@ -167,6 +167,8 @@ template void linear_forward(const LinearShape&, fp16*, const fp16*, const fp16*
 template void linear_backward_input(const LinearShape&, float*, const float*, const float*);
 template void linear_backward_input(const LinearShape&, bf16*, const bf16*, const bf16*);
 template void linear_backward_input(const LinearShape&, fp16*, const fp16*, const fp16*);
+template void linear_backward_input(const LinearShape&, float*, const bf16*, const bf16*);
+template void linear_backward_input(const LinearShape&, float*, const fp16*, const fp16*);
 template void linear_backward_weight(const LinearShape&, float*, const float*, const float*, Into);
 template void linear_backward_weight(const LinearShape&, float*, const bf16*, const bf16*, Into);
 template void linear_backward_weight(const LinearShape&, float*, const fp16*, const fp16*, Into);

@@ -2,7 +2,7 @@
 #include "io/error.hpp"
 #include "model/families/arena.hpp"
 #include "model/key_bits.hpp"
-#include "tests/kernels/numbers.hpp"
+#include "tests/model/directional.hpp"
 #include <gtest/gtest.h>
 
 using namespace weft;
@@ -94,6 +94,20 @@ struct Fixture {
     return to_doubles(g);
   }
 
+  /// Small steps: ReLU has kinks.
+  double directional_error(const Parameter& p, const Doubles& gradient,
+                           const std::function<bool(std::int64_t)>& takes = {}) {
+    const double error = weft::testing::directional_error(
+        p, gradient, values, 2e-3,
+        [&](const std::vector<float>& weights) {
+          use(weights);
+          return loss();
+        },
+        takes);
+    use(values);
+    return error;
+  }
+
   Config config;
   std::unique_ptr<Model> model;
   Buffer<float> flat;
@@ -156,29 +170,8 @@ TEST(Arena, GradientIsThatOfTheLossAlongRandomDirections) {
   for (const Case& c : cases) {
     Fixture f(config_of(c));
     const Doubles gradient = f.gradient();
-    for (const Parameter& p : f.model->parameters().all()) {
-      Doubles direction(gradient.size(), 0);
-      const Doubles random = random_doubles(p.size, 9);
-      double along = 0, length = 0;
-      for (std::int64_t i = 0; i < p.size; ++i) {
-        const auto at = static_cast<std::size_t>(p.offset + i);
-        direction[at] = gradient[at] * (1 + 0.5 * std::abs(random[static_cast<std::size_t>(i)]));
-        along += direction[at] * gradient[at];
-        length += direction[at] * direction[at];
-      }
-      ASSERT_GT(length, 0) << c.task << " " << c.pooling << ": " << p.name << " has no gradient";
-      const double h = 2e-3 / std::sqrt(length);
-      const auto loss_at = [&](double shift) {
-        std::vector<float> moved = f.values;
-        for (std::size_t i = 0; i < moved.size(); ++i)
-          moved[i] += static_cast<float>(shift * direction[i]);
-        f.use(moved);
-        return f.loss();
-      };
-      const double derivative = (8 * (loss_at(h) - loss_at(-h)) - (loss_at(2 * h) - loss_at(-2 * h))) / (12 * h);
-      EXPECT_AT_MOST(std::abs(derivative - along) / along, 2e-2) << c.task << " " << c.pooling << " " << p.name;
-      f.use(f.values);
-    }
+    for (const Parameter& p : f.model->parameters().all())
+      EXPECT_AT_MOST(f.directional_error(p, gradient), 2e-2) << c.task << " " << c.pooling << " " << p.name;
   }
 }
 
@@ -274,28 +267,10 @@ TEST(Arena, ThePaddedRowsOfTheReleasedFormReachItsMeanOverAllRows) {
     config.attention.form = form;
     config.model.positions = "none";
     Fixture f(config);
-    Doubles gradient = f.gradient();
+    const Doubles gradient = f.gradient();
     const Parameter& p = f.model->parameters().all()[3]; // qkv weight of the first layer, v columns
     ASSERT_EQ(p.name, "block.00.attention.qkv.weight");
-    Doubles direction(gradient.size(), 0);
-    double along = 0, length = 0;
-    for (std::int64_t i = 0; i < p.size; ++i) {
-      const auto at = static_cast<std::size_t>(p.offset + i);
-      direction[at] = i % 48 >= 32 ? gradient[at] : 0;
-      along += direction[at] * gradient[at];
-      length += direction[at] * direction[at];
-    }
-    const double h = 2e-3 / std::sqrt(length);
-    const auto loss_at = [&](double shift) {
-      std::vector<float> moved = f.values;
-      for (std::size_t i = 0; i < moved.size(); ++i)
-        moved[i] += static_cast<float>(shift * direction[i]);
-      f.use(moved);
-      return f.loss();
-    };
-    const double derivative = (8 * (loss_at(h) - loss_at(-h)) - (loss_at(2 * h) - loss_at(-2 * h))) / (12 * h);
-    EXPECT_AT_MOST(std::abs(derivative - along) / along, 2e-2) << form;
-    f.use(f.values);
+    EXPECT_AT_MOST(f.directional_error(p, gradient, [](std::int64_t i) { return i % 48 >= 32; }), 2e-2) << form;
     // The value of a padded key reaches real queries in neither form; uniform rows read it in the released one.
     Config cls = small("mean");
     cls.attention.form = form;

@@ -1,9 +1,9 @@
 // Promise: slot by slot over the cache gives the logits of the training-time forward pass, for every pattern and
 // combination; a sample's bits do not depend on the samples beside it.
 #include "io/error.hpp"
-#include "model/sampling/decoder.hpp"
-#include "model/model.hpp"
 #include "model/families/sparse_transformer.hpp"
+#include "model/model.hpp"
+#include "model/sampling/decoder.hpp"
 #include "tests/kernels/numbers.hpp"
 #include <algorithm>
 #include <gtest/gtest.h>
@@ -140,6 +140,14 @@ TEST(Decoder, StepsGiveTheLogitsOfTheForwardPassForEveryPattern) {
       const auto decoder = f.decoder(3, 83);
       EXPECT_AT_MOST(largest_error(doubles(f.stepped(*decoder)), f.forward()), 1e-4) << text_of(c) << " half " << half;
     }
+}
+
+TEST(Decoder, ATiedEmbeddingGivesTheLogitsOfTheForwardPass) {
+  Config config = small("fixed");
+  config.model.tied_embedding = true;
+  Fixture f(config);
+  const auto decoder = f.decoder(3, 83);
+  EXPECT_AT_MOST(largest_error(doubles(f.stepped(*decoder)), f.forward()), 1e-4);
 }
 
 TEST(Decoder, StepsGiveTheLogitsOfTheForwardPassInBothNarrowTypes) {

@@ -1,6 +1,6 @@
 // The whole model: counts, causality, gradients, recomputation, precision.
 #include "model/families/sparse_transformer.hpp"
-#include "tests/kernels/numbers.hpp"
+#include "tests/model/directional.hpp"
 #include <gtest/gtest.h>
 #include <numbers>
 
@@ -160,29 +160,11 @@ TEST(Model, GradientIsThatOfTheLossAlongRandomDirections) {
     Fixture f(config);
     const Doubles gradient = f.gradient();
     for (const Parameter& p : f.model->parameters().all()) {
-      Doubles direction(gradient.size(), 0);
-      const Doubles random = random_doubles(p.size, 9);
-      double along = 0, length = 0;
-      for (std::int64_t i = 0; i < p.size; ++i) {
-        const auto at = static_cast<std::size_t>(p.offset + i);
-        // Mostly along the gradient, so that the derivative stands out of fp32 noise; random weights on every element.
-        direction[at] = gradient[at] * (1 + 0.5 * std::abs(random[static_cast<std::size_t>(i)]));
-        along += direction[at] * gradient[at];
-        length += direction[at] * direction[at];
-      }
-      if (p.name.find("qkv.bias") != std::string::npos || length == 0) {
-        ASSERT_GT(length, 0) << p.name << " has no gradient";
-      }
-      const double h = 2e-2 / std::sqrt(length);
-      const auto loss_at = [&](double shift) {
-        std::vector<float> moved = f.values;
-        for (std::size_t i = 0; i < moved.size(); ++i)
-          moved[i] += static_cast<float>(shift * direction[i]);
-        f.use(moved);
+      const auto loss_of = [&](const std::vector<float>& weights) {
+        f.use(weights);
         return f.loss();
       };
-      const double derivative = (8 * (loss_at(h) - loss_at(-h)) - (loss_at(2 * h) - loss_at(-2 * h))) / (12 * h);
-      EXPECT_AT_MOST(std::abs(derivative - along) / along, 1e-2) << c.pattern << " " << p.name;
+      EXPECT_AT_MOST(directional_error(p, gradient, f.values, 2e-2, loss_of), 1e-2) << c.pattern << " " << p.name;
       f.use(f.values);
     }
   }
@@ -271,6 +253,28 @@ TEST(Model, NamesTheFirstTensorThatWentBad) {
   f.use(f.values);
   f.gradient();
   EXPECT_EQ(f.model->first_nonfinite_activation(), "");
+}
+
+TEST(Model, ATiedEmbeddingIsTheOutputMatrixToo) {
+  Config config = small();
+  const std::int64_t untied = make_model(config)->parameters().count();
+  config.model.tied_embedding = true;
+  Fixture f(config);
+  EXPECT_EQ(f.model->parameters().count(), untied - 256 * config.model.width);
+  const Doubles gradient = f.gradient();
+  const Parameter& token = f.model->parameters().all().front();
+  ASSERT_EQ(token.name, "embedding.token");
+  const auto loss_of = [&](const std::vector<float>& weights) {
+    f.use(weights);
+    return f.loss();
+  };
+  EXPECT_AT_MOST(directional_error(token, gradient, f.values, 2e-2, loss_of), 1e-2);
+  f.use(f.values);
+  for (const char* precision : {"bf16", "fp16"}) {
+    config.run.precision = precision;
+    Fixture low(config);
+    EXPECT_AT_MOST(relative_error(low.gradient(), gradient), 8e-2) << precision;
+  }
 }
 
 } // namespace

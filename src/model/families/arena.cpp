@@ -1,7 +1,5 @@
 #include "model/families/arena.hpp"
 #include "io/error.hpp"
-#include "model/layers/feed_forward.hpp"
-#include "model/layers/self_attention.hpp"
 #include "model/sampling/decoder.hpp"
 #include "model/storage.hpp"
 #include <cmath>
@@ -84,43 +82,17 @@ const Config& supported(const Config& c) {
   return c;
 }
 
-template <class T>
-PreNorm<T> blocks_of(Plan& plan, const Config& c, const AttentionPlans& patterns) {
-  PreNorm<T> stream(plan, c.model.width, static_cast<float>(c.model.dropout));
-  for (std::int64_t r = 0; r < c.model.layers; ++r) {
-    const std::string block = block_name(r, c.model.layers);
-    stream.block();
-    stream.norm(block + "norm1", block, "input", "1", norm_epsilon);
-    stream.add(std::make_unique<SelfAttention<T>>(plan, block, r, attention_of(c), patterns));
-    stream.norm(block + "norm2", block, "middle", "2", norm_epsilon);
-    stream.add(std::make_unique<FeedForward<T>>(plan, block, feed_forward_of(c)));
-  }
-  stream.end("norm", norm_epsilon);
-  return stream;
+ChainSetup chain_of(const Config& c) {
+  return {c.model.layers, embedding_of(c), attention_of(c), feed_forward_of(c), static_cast<float>(c.model.dropout),
+          norm_epsilon,   norm_epsilon};
 }
 } // namespace
 
 template <class T>
 ArenaEncoder<T>::ArenaEncoder(const Config& config)
-    : Program<T>(supported(config), config.training.micro_batch * (pairs_of(config) ? 2 : 1), config.model.context,
-                 front_of(config)),
-      variable_(config.model.pooling != "mean_all"), patterns_(config, front_of(config) ? 1 : 0),
-      embedding_(plan_, embedding_of(config)), stream_(blocks_of<T>(plan_, config, patterns_)),
-      head_(plan_, head_of(config)) {
-  plan_.tables(patterns_.bytes());
-  this->plan_inputs();
-}
-
-template <class T>
-void ArenaEncoder<T>::run_forward(const Pass<T>& p) {
-  embedding_.forward(p, stream_.entry(p));
-  head_.forward(p, stream_.forward(p));
-}
-
-template <class T>
-void ArenaEncoder<T>::run_backward(const Pass<T>& p) {
-  embedding_.backward(p, stream_.backward(p, head_.backward(p, stream_.out(p))));
-}
+    : Chain<T, ClassHead<T>>(supported(config), config.training.micro_batch * (pairs_of(config) ? 2 : 1),
+                             front_of(config), chain_of(config), head_of(config)),
+      variable_(config.model.pooling != "mean_all") {}
 
 template <class T>
 std::unique_ptr<Decoder> ArenaEncoder<T>::decoder(const float* /*weights*/, std::int64_t /*samples*/,

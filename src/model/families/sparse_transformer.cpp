@@ -1,7 +1,5 @@
 #include "model/families/sparse_transformer.hpp"
 #include "config/resolved.hpp"
-#include "model/layers/feed_forward.hpp"
-#include "model/layers/self_attention.hpp"
 #include "model/sampling/chain_decoder.hpp"
 #include "model/storage.hpp"
 #include <cmath>
@@ -9,6 +7,7 @@
 namespace weft {
 
 namespace {
+constexpr Weight token_embedding{0};                          // the first tensor of the list
 constexpr float block_epsilon = 1e-5f, final_epsilon = 1e-6f; // of the layer norms
 
 /// Section 5.3: the token, and a sum of position tables, with small initial numbers.
@@ -16,6 +15,7 @@ EmbeddingSetup embedding_of(const Config& c) {
   const double D = static_cast<double>(c.model.width);
   const std::vector<std::int64_t> tables = position_tables(c);
   EmbeddingSetup setup{c.model.width, c.model.vocabulary};
+  setup.tied = c.model.tied_embedding;
   setup.position_tables = tables;
   setup.token = setup.start = {Initialiser::normal, c.model.embedding_scale / std::sqrt(D)};
   setup.position = {Initialiser::normal, c.model.position_scale / std::sqrt(D * static_cast<double>(tables.size()))};
@@ -42,48 +42,23 @@ FeedForwardSetup feed_forward_of(const Config& c) {
   return {D, F, matrix(c, D), last_matrix(c, F), {}};
 }
 
-/// L blocks, and the norm behind the last one.
-template <class T>
-PreNorm<T> blocks_of(Plan& plan, const Config& c, const AttentionPlans& patterns) {
-  PreNorm<T> stream(plan, c.model.width, static_cast<float>(c.model.dropout));
-  for (std::int64_t r = 0; r < c.model.layers; ++r) {
-    const std::string block = block_name(r, c.model.layers);
-    stream.block();
-    stream.norm(block + "norm1", block, "input", "1", block_epsilon); // a = dropout(attention(norm1(H)))
-    stream.add(std::make_unique<SelfAttention<T>>(plan, block, r, attention_of(c), patterns));
-    stream.norm(block + "norm2", block, "middle", "2", block_epsilon); // b = dropout(feedforward(norm2(H + a)))
-    stream.add(std::make_unique<FeedForward<T>>(plan, block, feed_forward_of(c)));
-  }
-  stream.end("norm", final_epsilon);
-  return stream;
+ChainSetup chain_of(const Config& c) {
+  return {c.model.layers, embedding_of(c), attention_of(c), feed_forward_of(c), static_cast<float>(c.model.dropout),
+          block_epsilon,  final_epsilon};
 }
 } // namespace
 
 template <class T>
 SparseTransformer<T>::SparseTransformer(const Config& config)
-    : Program<T>(config, config.training.micro_batch, config.model.context), config_(config), patterns_(config),
-      embedding_(plan_, embedding_of(config)), stream_(blocks_of<T>(plan_, config, patterns_)),
-      head_(plan_, config.model.width, config.model.vocabulary) {
-  plan_.tables(patterns_.bytes());
-  this->plan_inputs();
-}
-
-template <class T>
-void SparseTransformer<T>::run_forward(const Pass<T>& p) {
-  embedding_.forward(p, stream_.entry(p));
-  head_.forward(p, stream_.forward(p));
-}
-
-template <class T>
-void SparseTransformer<T>::run_backward(const Pass<T>& p) {
-  embedding_.backward(p, stream_.backward(p, head_.backward(p, stream_.out(p))));
-}
+    : Chain<T, LanguageHead<T>>(config, config.training.micro_batch, std::nullopt, chain_of(config), config.model.width,
+                                config.model.vocabulary, config.model.tied_embedding ? token_embedding : Weight{}),
+      config_(config) {}
 
 template <class T>
 std::unique_ptr<Decoder> SparseTransformer<T>::decoder(const float* weights, std::int64_t samples,
                                                        std::int64_t length) const {
   const RowSetup setup{this->parameters(), weights, samples, length};
-  return std::make_unique<ChainDecoder<T>>(config_, setup, embedding_, stream_, head_);
+  return std::make_unique<ChainDecoder<T>>(config_, setup, this->embedding_, this->stream_, this->head_);
 }
 
 WEFT_FOR_STORAGE_TYPES(SparseTransformer);

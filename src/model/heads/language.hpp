@@ -1,4 +1,5 @@
-// The next token at every position: logits = x W_output (Child et al. 2019, section 5.2).
+// The next token at every position: logits = x W_output (Child et al. 2019, section 5.2), or with a tied embedding
+// logits = x E^T, E the token embedding (Press and Wolf 2017, arXiv:1608.05859).
 #pragma once
 #include "model/heads/predictions.hpp"
 #include "model/layers/rows.hpp"
@@ -8,11 +9,11 @@ namespace weft {
 template <class T>
 class LanguageHead {
  public:
-  /// Tensor output.weight (D, V), which starts at zero.
-  LanguageHead(Plan& plan, std::int64_t width, std::int64_t vocabulary);
+  /// Tensor output.weight (D, V), which starts at zero; or `tied`, the embedding's (V, D).
+  LanguageHead(Plan& plan, std::int64_t width, std::int64_t vocabulary, Weight tied = {});
   /// x (R, D): the stream behind its last norm.
   void forward(const Pass<T>& p, const T* x) const;
-  /// Returns the gradient by x; overwrites that of the weight.
+  /// Returns the gradient by x; overwrites that of the weight, to which a tied embedding adds its own.
   T* backward(const Pass<T>& p, const T* x) const;
   const Predictions<T>& predictions() const { return predictions_; }
 
@@ -20,7 +21,8 @@ class LanguageHead {
   class Rows {
    public:
     Rows(const LanguageHead& head, const RowSetup& setup)
-        : output_(setup.matrix<T>(head.output_)), samples_(setup.samples), logits_(samples_ * head.V, "logits") {}
+        : output_(head.tied_ ? setup.transposed<T>(head.output_) : setup.matrix<T>(head.output_)),
+          samples_(setup.samples), logits_(samples_ * head.V, "logits") {}
     const Buffer<float>& forward(const T* x) {
       few_rows_forward(output_, samples_, logits_.data(), x, nullptr);
       return logits_;
@@ -34,6 +36,7 @@ class LanguageHead {
 
  private:
   std::int64_t D, V;
+  bool tied_;
   Weight output_;
   Predictions<T> predictions_;
   Piece<T> dx_;

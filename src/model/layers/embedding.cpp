@@ -8,7 +8,8 @@ namespace weft {
 
 template <class T>
 Embedding<T>::Embedding(Plan& plan, const EmbeddingSetup& setup)
-    : D(setup.width), V(setup.vocabulary), slots_(setup.slots), dropout_(setup.dropout) {
+    : D(setup.width), V(setup.vocabulary), slots_(setup.slots), token_into_(setup.tied ? Into::add : Into::overwrite),
+      dropout_(setup.dropout) {
   token_ = plan.weight("embedding.token", {V, D}, setup.token);
   if (slots_ != Slots::plain)
     start_ = plan.weight("embedding.start", {D}, setup.start);
@@ -65,7 +66,7 @@ template <class T>
 void Embedding<T>::backward(const Pass<T>& p, T* dout) const {
   drop(p, dout);
   embedding_backward(tables<float*>([&](Weight w) { return p.dw(w); }), shape(p.sequences(), p.length()), coordinates_,
-                     static_cast<const T*>(dout), p.tokens());
+                     static_cast<const T*>(dout), p.tokens(), token_into_);
   p.done(token_);
 }
 

@@ -9,11 +9,12 @@ namespace weft {
 
 struct EmbeddingSetup {
   std::int64_t width, vocabulary;
-  Slots slots = Slots::shifted;              ///< what lies in the slots of a sequence
+  Slots slots = Slots::shifted;                ///< what lies in the slots of a sequence
   std::vector<std::int64_t> position_tables{}; ///< rows of each; positions are row-major coordinates over them
-  bool sinusoid = false;                     ///< a fixed table of positions instead
+  bool sinusoid = false;                       ///< a fixed table of positions instead
   Initial token{}, start{}, position{};
   float dropout = -1; ///< below 0: the family has none
+  bool tied = false;  ///< the head uses the token's tensor too, and writes its gradient first
 };
 
 template <class T>
@@ -37,6 +38,7 @@ class Embedding {
 
   std::int64_t D, V;
   Slots slots_;
+  Into token_into_;
   float dropout_;
   std::uint32_t site_ = 0;
   Buffer<float> sinusoid_; ///< (slots, D); empty: none

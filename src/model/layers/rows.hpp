@@ -18,6 +18,18 @@ struct RowSetup {
   StripMatrix<T> matrix(Weight weight) const {
     return StripMatrix<T>(at(weight), of(weight).shape[0], of(weight).shape[1]);
   }
+  template <class T>
+  StripMatrix<T> transposed(Weight weight) const {
+    const std::int64_t m = of(weight).shape[0], n = of(weight).shape[1];
+    std::vector<float> rows(static_cast<std::size_t>(m * n)), columns(rows.size());
+    copy_to_host(rows.data(), at(weight), rows.size() * sizeof(float));
+    for (std::int64_t i = 0; i < m; ++i)
+      for (std::int64_t j = 0; j < n; ++j)
+        columns[static_cast<std::size_t>(j * m + i)] = rows[static_cast<std::size_t>(i * n + j)];
+    Buffer<float> turned(m * n, "transposed");
+    copy_to_device(turned.data(), columns.data(), turned.bytes());
+    return StripMatrix<T>(turned.data(), n, m);
+  }
 };
 
 /// The position that is computed.
