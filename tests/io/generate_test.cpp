@@ -3,6 +3,7 @@
 #include "io/generate/copy.hpp"
 #include "io/generate/listops.hpp"
 #include "io/generate/pairs.hpp"
+#include "io/progress.hpp"
 #include "io/raw/listops.hpp"
 #include "raw_support.hpp"
 #include "scratch.hpp"
@@ -359,4 +360,11 @@ TEST(GeneratePairs, HalvesAreOfOneDocumentOrTwoAndNoDocumentIsInTwoSplits) {
   EXPECT_FAILS(exit_data, "2 documents of 64 bytes or more are there", generate_pairs(scratch / "few", request));
   request.length = 0;
   EXPECT_FAILS(exit_input, "expected 1 to", generate_pairs(scratch / "few", request));
+}
+
+// What a person waits for: the share, and the time that the rest takes at the pace so far.
+TEST(Progress, TellsTheShareAndTheTimeLeft) {
+  const Progress known(nullptr, "drawing train", 96'000);
+  EXPECT_EQ(known.text(24'000, 10), "drawing train: 25 % of 96,000, 30.0 s left");
+  EXPECT_EQ(Progress(nullptr, "rows read").text(12'345, 9), "rows read: 12,345");
 }

@@ -259,6 +259,25 @@ TEST(Examples, TokenOutsideTheVocabularyIsRefused) {
                                     {"copy", 2, ""}));
 }
 
+TEST(Examples, ALabelOutsideTheClassesIsRefusedAndOthersNeedNone) {
+  const Scratch scratch;
+  const auto write = [&](std::int32_t label, std::int64_t classes) {
+    DataSetAttributes attributes{"classes", 2, "", classes, 1, "a b"};
+    return write_examples_split(
+        scratch.str(), "train", 1, 3, false,
+        [&](std::int64_t, std::int64_t, ExampleRows& rows) { rows.label[0] = label; }, 1, attributes);
+  };
+  EXPECT_FAILS(exit_data, "row 0 of train has the label 3; expected 0 to 2", write(3, 3));
+  EXPECT_FAILS(exit_data, "has the label -1; expected 0 to 2", write(-1, 3));
+  write(2, 3);
+  const SplitInfo info = Examples(scratch.str(), "train").info();
+  EXPECT_EQ(info.classes, 3);
+  EXPECT_EQ(info.scored_first, 1);
+  EXPECT_EQ(info.symbols, "a b");
+  write(-1, 0);
+  EXPECT_EQ(Examples(scratch.str(), "train").info().classes, 0);
+}
+
 TEST(PublishDataSet, RefusesOtherDataAndKnowsTheSame) {
   const Scratch scratch;
   const std::string text = noise(1000), target = scratch / "set";
