@@ -4,7 +4,7 @@
 # the other, a thousand times slower.
 #   scripts/avx512_check.sh [--build build/cpu] [--limit SECONDS] [TEST:FILTER ...]
 #     TEST:FILTER  an executable of BUILD/tests and GoogleTest's filter; default: every case of the path avx512 in
-#                  kernels_attention_test
+#                  kernels_attention_test and kernels_attention_rounding_test
 # Needs, from Debian: bochs bochs-term bochsbios xorriso isolinux syslinux-common busybox-static cpio and a kernel's
 # package, which is unpacked, not installed. Exit status 0: all passed; 77: something of these is missing; 1: else.
 # AVX512-BF16 is not in Bochs 2.7.
@@ -22,8 +22,8 @@ while [ $# -gt 0 ]; do
   esac
 done
 [ ${#tests[@]} -gt 0 ] || tests=(
-  'kernels_attention_test:*OutputsOfEqual*/avx512' 'kernels_attention_test:*HasTheBits*/avx512'
-  'kernels_attention_test:*OnHost.Bf16*/avx512' 'kernels_attention_test:*OnHost.Matches*/avx512')
+  'kernels_attention_rounding_test:*OutputsOfEqual*/avx512' 'kernels_attention_test:*HasTheBits*/avx512'
+  'kernels_attention_rounding_test:*OnHost.Bf16*/avx512' 'kernels_attention_test:*OnHost.Matches*/avx512')
 
 missing=()
 for program in bochs-bin xorriso busybox cpio; do command -v $program > /dev/null || missing+=("$program"); done
