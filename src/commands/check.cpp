@@ -6,7 +6,7 @@
 #include "io/shards.hpp"
 #include "kernels/common/memory.hpp"
 #include "training/resources.hpp"
-#include "training/trainer.hpp"
+#include "training/run_length.hpp"
 #include <CLI/CLI.hpp>
 #include <fmt/core.h>
 

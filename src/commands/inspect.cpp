@@ -72,11 +72,21 @@ int show(const Options& options) {
 /// Attributes that say where in its course a run is: those of two equal states are equal. The others say who, when and
 /// where.
 bool belongs_to_state(const std::string& name) {
-  static const char* const names[] = {"step",           "updates",         "samples",
-                                      "epoch",          "skipped",         "skipped_in_row",
-                                      "stopped_early",  "best_valid_loss", "evaluations_without_better",
-                                      "evaluated_at",   "loss_scale",      "loss_scale_good_steps",
-                                      "format_version", "arrays"};
+  static const char* const names[] = {"step",
+                                      "updates",
+                                      "samples",
+                                      "epoch",
+                                      "skipped",
+                                      "skipped_in_row",
+                                      "stopped_early",
+                                      "best_valid_loss",
+                                      "evaluations_without_better",
+                                      "evaluated_at",
+                                      "loss_scale",
+                                      "loss_scale_good_steps",
+                                      "best_valid_accuracy",
+                                      "format_version",
+                                      "arrays"};
   return std::find(std::begin(names), std::end(names), name) != std::end(names);
 }
 

@@ -3,6 +3,7 @@
 #include "config/version.hpp"
 #include "io/checkpoint_file.hpp"
 #include "io/error.hpp"
+#include "training/best.hpp"
 #include <stdexcept>
 #include <vector>
 
@@ -18,6 +19,14 @@ TrainingState::TrainingState(const ParameterList& parameters, std::uint64_t seed
   device_zero(v.data(), v.bytes());
 }
 
+TrainingState initial_state(const Config& config, const ParameterList& parameters, int rank, int ranks) {
+  const std::vector<Owned> parts = owners(parameters, config.parallel.shard_optimizer ? ranks : 1);
+  TrainingState state(parameters, static_cast<std::uint64_t>(config.run.seed),
+                      parts[config.parallel.shard_optimizer ? static_cast<std::size_t>(rank) : 0]);
+  state.loss_scale = LossScale(config);
+  return state;
+}
+
 Attributes state_attributes(const TrainingState& state, const Config& config, int ranks) {
   Attributes attributes;
   attributes["step"] = state.step;
@@ -27,6 +36,8 @@ Attributes state_attributes(const TrainingState& state, const Config& config, in
   attributes["skipped"] = state.skipped;
   attributes["skipped_in_row"] = state.skipped_in_row;
   attributes["best_valid_loss"] = state.best_valid_loss;
+  if (best_by(config) == "accuracy")
+    attributes["best_valid_accuracy"] = state.best_valid_accuracy;
   attributes["evaluations_without_better"] = state.evaluations_without_better;
   attributes["evaluated_at"] = state.evaluated_at;
   attributes["stopped_early"] = std::int64_t{state.stopped_early};
@@ -90,6 +101,8 @@ void load_state(const std::string& path, TrainingState& state, const ParameterLi
   state.skipped = file.integer("skipped");
   state.skipped_in_row = file.integer("skipped_in_row");
   state.best_valid_loss = file.real("best_valid_loss");
+  if (file.attributes().count("best_valid_accuracy") > 0)
+    state.best_valid_accuracy = file.real("best_valid_accuracy");
   state.evaluations_without_better = file.integer("evaluations_without_better");
   state.evaluated_at = file.integer("evaluated_at");
   state.stopped_early = file.integer("stopped_early") != 0;

@@ -22,6 +22,7 @@ struct TrainingState {
   std::int64_t skipped_in_row = 0; ///< without those that lowered the loss scale
   LossScale loss_scale;            ///< fp16: the owner sets it from the input
   double best_valid_loss = std::numeric_limits<double>::infinity();
+  double best_valid_accuracy = -1; ///< in checkpoints only where it decides (evaluation.best)
   std::int64_t evaluations_without_better = 0;
   std::int64_t evaluated_at = -1; ///< the step of the last evaluation: a stop may come before one that is due
   bool stopped_early = false;
@@ -34,6 +35,10 @@ struct TrainingState {
   float* m_of(const Parameter& p) { return m.data() + (p.offset - moments.begin); }
   float* v_of(const Parameter& p) { return v.data() + (p.offset - moments.begin); }
 };
+
+/// The state that a run begins with: of `ranks` ranks, this one has the moments of its part of the tensors with
+/// parallel.shard_optimizer, else all.
+TrainingState initial_state(const Config& config, const ParameterList& parameters, int rank, int ranks);
 
 /// What a checkpoint says of the state beside its arrays (docs/checkpoint.md).
 Attributes state_attributes(const TrainingState& state, const Config& config, int ranks);
