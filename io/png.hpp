@@ -17,6 +17,8 @@ struct Image {
 /// or colour profile is applied. DataError, naming the file, where it is missing, no PNG, damaged (every checksum is
 /// compared), cut short, of 16 bits per channel, or has a side above 16384.
 Image read_png(const std::string& path);
+/// The same from a file's bytes; `name` is told in errors.
+Image decode_png(const std::string& bytes, const std::string& name);
 
 /// Writes `height` rows of `width` pixels, top row first, 8 bits per channel; `channels` is 1 (grey) or 3 (RGB).
 /// Atomic: a failure leaves no file, or the older one.

@@ -73,8 +73,9 @@ bool finish(png_structp reader, png_infop info, png_bytepp rows) {
 
 } // namespace
 
-Image read_png(const std::string& path) {
-  const std::string bytes = read_file(path);
+Image read_png(const std::string& path) { return decode_png(read_file(path), path); }
+
+Image decode_png(const std::string& bytes, const std::string& path) {
   Source source{reinterpret_cast<const png_byte*>(bytes.data()), bytes.size(), "out of memory", ""};
   const auto refuse = [&](const char* why) {
     return DataError(fmt::format("the PNG file {} cannot be used: {}{}{}; replace or remove it", path, why,

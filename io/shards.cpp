@@ -91,12 +91,16 @@ Shards open_shards(const std::string& folder, const std::string& split, bool fir
                            attribute<std::string>(all, "source_sha256", path),
                            ours ? attribute<std::string>(all, "split_sha256", path) : std::string(),
                            ours ? attribute<std::int64_t>(all, "split_examples", path) : 0,
-                           count};
+                           count,
+                           all.count("classes") != 0 ? attribute<std::int64_t>(all, "classes", path) : 0,
+                           all.count("scored_first") != 0 ? attribute<std::int64_t>(all, "scored_first", path) : 0,
+                           all.count("symbols") != 0 ? attribute<std::string>(all, "symbols", path) : std::string()};
       if (k == 0)
         shards.info = info;
       const SplitInfo& one = shards.info;
       if (info.task != one.task || info.vocabulary != one.vocabulary || info.source_sha256 != one.source_sha256 ||
-          info.split_sha256 != one.split_sha256 || info.size != one.size)
+          info.split_sha256 != one.split_sha256 || info.size != one.size || info.classes != one.classes ||
+          info.scored_first != one.scored_first || info.symbols != one.symbols)
         throw DataError(fmt::format("{} is of another data set than shard 0", path));
       if (info.vocabulary < 1 || info.vocabulary > 65536)
         throw DataError(fmt::format("{} says vocabulary = {}, expected 1 to 65536", path, info.vocabulary));

@@ -30,6 +30,9 @@ struct SplitInfo {
   std::string split_sha256;  ///< of the content of this split, however many shards hold it; may be empty
   std::int64_t size = 0;     ///< tokens of a stream, or examples
   int shards = 0;
+  std::int64_t classes = 0;      ///< labels are 0 .. classes - 1; 0: there are no classes
+  std::int64_t scored_first = 0; ///< of examples: the first token that is to be predicted; 0: all of them
+  std::string symbols;           ///< what the tokens mean, one word each with blanks between; may be empty
 };
 
 namespace detail {
@@ -100,6 +103,8 @@ struct DataSetAttributes {
   std::string task;
   std::int64_t vocabulary = 256;
   std::string source_sha256;
+  std::int64_t classes = 0, scored_first = 0; ///< as in SplitInfo; stored where they are not 0
+  std::string symbols{};                      ///< stored where it is not empty
 };
 
 /// Gives tokens [first, first + count); called in ascending order, each token once.
@@ -119,6 +124,7 @@ struct ExampleRows {
 using ExampleProvider = std::function<void(std::int64_t first, std::int64_t count, ExampleRows& rows)>;
 
 /// The same for examples: `size` rows of `length` tokens, stored as uint8 where the vocabulary is at most 256.
+/// DataError at a token outside the vocabulary, and at a label outside the classes where there are any.
 SplitInfo write_examples_split(const std::string& folder, const std::string& split, std::int64_t size,
                                std::int64_t length, bool pairs, const ExampleProvider& provider, int shards,
                                const DataSetAttributes& attributes);

@@ -30,16 +30,23 @@ void finish(std::vector<std::string>& paths, const std::string& split, const Spl
     hdf5::File file = hdf5::File::open_to_write(paths[static_cast<std::size_t>(k)]);
     const std::int64_t rows =
         detail::first_row(info.size, k + 1, info.shards) - detail::first_row(info.size, k, info.shards);
-    file.set_attributes({{"task", info.task},
-                         {"vocabulary", info.vocabulary},
-                         {"split", split},
-                         {"shard", std::int64_t{k}},
-                         {"shards", std::int64_t{info.shards}},
-                         {"examples", rows},
-                         {"source_sha256", info.source_sha256},
-                         {"split_sha256", info.split_sha256},
-                         {"split_examples", info.size},
-                         {"format_version", data_format_version}});
+    Attributes attributes = {{"task", info.task},
+                             {"vocabulary", info.vocabulary},
+                             {"split", split},
+                             {"shard", std::int64_t{k}},
+                             {"shards", std::int64_t{info.shards}},
+                             {"examples", rows},
+                             {"source_sha256", info.source_sha256},
+                             {"split_sha256", info.split_sha256},
+                             {"split_examples", info.size},
+                             {"format_version", data_format_version}};
+    if (info.classes != 0)
+      attributes["classes"] = info.classes;
+    if (info.scored_first != 0)
+      attributes["scored_first"] = info.scored_first;
+    if (!info.symbols.empty())
+      attributes["symbols"] = info.symbols;
+    file.set_attributes(attributes);
     file.close();
     const int descriptor = open(file.path().c_str(), O_RDONLY | O_CLOEXEC);
     const bool synced = descriptor >= 0 && fsync(descriptor) == 0;
@@ -48,6 +55,25 @@ void finish(std::vector<std::string>& paths, const std::string& split, const Spl
     if (!synced)
       throw Error(exit_failure, fmt::format("cannot sync {} to the disk; is it full?", file.path()));
   }
+}
+
+SplitInfo described(const DataSetAttributes& all, std::int64_t size, int shards) {
+  return {all.task, all.vocabulary, all.source_sha256, "", size, shards, all.classes, all.scored_first, all.symbols};
+}
+
+/// DataError where a token is not in the vocabulary or a label is not a class.
+void check_rows(const ExampleRows& rows, const DataSetAttributes& attributes, const std::string& split,
+                std::int64_t first) {
+  for (const auto* list : {&rows.tokens, &rows.tokens2})
+    for (const std::uint16_t token : *list)
+      if (token >= attributes.vocabulary)
+        throw DataError(fmt::format("token {} within rows {} to {} of {}; the vocabulary has {}", token, first,
+                                    first + static_cast<std::int64_t>(rows.length.size()), split,
+                                    attributes.vocabulary));
+  for (std::size_t i = 0; i < rows.label.size() && attributes.classes > 0; ++i)
+    if (rows.label[i] < 0 || rows.label[i] >= attributes.classes)
+      throw DataError(fmt::format("row {} of {} has the label {}; expected 0 to {}",
+                                  first + static_cast<std::int64_t>(i), split, rows.label[i], attributes.classes - 1));
 }
 
 } // namespace
@@ -81,7 +107,7 @@ void ExamplesDigest::update(const ExampleRows& rows, std::int64_t length) {
 SplitInfo write_stream_split(const std::string& folder, const std::string& split, std::int64_t size,
                              const TokenProvider& provider, int shards, const DataSetAttributes& attributes) {
   check_count(split, size, shards);
-  SplitInfo info{attributes.task, attributes.vocabulary, attributes.source_sha256, "", size, shards};
+  SplitInfo info = described(attributes, size, shards);
   Digest digest(Digest::Kind::sha256);
   std::vector<std::uint8_t> block(16 * chunk_bytes);
   std::vector<std::string> paths;
@@ -109,7 +135,7 @@ SplitInfo write_examples_split(const std::string& folder, const std::string& spl
   check_count(split, size, shards);
   if (length < 1)
     throw InputError(fmt::format("examples of length {} asked for; expected at least 1", length));
-  SplitInfo info{attributes.task, attributes.vocabulary, attributes.source_sha256, "", size, shards};
+  SplitInfo info = described(attributes, size, shards);
   detail::ExamplesDigest digest;
   ExampleRows rows;
   std::vector<std::string> paths;
@@ -132,11 +158,7 @@ SplitInfo write_examples_split(const std::string& folder, const std::string& spl
       const std::int64_t count = std::min(end - at, detail::example_block);
       detail::resize(rows, count, length, pairs);
       provider(at, count, rows);
-      for (const auto* list : {&rows.tokens, &rows.tokens2})
-        for (const std::uint16_t token : *list)
-          if (token >= attributes.vocabulary)
-            throw DataError(fmt::format("token {} within rows {} to {} of {}; the vocabulary has {}", token, at,
-                                        at + count, split, attributes.vocabulary));
+      check_rows(rows, attributes, split, at);
       digest.update(rows, length);
       tokens.write_rows(at - begin, count, hdf5::Type::u16, rows.tokens.data());
       lengths.write_rows(at - begin, count, hdf5::Type::i32, rows.length.data());
@@ -200,7 +222,8 @@ bool publish_data_set(AtomicFolder& built, const std::string& target) {
       throw DataError(fmt::format("the folder {} holds a damaged data set ({}); {}", target, error.what(), remedy));
     }
     if (old.task != fresh.task || old.vocabulary != fresh.vocabulary || old.size != fresh.size ||
-        old.split_sha256 != fresh.split_sha256 || old.source_sha256 != fresh.source_sha256)
+        old.split_sha256 != fresh.split_sha256 || old.source_sha256 != fresh.source_sha256 ||
+        old.classes != fresh.classes || old.scored_first != fresh.scored_first || old.symbols != fresh.symbols)
       throw InputError(fmt::format("the folder {} holds another data set (task {}, split {} of {} with SHA-256 {}; the "
                                    "new one: task {}, {} with {}); {}",
                                    target, old.task, split, old.size, old.split_sha256, fresh.task, fresh.size,

@@ -1,3 +1,4 @@
+#!/usr/bin/python3
 """Naive floors: what needs no neural network, measured on the very bytes that a run was scored on.
 
   uniform       8 bits: every byte alike
@@ -13,7 +14,13 @@ and p_k = p_{k-1} where h was never seen. Nothing is learnt from the test bytes.
 of an example, count as 0. Counts are exact (sorted n-grams, no hashing).
 
 Results are kept in a floors.json: with it a second call needs neither time nor the data set.
+
+  floors.py DATA [--split test] [--rows N] [--train-rows N] [--json FILE]
+
+prints those of a data set: of examples with classes what an accuracy is worth (floors_arena.py says how), else the bits
+above. FILE gets what was printed, as {"accuracies": {"constant": 0.1716, ...}, ...} or as a floors.json has it.
 """
+import argparse
 import hashlib
 import json
 import os
@@ -22,6 +29,7 @@ import sys
 import h5py
 import numpy as np
 
+from floors_arena import TASKS, accuracies, describe
 from runs import RunError, compressed_bits, held_out, shards
 from tables import write
 
@@ -199,3 +207,68 @@ class Floors:
             return None  # no training split beside it
         write(self.path, json.dumps(self.known, indent=1, sort_keys=True) + "\n")
         return self.known[key]
+
+    def accuracies(self, folder, split="test", digest=None, limit=None):
+        """What floors_arena.accuracies finds for the first `limit` rows (None: all) of a split, or None where neither the data set nor an earlier result is at
+        hand: without it the one of `digest`, if it is the only one."""
+        try:
+            digest, rows, length = labelled_shape(folder, split)
+        except RunError:
+            kept = [v for k, v in self.known.items() if k.startswith(f"{digest}/{split}/accuracies ")]
+            return kept[0] if len(kept) == 1 else None
+        key = f"{digest}/{split}/accuracies {min(rows, limit or rows)} of {rows} x {length}"
+        if key not in self.known:
+            print(f"floors of {folder} ({split}) ...", file=sys.stderr)
+            try:
+                self.known[key] = accuracies(folder, split, limit)
+            except RunError as error:
+                print(f"no floors of {folder}: {error}", file=sys.stderr)
+                return None
+            write(self.path, json.dumps(self.known, indent=1, sort_keys=True) + "\n")
+        return self.known[key]
+
+
+def labelled_shape(folder, split):
+    """Of a split of examples: source_sha256, rows and length, which tell one preparation of a source from another."""
+    rows = length = 0
+    for path in shards(folder, split):
+        with h5py.File(path, "r") as f:
+            if f["tokens"].ndim != 2:
+                raise RunError(f"{path} holds a stream, expected examples")
+            rows, length = rows + f["tokens"].shape[0], f["tokens"].shape[1]
+            digest = f.attrs.get("source_sha256", "unknown")
+    return digest.decode() if isinstance(digest, bytes) else str(digest), rows, length
+
+
+def has_classes(folder, split):
+    """Whether a data set is there for its labels: those of cifar10 stand beside pictures that are to be made."""
+    with h5py.File(shards(folder, split)[0], "r") as f:
+        task = f.attrs.get("task", "")
+        return "label" in f and ("classes" in f.attrs or (task.decode() if isinstance(task, bytes) else task) in TASKS)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", metavar="DATA", help="folder of shards")
+    parser.add_argument("--split", default="test", choices=("train", "valid", "test"))
+    parser.add_argument("--rows", type=int, metavar="N", help="the first N examples of the split only")
+    parser.add_argument("--train-rows", type=int, metavar="N", help="counted on the first N training examples only")
+    parser.add_argument("--json", metavar="FILE")
+    given = parser.parse_args()
+    try:
+        if has_classes(given.data, given.split):
+            found = accuracies(given.data, given.split, given.rows, given.train_rows)
+            print(describe(found))
+        else:
+            _, size, width, task = described(given.data, given.split)
+            found = measure(given.data, given.split, min(size, 1 << 26), size, width, task)
+            print("\n".join(f"{name:<10} {found[name]:.4f} bits per token" for name in
+                            ("uniform", "marginal", "gzip", "xz", "order5", "neighbour") if name in found))
+    except RunError as error:
+        sys.exit(f"floors.py: {error}")
+    if given.json:
+        write(given.json, json.dumps(found, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,12 +1,13 @@
 #!/usr/bin/python3
 """A published table beside our runs and beside what needs no neural network.
 
-  table_paper.py --table sparse2|sparse3|repro1|repro2|all [--runs runs] [--out tables] [--no-floors] [--columns A,B,...]
+  table_paper.py --table sparse2|sparse3|repro1|repro2|lra|all [--runs runs] [--out tables] [--no-floors] [--columns A,B,...]
 
   sparse2  Child et al. 2019, Table 2 (enwik8, CIFAR-10) and ImageNet 64x64
   sparse3  Child et al. 2019, Table 3: minimum context on enwik8, from the records of `weft eval`
   repro1   Soós and Halli Sudhakara 2024, Table 1 (enwik8)
   repro2   Soós and Halli Sudhakara 2024, Table 2 (CIFAR-10)
+  lra      Tay et al. 2020, Table 1: the Long Range Arena; table_lra.py says which runs count and what stuck means
 
 Writes OUT/<table>.csv, .md and .tex, prints the Markdown and keeps the floors in OUT/floors.json (see floors.py). Rows are
 in tables.toml, published figures in published.toml. A run counts for a row if its run.name is the row's (with _seed1 or
@@ -23,6 +24,7 @@ import tomllib
 from floors import Floors
 from records import differences, evaluation, evaluations_of
 from runs import RunError, load_all
+import table_lra
 from table_bits import published, spread
 from tables import Form, write_all
 
@@ -216,22 +218,35 @@ def make_table(name, runs, floors=None):
     return table["title"], filled(make(table, known, rows, floors))
 
 
+def chosen_columns(text, form):
+    """The form with the columns of a list with commas (None: all). ValueError where one is unknown."""
+    chosen = text.split(",") if text else form.columns
+    wrong = [c for c in chosen if c not in form.columns]
+    if wrong:
+        raise ValueError(f"--columns: got {', '.join(wrong)}, expected some of {', '.join(form.columns)}")
+    return Form(chosen, form.titles, form.text, form.wide)
+
+
 def main():
     with open(os.path.join(HERE, "tables.toml"), "rb") as f:
         tables = list(tomllib.load(f))
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--table", required=True, choices=[*tables, "all"])
+    parser.add_argument("--table", required=True, choices=[*tables, "lra", "all"])
     parser.add_argument("--runs", default="runs", metavar="DIR", help="folder of run folders")
     parser.add_argument("--out", default="tables", metavar="DIR")
     parser.add_argument("--no-floors", action="store_true", help="leave the floors out: nothing of the data set is read")
     parser.add_argument("--columns", metavar="A,B,...", help="these only in Markdown and LaTeX (CSV has all): " +
-                        ", ".join(COLUMNS))
+                        ", ".join(COLUMNS) + "; lra: " + ", ".join(table_lra.COLUMNS))
     given = parser.parse_args()
-    chosen = given.columns.split(",") if given.columns else COLUMNS
-    wrong = [c for c in chosen if c not in COLUMNS]
-    if wrong:
-        parser.error(f"--columns: got {', '.join(wrong)}, expected some of {', '.join(COLUMNS)}")
-    form = Form(chosen, TITLES, TEXT, WIDE)
+    kinds = {name: (FORM, NOTES) for name in tables} | {"lra": (table_lra.FORM, table_lra.NOTES)}
+    wanted = list(kinds) if given.table == "all" else [given.table]
+    forms = {}
+    for name in wanted:
+        try:
+            forms[name] = chosen_columns(given.columns, kinds[name][0])
+        except ValueError as error:
+            if given.table != "all" or name != "lra":  # which has other columns: left out of all where they are chosen
+                parser.error(str(error))
     folders = sorted(os.path.dirname(f) for f in glob.glob(os.path.join(given.runs, "*", "metrics.h5")))
     if not folders:
         print(f"no run folders in {given.runs}: every row will say \"{NOT_RUN}\"", file=sys.stderr)
@@ -240,10 +255,11 @@ def main():
     os.makedirs(given.out, exist_ok=True)
     try:
         floors = None if given.no_floors else Floors(os.path.join(given.out, "floors.json"))
-        for name in tables if given.table == "all" else [given.table]:
-            title, lines = make_table(name, runs, floors)
-            write_all(os.path.join(given.out, name), FORM, lines, title, NOTES, form)
-            print(form.markdown(lines, title, NOTES))
+        for name in forms:
+            title, lines = table_lra.make_lra(runs, floors) if name == "lra" else make_table(name, runs, floors)
+            form, notes = kinds[name]
+            write_all(os.path.join(given.out, name), form, lines, title, notes, forms[name])
+            print(forms[name].markdown(lines, title, notes))
     except RunError as error:
         sys.exit(str(error))
 

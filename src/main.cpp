@@ -2,6 +2,7 @@
 #include "commands/bench.hpp"
 #include "commands/check.hpp"
 #include "commands/eval.hpp"
+#include "commands/generate.hpp"
 #include "commands/help.hpp"
 #include "commands/inspect.hpp"
 #include "commands/pattern.hpp"
@@ -119,6 +120,7 @@ int main(int argc, char** argv) {
   weft::add_eval(app, action);
   weft::add_sample(app, action);
   weft::add_prepare(app, action);
+  weft::add_generate(app, action);
   weft::add_check(app, action);
   weft::add_pattern(app, action);
   weft::add_inspect(app, action);

@@ -1,44 +1,81 @@
 #include "kernels/activation/activation.hpp"
-#include "kernels/common/numbers.hpp"
+#include "kernels/activation/forms.hpp"
 #include "kernels/sum/column_sums.hpp"
 
 namespace weft {
 
-template <class T>
-void activation_forward(T* out, const T* u, std::int64_t n) {
+namespace {
+template <class Form, class T>
+void forward_of(T* out, const T* u, std::int64_t n) {
   for_each_range(
       "weft::activation_forward", n, KOKKOS_LAMBDA(std::int64_t begin, std::int64_t end) {
         for_numbers(begin, end, [&](std::int64_t i, std::int64_t count) {
-          const Numbers x = numbers_at(u + i, count), s = 1.0f / (1.0f + exp_of(-1.702f * x));
-          put_numbers(out + i, x * s, count);
+          put_numbers(out + i, Form::value(numbers_at(u + i, count)), count);
         });
       });
 }
 
-template <class T>
-void activation_backward(T* out, T* du, float* dbias, const T* dout, const T* u, std::int64_t rows, std::int64_t width,
-                         float* partial) {
+template <class Form, class T>
+void backward_of(T* out, T* du, float* dbias, const T* dout, const T* u, std::int64_t rows, std::int64_t width,
+                 float* partial) {
   column_sums_of_pass(
       "weft::activation_backward", dbias, rows, width, partial,
       KOKKOS_LAMBDA(float* sums, std::int64_t i, std::int64_t j0, std::int64_t columns) {
         const std::int64_t row = i * width + j0;
         for_numbers(0, columns, [&](std::int64_t j, std::int64_t count) {
           const std::int64_t at = row + j;
-          const Numbers x = numbers_at(u + at, count), s = 1.0f / (1.0f + exp_of(-1.702f * x));
-          const Numbers d = stored<T>(numbers_at(dout + at, count) * (s + 1.702f * x * s * (1.0f - s)));
-          put_numbers(out + at, x * s, count);
+          Numbers value, slope;
+          Form::both(numbers_at(u + at, count), value, slope);
+          const Numbers d = stored<T>(numbers_at(dout + at, count) * slope);
+          put_numbers(out + at, value, count);
           put_numbers(du + at, d, count);
           put_numbers(sums + j, numbers_at(sums + j, count) + d, count);
         });
       });
 }
+} // namespace
 
-template void activation_forward(float*, const float*, std::int64_t);
-template void activation_forward(bf16*, const bf16*, std::int64_t);
-template void activation_forward(fp16*, const fp16*, std::int64_t);
+template <class T>
+void activation_forward(T* out, const T* u, std::int64_t n, Activation kind) {
+  switch (kind) {
+  case Activation::sigmoid_gelu:
+    return forward_of<SigmoidGelu>(out, u, n);
+  case Activation::gelu_tanh:
+    return forward_of<GeluTanh>(out, u, n);
+  case Activation::gelu:
+    return forward_of<ExactGelu>(out, u, n);
+  case Activation::relu:
+    return forward_of<Relu>(out, u, n);
+  case Activation::silu:
+    return forward_of<Silu>(out, u, n);
+  }
+}
+
+template <class T>
+void activation_backward(T* out, T* du, float* dbias, const T* dout, const T* u, std::int64_t rows, std::int64_t width,
+                         float* partial, Activation kind) {
+  switch (kind) {
+  case Activation::sigmoid_gelu:
+    return backward_of<SigmoidGelu>(out, du, dbias, dout, u, rows, width, partial);
+  case Activation::gelu_tanh:
+    return backward_of<GeluTanh>(out, du, dbias, dout, u, rows, width, partial);
+  case Activation::gelu:
+    return backward_of<ExactGelu>(out, du, dbias, dout, u, rows, width, partial);
+  case Activation::relu:
+    return backward_of<Relu>(out, du, dbias, dout, u, rows, width, partial);
+  case Activation::silu:
+    return backward_of<Silu>(out, du, dbias, dout, u, rows, width, partial);
+  }
+}
+
+template void activation_forward(float*, const float*, std::int64_t, Activation);
+template void activation_forward(bf16*, const bf16*, std::int64_t, Activation);
+template void activation_forward(fp16*, const fp16*, std::int64_t, Activation);
 template void activation_backward(float*, float*, float*, const float*, const float*, std::int64_t, std::int64_t,
-                                  float*);
-template void activation_backward(bf16*, bf16*, float*, const bf16*, const bf16*, std::int64_t, std::int64_t, float*);
-template void activation_backward(fp16*, fp16*, float*, const fp16*, const fp16*, std::int64_t, std::int64_t, float*);
+                                  float*, Activation);
+template void activation_backward(bf16*, bf16*, float*, const bf16*, const bf16*, std::int64_t, std::int64_t, float*,
+                                  Activation);
+template void activation_backward(fp16*, fp16*, float*, const fp16*, const fp16*, std::int64_t, std::int64_t, float*,
+                                  Activation);
 
 } // namespace weft

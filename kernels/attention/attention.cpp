@@ -20,11 +20,12 @@ using detail::team::TeamPolicy;
 
 constexpr bool on_host = std::is_same_v<Space::memory_space, Kokkos::HostSpace>;
 
+void require(bool good, const std::string& text) {
+  if (!good)
+    throw std::invalid_argument("attention: " + text);
+}
+
 void check(const AttentionPlan& plan, const AttentionShape& shape) {
-  const auto require = [](bool good, const std::string& text) {
-    if (!good)
-      throw std::invalid_argument("attention: " + text);
-  };
   require(shape.length == plan.length() && shape.heads == plan.heads(),
           "shape has length " + std::to_string(shape.length) + " and " + std::to_string(shape.heads) +
               " heads, the plan " + std::to_string(plan.length()) + " and " + std::to_string(plan.heads()));
@@ -32,6 +33,25 @@ void check(const AttentionPlan& plan, const AttentionShape& shape) {
               shape.value_width <= attention_width_limit,
           "head widths " + std::to_string(shape.key_width) + " and " + std::to_string(shape.value_width) +
               "; expected 1 to " + std::to_string(attention_width_limit));
+}
+
+detail::Widening widening_of(const AttentionPlan& plan, const AttentionExtras& extras) {
+  const float p = extras.dropout.probability;
+  const std::int64_t stride = extras.dropout_stride == 0 ? plan.length() : extras.dropout_stride;
+  require(p >= 0 && p < 1, "a dropout probability of " + std::to_string(p) + "; expected one in [0, 1)");
+  if (p > 0) {
+    require(stride >= plan.length(), "a dropout stride of " + std::to_string(stride) +
+                                         "; expected the plan's length, " + std::to_string(plan.length()) +
+                                         ", or more");
+    const std::int64_t limit = std::int64_t{1} << 34; // four numbers per block, 2^32 blocks
+    require(stride <= limit / stride / plan.heads(),
+            "dropout over " + std::to_string(plan.heads()) + " heads of " + std::to_string(stride) + " x " +
+                std::to_string(stride) +
+                " weights; expected 2^34 weights at most: take fewer heads, a shorter length, " +
+                "or no attention dropout");
+  }
+  return {extras.seen, (plan.length() + 31) / 32, extras.dropout, static_cast<std::uint64_t>(stride),
+          1.0f / (1.0f - p)};
 }
 
 /// One team per index in [0, n): teams of threads on a device; one thread on a host, or two where the portable version
@@ -128,8 +148,8 @@ void host_forward_pass(const ForwardCall<T>& call, const detail::HostTiles<T>& t
 #endif
 
 /// One team per query tile for dq, or per key tile for dk and dv.
-template <class T>
-void team_backward_part(const char* label, const BackwardCall<T>& call, int tiles, bool queries) {
+template <bool dropped, class T>
+void team_backward_pass(const char* label, const BackwardCall<T>& call, int tiles, bool queries) {
   const std::int64_t heads = call.shape.heads, n = call.shape.batch * heads * tiles;
   if (n == 0)
     return;
@@ -143,13 +163,13 @@ void team_backward_part(const char* label, const BackwardCall<T>& call, int tile
           return;
         const PartTables& part = call.parts[group * call.parts_per_group + call.part];
         if (queries)
-          detail::team::query_gradient_tile(member, call, part, b, h, t);
+          detail::team::query_gradient_tile<dropped>(member, call, part, b, h, t);
         else if (t < part.key_tiles)
-          detail::team::key_gradient_tile(member, call, part, b, h, t);
+          detail::team::key_gradient_tile<dropped>(member, call, part, b, h, t);
       });
 }
 
-template <class T>
+template <bool dropped, class T>
 void team_forward_pass(const ForwardCall<T>& call) {
   const std::int64_t heads = call.shape.heads, tiles = call.query_tiles, n = call.shape.batch * heads * tiles;
   const int scratch =
@@ -159,7 +179,7 @@ void team_forward_pass(const ForwardCall<T>& call) {
         const std::int64_t task = member.league_rank(), b = task / tiles / heads;
         const int h = static_cast<int>(task / tiles % heads);
         const int t = static_cast<int>(tiles - 1 - task % tiles); // late queries have most keys: they start first
-        detail::team::forward_tile(member, call, b, h, t);
+        detail::team::forward_tile<dropped>(member, call, b, h, t);
       });
 }
 
@@ -169,7 +189,13 @@ void forward_pass(const ForwardCall<T>& call, [[maybe_unused]] AttentionPath pat
   if (path != AttentionPath::portable)
     return host_forward_pass(call, detail::host_tiles<T>(path));
 #endif
-  team_forward_pass(call);
+  return call.widening.dropout.probability > 0 ? team_forward_pass<true>(call) : team_forward_pass<false>(call);
+}
+
+template <bool dropped, class T>
+void team_backward_part(const AttentionPlan& plan, const BackwardCall<T>& call) {
+  team_backward_pass<dropped>("weft::attention::backward_queries", call, call.query_tiles, true);
+  team_backward_pass<dropped>("weft::attention::backward_keys", call, plan.key_tiles(call.part), false);
 }
 
 template <class T>
@@ -178,8 +204,8 @@ void backward_part(const AttentionPlan& plan, const BackwardCall<T>& call, [[may
   if (path != AttentionPath::portable)
     return host_backward_part(call, task_groups(plan, call.shape), detail::host_tiles<T>(path));
 #endif
-  team_backward_part("weft::attention::backward_queries", call, call.query_tiles, true);
-  team_backward_part("weft::attention::backward_keys", call, plan.key_tiles(call.part), false);
+  return call.widening.dropout.probability > 0 ? team_backward_part<true>(plan, call)
+                                               : team_backward_part<false>(plan, call);
 }
 
 } // namespace
@@ -196,7 +222,7 @@ std::size_t attention_workspace_bytes(const AttentionPlan& plan, const Attention
 
 template <class T>
 void attention_forward(const AttentionPlan& plan, const AttentionShape& shape, T* out, float* lse, const T* q,
-                       const T* k, const T* v, float* workspace, AttentionPath path) {
+                       const T* k, const T* v, float* workspace, AttentionPath path, const AttentionExtras& extras) {
   check(plan, shape);
   const TimedRegion timed(&RegionSeconds::attention);
   ForwardCall<T> call{};
@@ -208,6 +234,7 @@ void attention_forward(const AttentionPlan& plan, const AttentionShape& shape, T
   call.query_tiles = (plan.length() + query_tile - 1) / query_tile;
   call.shape = shape;
   call.scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(shape.key_width)));
+  call.widening = widening_of(plan, extras);
   call.out = out;
   call.lse = lse;
   call.sum = workspace;
@@ -228,7 +255,7 @@ void attention_forward(const AttentionPlan& plan, const AttentionShape& shape, T
 template <class T>
 void attention_backward(const AttentionPlan& plan, const AttentionShape& shape, T* dq, T* dk, T* dv, const T* dout,
                         const T* q, const T* k, const T* v, const T* out, const float* lse, float* workspace,
-                        AttentionPath path) {
+                        AttentionPath path, const AttentionExtras& extras) {
   check(plan, shape);
   const TimedRegion timed(&RegionSeconds::attention);
   const std::int64_t rows = shape.batch * shape.length;
@@ -259,6 +286,7 @@ void attention_backward(const AttentionPlan& plan, const AttentionShape& shape, 
   clear(call.dq, call.dq_stride, rows, key_row);
   clear(call.dk, call.dk_stride, rows, key_row);
   clear(call.dv, call.dv_stride, rows, value_row);
+  call.widening = widening_of(plan, extras);
   call.dout = dout;
   call.q = q;
   call.k = k;
@@ -275,19 +303,19 @@ void attention_backward(const AttentionPlan& plan, const AttentionShape& shape, 
 }
 
 template void attention_forward(const AttentionPlan&, const AttentionShape&, float*, float*, const float*, const float*,
-                                const float*, float*, AttentionPath);
+                                const float*, float*, AttentionPath, const AttentionExtras&);
 template void attention_forward(const AttentionPlan&, const AttentionShape&, bf16*, float*, const bf16*, const bf16*,
-                                const bf16*, float*, AttentionPath);
+                                const bf16*, float*, AttentionPath, const AttentionExtras&);
 template void attention_forward(const AttentionPlan&, const AttentionShape&, fp16*, float*, const fp16*, const fp16*,
-                                const fp16*, float*, AttentionPath);
+                                const fp16*, float*, AttentionPath, const AttentionExtras&);
 template void attention_backward(const AttentionPlan&, const AttentionShape&, float*, float*, float*, const float*,
                                  const float*, const float*, const float*, const float*, const float*, float*,
-                                 AttentionPath);
+                                 AttentionPath, const AttentionExtras&);
 template void attention_backward(const AttentionPlan&, const AttentionShape&, bf16*, bf16*, bf16*, const bf16*,
                                  const bf16*, const bf16*, const bf16*, const bf16*, const float*, float*,
-                                 AttentionPath);
+                                 AttentionPath, const AttentionExtras&);
 template void attention_backward(const AttentionPlan&, const AttentionShape&, fp16*, fp16*, fp16*, const fp16*,
                                  const fp16*, const fp16*, const fp16*, const fp16*, const float*, float*,
-                                 AttentionPath);
+                                 AttentionPath, const AttentionExtras&);
 
 } // namespace weft

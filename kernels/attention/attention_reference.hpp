@@ -1,15 +1,19 @@
 // Attention in double precision and plain loops over explicit key lists: the judge of the tiled version.
 #pragma once
+#include "kernels/random/dropout.hpp"
 #include <cstdint>
 #include <vector>
 
 namespace weft::reference {
 
 /// q, k [B,N,H,E], v, out [B,N,H,Ev], lse [B,H,N], all dense. Query i of head h sees keys[h mod keys.size()][i]; a
-/// query without keys gives out = 0 and lse = -infinity.
+/// query without keys gives out = 0 and lse = -infinity. Key bits and dropout as in attention.hpp.
 struct Attention {
   std::int64_t batch, length, heads, key_width, value_width;
   std::vector<std::vector<std::vector<int>>> keys; ///< [group][query], sorted
+  std::vector<bool> seen = {};                     ///< [B,N], false: no key; empty: all are keys
+  Dropout dropout = {};                            ///< of weight (i, j) of head h: element (h S + i) S + j
+  std::int64_t dropout_stride = 0;                 ///< S; 0: N
 };
 
 /// Overwrites out and lse.

@@ -2,6 +2,7 @@
 #pragma once
 #include "kernels/attention/tiles.hpp"
 #include "kernels/common/types.hpp"
+#include "kernels/random/dropout.hpp"
 
 namespace weft::detail {
 
@@ -17,6 +18,21 @@ struct PartTables {
   int key_tiles;
 };
 
+/// What a call adds to its pattern: AttentionExtras (attention.hpp), ready for the kernels.
+struct Widening {
+  const std::uint32_t* seen; ///< [B][seen_words]; null: every key is real
+  std::int64_t seen_words;
+  Dropout dropout;
+  std::uint64_t dropout_stride;
+  float kept; ///< 1 / (1 - p), 1 without dropout
+};
+
+/// The number of weight (i, j) of head h among the elements that dropout draws for.
+WEFT_FUNCTION std::uint64_t dropout_element(const Widening& widening, int h, int i, int j) {
+  const std::uint64_t row = static_cast<std::uint64_t>(h) * widening.dropout_stride + static_cast<std::uint64_t>(i);
+  return row * widening.dropout_stride + static_cast<std::uint64_t>(j);
+}
+
 /// One call, by value into the kernels. Accumulators are fp32: the result itself for T = float, the workspace else.
 template <class T>
 struct ForwardCall {
@@ -31,6 +47,7 @@ struct ForwardCall {
   float* open; ///< [B,N,H,Ev] at open_stride, the output times the running sum, between passes
   std::int64_t open_stride;
   const T *q, *k, *v;
+  Widening widening;
 };
 
 template <class T>
@@ -44,6 +61,7 @@ struct BackwardCall {
   std::int64_t dq_stride, dk_stride, dv_stride;
   const T *dout, *q, *k, *v;
   const float *lse, *delta; ///< [B,H,N]
+  Widening widening;
 };
 
 WEFT_FUNCTION int row_count(const int* positions) {

@@ -1,7 +1,7 @@
 // The backward pass of one key tile against a range of query tiles on a host core: five products per tile. Columns are
 // the 32 keys: s[query, key], ds[query, key], dv[e, key], dk[e, key]; only dq is summed in rows, in memory.
 #pragma once
-#include "kernels/attention/pack_host.hpp"
+#include "kernels/attention/widening_host.hpp"
 
 namespace weft::detail::WEFT_HOST {
 
@@ -34,7 +34,8 @@ template <class Element>
 struct PairProbabilities;
 template <>
 struct PairProbabilities<float> {
-  const float *p, *ds, *ds_rows;
+  float* p;
+  const float *ds, *ds_rows;
   /// s and ds are overwritten.
   WEFT_ALWAYS PairProbabilities(float* s, float* dp, const float* lse, const float* delta, float scale,
                                 const Seen& seen)
@@ -80,10 +81,12 @@ struct PairProbabilities<Pair> {
   }
 };
 
-/// rows[r][e] += from[r * ld + e].
+/// rows[r][e] += from[r * ld + e], for the rows that are live.
 inline void add_to_rows(float* base, std::int64_t stride, const int* positions, int count, const float* from, int ld,
-                        int width) {
+                        int width, std::uint32_t live = ~0u) {
   for (int r = 0; r < count; ++r) {
+    if (!(live >> r & 1u))
+      continue;
     float* to = base + positions[r] * stride;
     for (int e = 0; e < width; ++e)
       to[e] += from[r * ld + e];
@@ -113,6 +116,12 @@ void backward_tile(const BackwardCall<T>& call, const PartTables& part, std::int
   const int n0 = first_from(entries, list, list_end, first_query), n1 = first_from(entries, n0, list_end, end_query);
   if (n0 == n1)
     return;
+  const int* key_positions = part.key_position + kt * tile;
+  const Widening& widening = call.widening;
+  const bool dropped = widening.dropout.probability > 0;
+  const std::uint32_t live = live_keys(widening, b, key_positions);
+  if (live == 0)
+    return;
 
   const AttentionShape& shape = call.shape;
   const int width = static_cast<int>(shape.key_width), value_width = static_cast<int>(shape.value_width);
@@ -136,9 +145,8 @@ void backward_tile(const BackwardCall<T>& call, const PartTables& part, std::int
     rows = own_rows;
   else
     rows = queries;
-  const int* key_positions = part.key_position + kt * tile;
-  const Rows<T> key_rows = rows_at(k, shape.row_stride_qkv, key_positions);
-  pack(queries, row_v, rows_at(v, shape.row_stride_qkv, key_positions), value_width);
+  const Rows<T> key_rows = rows_at(k, shape.row_stride_qkv, key_positions, live);
+  pack(queries, row_v, rows_at(v, shape.row_stride_qkv, key_positions, live), value_width);
   transpose_to_columns(value_columns, queries, row_v, 1.0f);
   pack(keys, row_k, key_rows, width);
   transpose_to_columns(key_columns, keys, row_k, call.scale);
@@ -146,9 +154,11 @@ void backward_tile(const BackwardCall<T>& call, const PartTables& part, std::int
   fill(dk, ldk * tile, 0.0f);
   fill(dv, ldv * tile, 0.0f);
 
+  TileMask own;
+  std::uint32_t keep[tile];
   for (int n = n0; n < n1; ++n) {
     const TileEntry entry = entries[n];
-    const TileMask* mask = entry.mask == full_tile ? nullptr : part.masks + entry.mask;
+    const TileMask* mask = mask_of(part, entry, live, own);
     const Seen seen = mask ? Seen(mask->of_query, mask->of_key) : Seen();
     const int* positions = part.query_position + entry.tile * tile;
     const Rows<T> query_rows = rows_at(q, shape.row_stride_qkv, positions);
@@ -166,7 +176,13 @@ void backward_tile(const BackwardCall<T>& call, const PartTables& part, std::int
     pack(slopes, row_v, rows_at(dout, shape.row_stride_out, positions), value_width);
     pair_products(s, queries, row_k, key_columns, elements_of<Element>(width), seen);
     pair_products(ds, slopes, row_v, value_columns, elements_of<Element>(value_width), seen);
-    const PairProbabilities<Element> pair(s, ds, lse, delta, call.scale, seen);
+    if (dropped) {
+      dropout_bits(keep, KeepBits::by_query, widening, b, h, positions, key_positions, mask ? mask->of_query : nullptr);
+      drop(ds, keep, widening.kept);
+    }
+    PairProbabilities<Element> pair(s, ds, lse, delta, call.scale, seen);
+    if (dropped)
+      drop(pair.p, keep); // dv is scaled once, below
     sum_over_pairs<Start::add>(dv, ldv, by_depth(slope_pairs, slopes, ldv), ldv, pair.p, seen);
     sum_over_pairs<Start::add>(dk, ldk, by_depth(query_pairs, queries, ldk), ldk, pair.ds, seen);
     rows_times(rows, ldk, pair.ds_rows, keys_by_depth, seen);
@@ -175,10 +191,12 @@ void backward_tile(const BackwardCall<T>& call, const PartTables& part, std::int
 
   transpose_to_rows(rows, ldk, dk);
   add_to_rows(call.dk + row * call.dk_stride + h * width, call.dk_stride, key_positions, key_rows.count, rows, ldk,
-              width);
+              width, live);
+  if (dropped)
+    scale(dv, ldv * tile, widening.kept);
   transpose_to_rows(rows, ldv, dv);
   add_to_rows(call.dv + row * call.dv_stride + h * value_width, call.dv_stride, key_positions, key_rows.count, rows,
-              ldv, value_width);
+              ldv, value_width, live);
 }
 
 } // namespace weft::detail::WEFT_HOST

@@ -1,7 +1,7 @@
 // The forward pass of one query tile on a host core. Columns of all tiles are the 32 queries, so the softmax needs no
 // sums across a vector: s[key, query], p[key, query], o[e, query].
 #pragma once
-#include "kernels/attention/pack_host.hpp"
+#include "kernels/attention/widening_host.hpp"
 
 namespace weft::detail::WEFT_HOST {
 
@@ -147,22 +147,33 @@ void forward_tile(const ForwardCall<T>& call, std::int64_t b, int h, int t) {
 
   const T* k = call.k + row * shape.row_stride_qkv + h * width;
   const T* v = call.v + row * shape.row_stride_qkv + h * value_width;
+  const Widening& widening = call.widening;
+  const bool dropped = widening.dropout.probability > 0;
+  TileMask own;
   for (int p = first_part; p < end_part; ++p) {
     const PartTables& part = parts[p];
     for (int n = part.key_tiles_begin[t]; n < part.key_tiles_begin[t + 1]; ++n) {
       const TileEntry entry = part.key_tiles_entries[n];
-      const TileMask* mask = entry.mask == full_tile ? nullptr : part.masks + entry.mask;
-      const Seen seen = mask ? Seen(mask->of_key, mask->of_query) : Seen();
       const int* key_positions = part.key_position + entry.tile * tile;
+      const std::uint32_t live = live_keys(widening, b, key_positions);
+      if (live == 0)
+        continue;
+      const TileMask* mask = mask_of(part, entry, live, own);
+      const Seen seen = mask ? Seen(mask->of_key, mask->of_query) : Seen();
       if (n + 1 < part.key_tiles_begin[t + 1]) {
         const int* next_positions = part.key_position + part.key_tiles_entries[n + 1].tile * tile;
         prefetch(k, shape.row_stride_qkv, next_positions, width);
         prefetch(v, shape.row_stride_qkv, next_positions, value_width);
       }
-      pack(packed, row_k, rows_at(k, shape.row_stride_qkv, key_positions), width);
+      pack(packed, row_k, rows_at(k, shape.row_stride_qkv, key_positions, live), width);
       pair_products(s, packed, row_k, queries, elements_of<Element>(width), seen);
       softmax_step(s, probabilities, call.scale, state, seen);
-      pack(values, row_v, rows_at(v, shape.row_stride_qkv, key_positions), value_width);
+      if (dropped) { // after the sums that normalise: out = sum of m p v / (1 - p)
+        std::uint32_t keep[tile];
+        dropout_bits(keep, KeepBits::by_key, widening, b, h, positions, key_positions, mask ? mask->of_query : nullptr);
+        drop(probabilities, keep);
+      }
+      pack(values, row_v, rows_at(v, shape.row_stride_qkv, key_positions, live), value_width);
       if (mask && has_non_finite(values, tile * row_v))
         spread_non_finite(values, row_v, o, value_width, mask->of_key);
       sum_over_pairs<Start::scale>(o, ldv, by_depth(value_pairs, values, ldv), ldv, probabilities, seen, state.factor);
@@ -172,7 +183,7 @@ void forward_tile(const ForwardCall<T>& call, std::int64_t b, int h, int t) {
   if (last)
     for (int r = 0; r < tile; ++r) {
       state.maximum[r] = state.sum[r] == 0 ? minus_infinity : state.maximum[r] + __builtin_logf(state.sum[r]);
-      state.factor[r] = state.sum[r] == 0 ? 0.0f : 1.0f / state.sum[r];
+      state.factor[r] = state.sum[r] == 0 ? 0.0f : widening.kept / state.sum[r];
     }
   for (int r = 0; r < query_rows.count; ++r) {
     call.lse[statistics + positions[r]] = state.maximum[r];

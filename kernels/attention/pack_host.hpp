@@ -5,20 +5,21 @@
 
 namespace weft::detail::WEFT_HOST {
 
-/// The rows of a tile where they lie in memory; missing ones are null.
+/// The rows of a tile where they lie in memory; missing ones and those that are not live are null.
 template <class T>
 struct Rows {
   const T* row[tile];
-  int count;
+  int count; ///< without the missing ones, which are the last
 };
+/// Bit r of `live` 0: row r is not to be read.
 template <class T>
-inline Rows<T> rows_at(const T* base, std::int64_t stride, const int* positions) {
+inline Rows<T> rows_at(const T* base, std::int64_t stride, const int* positions, std::uint32_t live = ~0u) {
   Rows<T> rows;
   rows.count = 0;
   while (rows.count < tile && positions[rows.count] >= 0)
     ++rows.count;
   for (int r = 0; r < tile; ++r)
-    rows.row[r] = r < rows.count ? base + positions[r] * stride : nullptr;
+    rows.row[r] = r < rows.count && (live >> r & 1u) ? base + positions[r] * stride : nullptr;
   return rows;
 }
 
@@ -64,7 +65,7 @@ WEFT_APART inline void pack(float* to, int ld, const Rows<T>& rows, int width) {
     float* target = to + r * ld;
     const T* from = rows.row[r];
     int e = 0;
-    if (r < rows.count) {
+    if (from) {
       for (; e + lanes <= width; e += lanes)
         store_lanes(target + e, widen(from + e));
       for (; e < width; ++e)
@@ -81,7 +82,7 @@ WEFT_APART inline void pack(Pair* to, int ld, const Rows<bf16>& rows, int width)
     Pair* target = to + r * ld;
     const bf16* from = rows.row[r];
     int e = 0;
-    if (r < rows.count) {
+    if (from) {
       for (; e + lanes <= width; e += lanes)
         __builtin_memcpy(target + e / 2, from + e, sizeof(Halves));
       for (; e + 2 <= width; e += 2)

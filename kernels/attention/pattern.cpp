@@ -1,4 +1,4 @@
-#include "kernels/attention/pattern.hpp"
+#include "kernels/attention/patterns/build.hpp"
 #include <algorithm>
 #include <bit>
 #include <cstring>
@@ -12,48 +12,22 @@
 namespace weft {
 namespace {
 
+using namespace build;
+
 int tiles_of(int slots) { return (slots + query_tile - 1) / query_tile; }
 int position(const std::vector<int>& order, int slot) { return order.empty() ? slot : order[slot]; }
 
-/// What a tile's positions have in common, so that most tiles are seen to be full without looking at the pairs.
-struct Span {
-  int count, low, high;
-  int residue, block; ///< mod l and div l if equal for all positions of the tile, else -1
-};
-
-std::vector<Span> spans(const std::vector<int>& order, int slots, int l) {
-  std::vector<Span> result(tiles_of(slots));
+std::vector<TileSpan> spans(const std::vector<int>& order, int slots, int l) {
+  std::vector<TileSpan> result(tiles_of(slots));
   for (int s = 0; s < slots; ++s) {
     const int p = position(order, s);
-    Span& span = result[s / query_tile];
+    TileSpan& span = result[s / query_tile];
     if (s % query_tile == 0)
       span = {0, p, p, p % l, p / l};
     span = {span.count + 1, std::min(span.low, p), std::max(span.high, p), span.residue == p % l ? p % l : -1,
             span.block == p / l ? p / l : -1};
   }
   return result;
-}
-
-/// True only if every pair is allowed (sufficient; a false is settled by looking).
-bool surely_full(const Rule& rule, const Span& q, const Span& k) {
-  const bool same_residue = q.residue >= 0 && q.residue == k.residue;
-  switch (rule.kind) {
-  case Rule::causal:
-    return k.high <= q.low;
-  case Rule::window:
-    return k.high <= q.low && q.high - k.low < rule.l;
-  case Rule::residue:
-    return same_residue && k.high <= q.low;
-  case Rule::residue_older:
-    return same_residue && k.high < q.low;
-  case Rule::block:
-    return q.block >= 0 && q.block == k.block && k.high <= q.low;
-  case Rule::earlier_block:
-    return k.high / rule.l < q.low / rule.l;
-  case Rule::same_block:
-    return q.block >= 0 && q.block == k.block;
-  }
-  return false;
 }
 
 /// Keeps each different mask once.
@@ -81,20 +55,6 @@ class MaskTable {
   std::unordered_map<std::size_t, std::vector<int>> known_;
 };
 
-/// The mask of a tile; returns the number of allowed pairs.
-int fill_mask(TileMask& mask, const Rule& rule, const int* queries, int query_count, const int* keys, int key_count) {
-  mask = {};
-  int pairs = 0;
-  for (int r = 0; r < query_count; ++r)
-    for (int s = 0; s < key_count; ++s)
-      if (allowed(rule, queries[r], keys[s])) {
-        mask.of_query[r] |= 1u << s;
-        mask.of_key[s] |= 1u << r;
-        ++pairs;
-      }
-  return pairs;
-}
-
 TileLists transpose(const TileLists& rows, int columns) {
   TileLists result;
   result.begin.assign(columns + 1, 0);
@@ -109,11 +69,11 @@ TileLists transpose(const TileLists& rows, int columns) {
   return result;
 }
 
-void build(Pattern& pattern, Part part, bool gathered, const Candidates& candidates) {
-  Pass& pass = pattern.passes.back();
+void fill_part(Pattern& pattern, const AnyRule& rule, Part part, bool gathered, const Candidates& candidates) {
+  PatternPass& pass = pattern.passes.back();
   const int queries = pattern.length, keys = gathered ? static_cast<int>(part.key_order.size()) : pattern.length;
-  const std::vector<Span> q = spans(pass.query_order, queries, part.rule.l);
-  const std::vector<Span> k = spans(part.key_order, keys, part.rule.l);
+  const std::vector<TileSpan> q = spans(pass.query_order, queries, rule.l);
+  const std::vector<TileSpan> k = spans(part.key_order, keys, rule.l);
   MaskTable masks(pattern.masks);
   std::vector<int> tiles;
   int query_positions[query_tile], key_positions[key_tile];
@@ -129,14 +89,14 @@ void build(Pattern& pattern, Part part, bool gathered, const Candidates& candida
         throw std::logic_error("the candidate key tiles of a pattern must ascend and exist");
       last = tile;
       const bool whole = q[t].count == query_tile && k[tile].count == key_tile;
-      if (whole && surely_full(part.rule, q[t], k[tile])) {
+      if (whole && rule.surely_full(q[t], k[tile])) {
         part.key_tiles.entries.push_back({tile, full_tile});
         continue;
       }
       for (int s = 0; s < k[tile].count; ++s)
         key_positions[s] = position(part.key_order, tile * key_tile + s);
       TileMask mask;
-      const int pairs = fill_mask(mask, part.rule, query_positions, q[t].count, key_positions, k[tile].count);
+      const int pairs = rule.fill(mask, {query_positions, q[t].count}, {key_positions, k[tile].count});
       if (pairs > 0)
         part.key_tiles.entries.push_back({tile, pairs == query_tile * key_tile ? full_tile : masks.number(mask)});
     }
@@ -148,14 +108,16 @@ void build(Pattern& pattern, Part part, bool gathered, const Candidates& candida
 
 } // namespace
 
-Pass& add_pass(Pattern& pattern, std::vector<int> query_order) {
-  Pass pass;
+namespace build {
+
+PatternPass& add_pass(Pattern& pattern, std::vector<int> query_order) {
+  PatternPass pass;
   if (!query_order.empty()) {
     pass.query_slot.assign(pattern.length, -1);
-    detail::require(static_cast<int>(query_order.size()) == pattern.length, "a query order of N positions");
+    require(static_cast<int>(query_order.size()) == pattern.length, "a query order of N positions");
     for (int s = 0; s < pattern.length; ++s) {
       const int p = query_order[s];
-      detail::require(p >= 0 && p < pattern.length && pass.query_slot[p] < 0, "a query order that is a permutation");
+      require(p >= 0 && p < pattern.length && pass.query_slot[p] < 0, "a query order that is a permutation");
       pass.query_slot[p] = s;
     }
     pass.query_order = std::move(query_order);
@@ -164,31 +126,33 @@ Pass& add_pass(Pattern& pattern, std::vector<int> query_order) {
   return pattern.passes.back();
 }
 
-void add_part(Pattern& pattern, Rule rule, const Candidates& candidates) {
-  build(pattern, Part{{}, rule, {}, {}}, false, candidates);
+void add_rule(Pattern& pattern, const AnyRule& rule, const Candidates& candidates) {
+  fill_part(pattern, rule, {}, false, candidates);
 }
 
-void add_part(Pattern& pattern, Rule rule, std::vector<int> key_order, const Candidates& candidates) {
+void add_rule(Pattern& pattern, const AnyRule& rule, std::vector<int> key_order, const Candidates& candidates) {
   if (key_order.empty()) // an empty list stands for all positions inside a Part, and here it is no key at all
     return;
   for (const int p : key_order)
-    detail::require(p >= 0 && p < pattern.length, "a key order of positions in [0, N)");
-  build(pattern, Part{std::move(key_order), rule, {}, {}}, true, candidates);
+    require(p >= 0 && p < pattern.length, "a key order of positions in [0, N)");
+  fill_part(pattern, rule, {std::move(key_order), {}, {}}, true, candidates);
 }
 
 void drop_empty_passes(Pattern& pattern) {
-  for (Pass& pass : pattern.passes)
+  for (PatternPass& pass : pattern.passes)
     std::erase_if(pass.parts, [](const Part& part) { return part.key_tiles.entries.empty(); });
   bool first = true;
   std::erase_if(pattern.passes,
-                [&first](const Pass& pass) { return !std::exchange(first, false) && pass.parts.empty(); });
+                [&first](const PatternPass& pass) { return !std::exchange(first, false) && pass.parts.empty(); });
 }
+
+} // namespace build
 
 std::vector<int> keys_of(const Pattern& pattern, int i) {
   if (i < 0 || i >= pattern.length)
     throw std::out_of_range("query " + std::to_string(i) + " of a pattern of length " + std::to_string(pattern.length));
   std::vector<int> keys;
-  for (const Pass& pass : pattern.passes) {
+  for (const PatternPass& pass : pattern.passes) {
     const int slot = position(pass.query_slot, i);
     for (const Part& part : pass.parts) {
       const auto before = static_cast<std::ptrdiff_t>(keys.size());
@@ -216,7 +180,7 @@ PatternWork pattern_work(const Pattern& pattern) {
     for (const std::uint32_t bits : pattern.masks[m].of_query)
       pairs[m] += std::popcount(bits);
   PatternWork work;
-  for (const Pass& pass : pattern.passes)
+  for (const PatternPass& pass : pattern.passes)
     for (const Part& part : pass.parts)
       for (const TileEntry& e : part.key_tiles.entries) {
         work.keys += e.mask == full_tile ? query_tile * key_tile : pairs[e.mask];

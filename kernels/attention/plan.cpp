@@ -63,7 +63,7 @@ AttentionPlan::AttentionPlan(const std::vector<Pattern>& per_group, int heads)
       throw std::invalid_argument("attention plan: patterns of length " + std::to_string(length_) + " and " +
                                   std::to_string(pattern.length) + "; expected one length");
     int parts = 0;
-    for (const Pass& pass : pattern.passes)
+    for (const PatternPass& pass : pattern.passes)
       parts += static_cast<int>(pass.parts.size());
     parts_per_group_ = std::max(parts_per_group_, parts);
     passes_ = std::max(passes_, static_cast<int>(pattern.passes.size()));
@@ -84,7 +84,7 @@ AttentionPlan::AttentionPlan(const std::vector<Pattern>& per_group, int heads)
     for (int p = 0; p < passes_; ++p) {
       table.ints()[g * (passes_ + 1) + p] = number;
       if (p < static_cast<int>(pattern.passes.size())) {
-        const Pass& pass = pattern.passes[p];
+        const PatternPass& pass = pattern.passes[p];
         const std::size_t queries = table.positions(pass.query_order, length_);
         for (const Part& part : pass.parts) {
           const int keys = part.key_order.empty() ? length_ : static_cast<int>(part.key_order.size());

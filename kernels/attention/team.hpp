@@ -62,8 +62,33 @@ KOKKOS_INLINE_FUNCTION std::uint32_t seen(const PartTables& part, TileEntry entr
   return entry.mask == full_tile ? ~0u : part.masks[entry.mask].of_query[i];
 }
 
-/// Forward: one query tile.
-template <class T>
+/// Bit s: key slot s is a real key of sequence b. All 32 bits in a call without key bits.
+KOKKOS_INLINE_FUNCTION std::uint32_t live_keys(const Widening& widening, std::int64_t b, const int* key_position) {
+  if (!widening.seen)
+    return ~0u;
+  const std::uint32_t* words = widening.seen + b * widening.seen_words;
+  std::uint32_t live = 0;
+  for (int s = 0; s < tile; ++s)
+    if (key_position[s] >= 0)
+      live |= (words[key_position[s] / 32] >> (key_position[s] % 32) & 1u) << s;
+  return live;
+}
+
+/// Whether dropout keeps the weight of the query at position i and the key at position j of head h.
+struct Keeper {
+  const Widening& widening;
+  RandomKey key;
+  std::uint32_t threshold;
+  KOKKOS_INLINE_FUNCTION Keeper(const Widening& w, std::int64_t b)
+      : widening(w), key(key_of(w.dropout, b)), threshold(dropout_threshold(w.dropout.probability)) {}
+  KOKKOS_INLINE_FUNCTION bool operator()(int h, int i, int j) const {
+    const std::uint64_t element = dropout_element(widening, h, i, j);
+    return dropout_keeps(random4(key, static_cast<std::uint32_t>(element / 4)).x[element % 4], threshold);
+  }
+};
+
+/// Forward: one query tile. `dropped`: with attention dropout.
+template <bool dropped, class T>
 KOKKOS_INLINE_FUNCTION void forward_tile(const Member& member, const ForwardCall<T>& call, std::int64_t b, int h,
                                          int t) {
   const AttentionShape& shape = call.shape;
@@ -104,10 +129,13 @@ KOKKOS_INLINE_FUNCTION void forward_tile(const Member& member, const ForwardCall
     for (int n = part.key_tiles_begin[t]; n < part.key_tiles_begin[t + 1]; ++n) {
       const TileEntry entry = part.key_tiles_entries[n];
       const int* key_position = part.key_position + entry.tile * tile;
+      const std::uint32_t live = live_keys(call.widening, b, key_position);
+      if (live == 0)
+        continue;
       pair_products(member, scratch, scratch.s, q, shape.row_stride_qkv, part.query_position + t * tile, k,
                     shape.row_stride_qkv, key_position, width);
       each(member, tile, [&](int i) {
-        const std::uint32_t bits = seen(part, entry, i);
+        const std::uint32_t bits = seen(part, entry, i) & live;
         float* s = scratch.s + i * ld;
         float maximum = scratch.maximum[i], sum = 0;
         for (int j = 0; j < tile; ++j) {
@@ -123,6 +151,14 @@ KOKKOS_INLINE_FUNCTION void forward_tile(const Member& member, const ForwardCall
         scratch.maximum[i] = maximum;
         scratch.sum[i] = scratch.sum[i] * scratch.factor[i] + sum;
       });
+      if constexpr (dropped) { // after the sums that normalise: out = sum of m p v / (1 - p)
+        const Keeper keeps(call.widening, b);
+        each(member, tile * tile, [&](int m) {
+          const int i = m / tile, j = m % tile;
+          if (position(i) >= 0 && key_position[j] >= 0 && !keeps(h, position(i), key_position[j]))
+            scratch.s[i * ld + j] = 0;
+        });
+      }
       each(member, tile * value_width, [&](int m) {
         const int i = m / value_width, e = m % value_width;
         const float* weight = scratch.s + i * ld;
@@ -139,7 +175,7 @@ KOKKOS_INLINE_FUNCTION void forward_tile(const Member& member, const ForwardCall
     if (position(r) < 0)
       return;
     const float sum = scratch.sum[r];
-    scratch.factor[r] = !last ? 1.0f : sum == 0 ? 0.0f : 1.0f / sum;
+    scratch.factor[r] = !last ? 1.0f : sum == 0 ? 0.0f : call.widening.kept / sum;
     call.lse[statistics + position(r)] =
         !last ? scratch.maximum[r] : (sum == 0 ? -infinity : scratch.maximum[r] + Kokkos::log(sum));
     if (!last)
@@ -157,11 +193,11 @@ KOKKOS_INLINE_FUNCTION void forward_tile(const Member& member, const ForwardCall
   });
 }
 
-/// s -> p and ds for one pair of tiles, both 0 where no pair is seen.
-template <class T>
+/// s -> m p / (1 - p) and ds for one pair of tiles, both 0 where no pair is seen; without dropout m is 1 and p is 0.
+template <bool dropped, class T>
 KOKKOS_INLINE_FUNCTION void probabilities_and_slopes(const Member& member, const BackwardCall<T>& call,
                                                      const PartTables& part, const Scratch& scratch, TileEntry entry,
-                                                     std::int64_t b, int h, int query_tile_number,
+                                                     std::uint32_t live, std::int64_t b, int h, int query_tile_number,
                                                      int key_tile_number) {
   const AttentionShape& shape = call.shape;
   const int width = static_cast<int>(shape.key_width), value_width = static_cast<int>(shape.value_width);
@@ -174,12 +210,20 @@ KOKKOS_INLINE_FUNCTION void probabilities_and_slopes(const Member& member, const
   pair_products(member, scratch, scratch.ds, call.dout + row * shape.row_stride_out + h * value_width,
                 shape.row_stride_out, query_position, call.v + row * shape.row_stride_qkv + h * value_width,
                 shape.row_stride_qkv, key_position, value_width);
+  [[maybe_unused]] const Keeper keeps(call.widening, b);
   each(member, tile * tile, [&](int n) {
     const int i = n / tile, j = n % tile;
     float p = 0, ds = 0;
-    if (seen(part, entry, i) >> j & 1u) {
+    if ((seen(part, entry, i) & live) >> j & 1u) {
+      bool keep = true;
+      if constexpr (dropped) {
+        keep = keeps(h, query_position[i], key_position[j]);
+        scratch.ds[i * ld + j] = keep ? scratch.ds[i * ld + j] * call.widening.kept : 0.0f;
+      }
       p = Kokkos::exp(scratch.s[i * ld + j] * call.scale - call.lse[statistics + query_position[i]]);
       ds = p * (scratch.ds[i * ld + j] - call.delta[statistics + query_position[i]]) * call.scale;
+      if constexpr (dropped)
+        p = keep ? p * call.widening.kept : 0.0f;
     }
     scratch.s[i * ld + j] = p;
     scratch.ds[i * ld + j] = ds;
@@ -187,7 +231,7 @@ KOKKOS_INLINE_FUNCTION void probabilities_and_slopes(const Member& member, const
 }
 
 /// dq of one query tile over the key tiles of part call.part.
-template <class T>
+template <bool dropped, class T>
 KOKKOS_INLINE_FUNCTION void query_gradient_tile(const Member& member, const BackwardCall<T>& call,
                                                 const PartTables& part, std::int64_t b, int h, int t) {
   const AttentionShape& shape = call.shape;
@@ -199,14 +243,17 @@ KOKKOS_INLINE_FUNCTION void query_gradient_tile(const Member& member, const Back
   for (int n = part.key_tiles_begin[t]; n < part.key_tiles_begin[t + 1]; ++n) {
     const TileEntry entry = part.key_tiles_entries[n];
     const int* key_position = part.key_position + entry.tile * tile;
-    probabilities_and_slopes(member, call, part, scratch, entry, b, h, t, entry.tile);
+    const std::uint32_t live = live_keys(call.widening, b, key_position);
+    if (live == 0)
+      continue;
+    probabilities_and_slopes<dropped>(member, call, part, scratch, entry, live, b, h, t, entry.tile);
     each(member, tile * width, [&](int m) {
       const int i = m / width, e = m % width;
       if (query_position[i] < 0)
         return;
       float sum = 0;
       for (int j = 0; j < tile; ++j)
-        if (key_position[j] >= 0)
+        if (key_position[j] >= 0 && (live >> j & 1u)) // a key that is not live may be NaN
           sum += scratch.ds[i * ld + j] * load(call.k[(row + key_position[j]) * shape.row_stride_qkv + h * width + e]);
       call.dq[(row + query_position[i]) * call.dq_stride + h * width + e] += sum;
     });
@@ -214,7 +261,7 @@ KOKKOS_INLINE_FUNCTION void query_gradient_tile(const Member& member, const Back
 }
 
 /// dk and dv of one key tile over the query tiles of part call.part.
-template <class T>
+template <bool dropped, class T>
 KOKKOS_INLINE_FUNCTION void key_gradient_tile(const Member& member, const BackwardCall<T>& call, const PartTables& part,
                                               std::int64_t b, int h, int kt) {
   const AttentionShape& shape = call.shape;
@@ -223,13 +270,16 @@ KOKKOS_INLINE_FUNCTION void key_gradient_tile(const Member& member, const Backwa
   const Scratch scratch(static_cast<float*>(
       member.team_scratch(0).get_shmem(static_cast<int>(sizeof(float)) * scratch_floats(backward_last))));
   const int* key_position = part.key_position + kt * tile;
+  const std::uint32_t live = live_keys(call.widening, b, key_position);
+  if (live == 0)
+    return;
   for (int n = part.query_tiles_begin[kt]; n < part.query_tiles_begin[kt + 1]; ++n) {
     const TileEntry entry = part.query_tiles_entries[n];
     const int* query_position = part.query_position + entry.tile * tile;
-    probabilities_and_slopes(member, call, part, scratch, entry, b, h, entry.tile, kt);
+    probabilities_and_slopes<dropped>(member, call, part, scratch, entry, live, b, h, entry.tile, kt);
     each(member, tile * (width + value_width), [&](int m) {
       const int j = m / (width + value_width), e = m % (width + value_width);
-      if (key_position[j] < 0)
+      if (key_position[j] < 0 || !(live >> j & 1u))
         return;
       const bool value = e >= width;
       const float* weight = (value ? scratch.s : scratch.ds) + j;

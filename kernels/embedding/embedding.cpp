@@ -4,24 +4,25 @@
 namespace weft {
 
 namespace {
-/// to[D] = slot i of a sequence, whose token i-1 is *previous.
+/// to[D] = slot i of a sequence; *token is read where the slot holds one.
 template <class T>
-KOKKOS_INLINE_FUNCTION void embed(T* to, std::int64_t width, const Coordinates& at,
-                                  const EmbeddingTables<const float*>& t, const std::uint16_t* previous,
-                                  std::int64_t i) {
-  if (i == 0) {
-    for (std::int64_t j = 0; j < width; ++j)
-      to[j] = store<T>(t.start[j]);
-    return;
-  }
-  const float* token = t.token + *previous * width;
-  const float* position[max_coordinates];
-  for (int c = 0; c < at.count; ++c)
-    position[c] = t.position[c] + at.of(c, i - 1) * width;
-  for (std::int64_t j = 0; j < width; ++j) {
-    float sum = token[j];
+KOKKOS_INLINE_FUNCTION void embed(T* to, const EmbeddingShape& s, const Coordinates& at,
+                                  const EmbeddingTables<const float*>& t, const std::uint16_t* token, std::int64_t i) {
+  const bool starts = s.token_of(i) < 0;
+  const std::int64_t width = s.width, place = s.position_of(i);
+  const float *vector = starts ? t.start : t.token + *token * width, scale = starts ? 1.0f : s.scale;
+  const float* added[max_coordinates + 1];
+  int count = 0;
+  if (place >= 0) {
     for (int c = 0; c < at.count; ++c)
-      sum += position[c][j];
+      added[count++] = t.position[c] + at.of(c, place) * width;
+    if (t.fixed)
+      added[count++] = t.fixed + place * width;
+  }
+  for (std::int64_t j = 0; j < width; ++j) {
+    float sum = scale * vector[j];
+    for (int c = 0; c < count; ++c)
+      sum += added[c][j];
     to[j] = store<T>(sum);
   }
 }
@@ -33,21 +34,23 @@ void embedding_forward(T* out, const EmbeddingShape& shape, const Coordinates& c
   const EmbeddingShape s = shape;
   const Coordinates at = coordinates;
   const EmbeddingTables<const float*> t = tables;
+  const std::int64_t slots = s.count();
   for_each(
-      "weft::embedding_forward", s.batch * s.length, KOKKOS_LAMBDA(std::int64_t row) {
-        embed(out + row * s.width, s.width, at, t, tokens + (row > 0 ? row - 1 : 0), row % s.length);
+      "weft::embedding_forward", s.batch * slots, KOKKOS_LAMBDA(std::int64_t row) {
+        const std::int64_t b = row / slots, i = row % slots, of = s.token_of(i);
+        embed(out + row * s.width, s, at, t, tokens + b * s.length + (of > 0 ? of : 0), i);
       });
 }
 
 template <class T>
 void embedding_slot(T* out, const EmbeddingShape& shape, const Coordinates& coordinates,
-                    const EmbeddingTables<const float*>& tables, const std::uint16_t* previous, std::int64_t i) {
-  const std::int64_t width = shape.width;
+                    const EmbeddingTables<const float*>& tables, const std::uint16_t* token, std::int64_t i) {
+  const EmbeddingShape s = shape;
   const Coordinates at = coordinates;
   const EmbeddingTables<const float*> t = tables;
   for_each(
-      "weft::embedding_slot", shape.batch,
-      KOKKOS_LAMBDA(std::int64_t b) { embed(out + b * width, width, at, t, previous + b, i); });
+      "weft::embedding_slot", s.batch,
+      KOKKOS_LAMBDA(std::int64_t b) { embed(out + b * s.width, s, at, t, token + b, i); });
 }
 
 template <class T>
@@ -56,6 +59,7 @@ void embedding_backward(const EmbeddingTables<float*>& dtables, const EmbeddingS
   const EmbeddingShape s = shape;
   const Coordinates at = coordinates;
   const EmbeddingTables<float*> d = dtables;
+  const std::int64_t slots = s.count();
   // A task owns a strip of columns of every table and walks through the rows in order: no two tasks touch one number.
   constexpr std::int64_t strip = 16;
   const std::int64_t strips = (s.width + strip - 1) / strip;
@@ -63,18 +67,23 @@ void embedding_backward(const EmbeddingTables<float*>& dtables, const EmbeddingS
   for_each(
       "weft::embedding_backward", strips * kinds, KOKKOS_LAMBDA(std::int64_t task) {
         const int kind = static_cast<int>(task / strips);
+        if (kind == 1 && s.slots == Slots::plain)
+          return;
         const std::int64_t j0 = task % strips * strip, j1 = j0 + strip < s.width ? j0 + strip : s.width;
         float* table = kind == 0 ? d.token : kind == 1 ? d.start : d.position[kind - 2];
         const std::int64_t table_rows = kind == 0 ? s.vocabulary : kind == 1 ? 1 : at.extents[kind - 2];
+        const float scale = kind == 0 ? s.scale : 1.0f;
         for (std::int64_t r = 0; r < table_rows; ++r)
           for (std::int64_t j = j0; j < j1; ++j)
             table[r * s.width + j] = 0;
         for (std::int64_t b = 0; b < s.batch; ++b)
-          for (std::int64_t i = kind == 1 ? 0 : 1; i < (kind == 1 ? 1 : s.length); ++i) {
-            const std::int64_t row = b * s.length + i;
-            const std::int64_t r = kind == 0 ? tokens[row - 1] : kind == 1 ? 0 : at.of(kind - 2, i - 1);
+          for (std::int64_t i = 0; i < (kind == 1 ? 1 : slots); ++i) {
+            const std::int64_t of = s.token_of(i), place = s.position_of(i), row = b * slots + i;
+            if (kind == 0 ? of < 0 : kind > 1 && place < 0)
+              continue;
+            const std::int64_t r = kind == 0 ? tokens[b * s.length + of] : kind == 1 ? 0 : at.of(kind - 2, place);
             for (std::int64_t j = j0; j < j1; ++j)
-              table[r * s.width + j] += load(dout[row * s.width + j]);
+              table[r * s.width + j] += scale * load(dout[row * s.width + j]);
           }
       });
 }

@@ -21,12 +21,13 @@ constexpr Type type_of = std::is_same_v<T, float>  ? Type::f32
                          : std::is_same_v<T, bf16> ? Type::bf16
                                                    : Type::f16;
 
-/// C[m,n] = A[m,k] B[k,n] (+ bias[n]), A or B possibly stored transposed.
+/// C[m,n] = A[m,k] B[k,n] (+ bias[n]), A or B possibly stored transposed; added: C += that.
 struct Product {
   std::int64_t m, n, k;
   bool a_transposed, b_transposed, bias;
   Type in, out;
-  auto key() const { return std::tuple(m, n, k, a_transposed, b_transposed, bias, in, out); }
+  bool added = false;
+  auto key() const { return std::tuple(m, n, k, a_transposed, b_transposed, bias, in, out, added); }
 };
 
 struct Prepared {
@@ -47,7 +48,13 @@ Prepared prepare(const Product& p) {
   const auto a = matrix(p.m, p.k, p.a_transposed, p.in), b = matrix(p.k, p.n, p.b_transposed, p.in),
              c = matrix(p.m, p.n, false, p.out), bias = matrix(1, p.n, false, Type::f32);
   const auto op = p.bias ? dnnl::matmul::desc(a, b, bias, c) : dnnl::matmul::desc(a, b, c);
-  Prepared it{dnnl::matmul({op, engine()}),
+  dnnl::primitive_attr attributes;
+  if (p.added) {
+    dnnl::post_ops after;
+    after.append_sum(1.0f);
+    attributes.set_post_ops(after);
+  }
+  Prepared it{dnnl::matmul({op, attributes, engine()}),
               {a, engine(), nullptr},
               {b, engine(), nullptr},
               {c, engine(), nullptr},
@@ -90,8 +97,8 @@ bool converts() {
 /// takes up to twice as long as making the gradient's transpose, which reads dy by columns.
 bool gradient_by_transpose(const LinearShape& s) { return chosen_isa() == Isa::avx2 && s.inputs > s.outputs; }
 
-/// to[n, m] = from[m, n] transposed
-void transpose(float* to, const float* from, std::int64_t m, std::int64_t n) {
+/// to[n, m] = from[m, n] transposed, or to += that
+void transpose(float* to, const float* from, std::int64_t m, std::int64_t n, Into into) {
   constexpr std::int64_t side = 32;
   const std::int64_t down = (m + side - 1) / side, across = (n + side - 1) / side;
   for_each(
@@ -100,7 +107,7 @@ void transpose(float* to, const float* from, std::int64_t m, std::int64_t n) {
         const std::int64_t i1 = i0 + side < m ? i0 + side : m, j1 = j0 + side < n ? j0 + side : n;
         for (std::int64_t j = j0; j < j1; ++j)
           for (std::int64_t i = i0; i < i1; ++i)
-            to[j * m + i] = from[i * n + j];
+            to[j * m + i] = into == Into::add ? to[j * m + i] + from[i * n + j] : from[i * n + j];
       });
 }
 
@@ -143,16 +150,17 @@ void linear_backward_input(const LinearShape& s, T* dx, const T* dy, const T* w)
 }
 
 template <class T>
-void linear_backward_weight(const LinearShape& s, float* dw, const T* x, const T* dy) {
+void linear_backward_weight(const LinearShape& s, float* dw, const T* x, const T* dy, Into into) {
   const TimedRegion timed(&RegionSeconds::products);
   if (!gradient_by_transpose(s))
-    return multiply_as<T>({s.inputs, s.outputs, s.rows, true, false, false, type_of<T>, Type::f32}, x, dy, nullptr, dw);
+    return multiply_as<T>({s.inputs, s.outputs, s.rows, true, false, false, type_of<T>, Type::f32, into == Into::add},
+                          x, dy, nullptr, dw);
   const std::int64_t n = s.inputs * s.outputs;
   if (scratch().size() < n)
     throw std::logic_error("linear_reserve was not called with the workspace that this product needs");
   float* const transposed = scratch().data() + scratch().size() - n; // behind what a conversion takes
   multiply_as<T>({s.outputs, s.inputs, s.rows, true, false, false, type_of<T>, Type::f32}, dy, x, nullptr, transposed);
-  transpose(dw, transposed, s.outputs, s.inputs);
+  transpose(dw, transposed, s.outputs, s.inputs, into);
 }
 
 template <class T>
@@ -178,9 +186,9 @@ template void linear_forward(const LinearShape&, float*, const fp16*, const fp16
 template void linear_backward_input(const LinearShape&, float*, const float*, const float*);
 template void linear_backward_input(const LinearShape&, bf16*, const bf16*, const bf16*);
 template void linear_backward_input(const LinearShape&, fp16*, const fp16*, const fp16*);
-template void linear_backward_weight(const LinearShape&, float*, const float*, const float*);
-template void linear_backward_weight(const LinearShape&, float*, const bf16*, const bf16*);
-template void linear_backward_weight(const LinearShape&, float*, const fp16*, const fp16*);
+template void linear_backward_weight(const LinearShape&, float*, const float*, const float*, Into);
+template void linear_backward_weight(const LinearShape&, float*, const bf16*, const bf16*, Into);
+template void linear_backward_weight(const LinearShape&, float*, const fp16*, const fp16*, Into);
 template std::size_t linear_workspace_bytes<float>(const LinearShape&);
 template std::size_t linear_workspace_bytes<bf16>(const LinearShape&);
 template std::size_t linear_workspace_bytes<fp16>(const LinearShape&);

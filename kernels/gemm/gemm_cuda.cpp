@@ -104,7 +104,8 @@ Prepared prepare(const Product& p) {
   return it;
 }
 
-void multiply(const Product& p, const void* a, const void* b, const float* bias, void* c) {
+/// beta: what C is multiplied by before the product is added to it.
+void multiply(const Product& p, const void* a, const void* b, const float* bias, void* c, float beta = 0) {
   static std::map<decltype(p.key()), Prepared> known;
   auto found = known.find(p.key());
   if (found == known.end())
@@ -113,8 +114,8 @@ void multiply(const Product& p, const void* a, const void* b, const float* bias,
   if (p.bias)
     require(cublasLtMatmulDescSetAttribute(it.operation, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &bias, sizeof bias),
             "bias");
-  const float one = 1, zero = 0;
-  require(cublasLtMatmul(handle(), it.operation, &one, a, it.a, b, it.b, &zero, c, it.c, c, it.c, &it.algorithm,
+  const float one = 1;
+  require(cublasLtMatmul(handle(), it.operation, &one, a, it.a, b, it.b, &beta, c, it.c, c, it.c, &it.algorithm,
                          workspace(), workspace_bytes, Space().cuda_stream()),
           "product");
 }
@@ -145,9 +146,10 @@ void linear_backward_input(const LinearShape& s, T* dx, const T* dy, const T* w)
 }
 
 template <class T>
-void linear_backward_weight(const LinearShape& s, float* dw, const T* x, const T* dy) {
+void linear_backward_weight(const LinearShape& s, float* dw, const T* x, const T* dy, Into into) {
   const TimedRegion timed(&RegionSeconds::products);
-  multiply({s.outputs, s.inputs, s.rows, false, true, false, type_of<T>, CUDA_R_32F}, dy, x, nullptr, dw);
+  multiply({s.outputs, s.inputs, s.rows, false, true, false, type_of<T>, CUDA_R_32F}, dy, x, nullptr, dw,
+           into == Into::add ? 1.0f : 0.0f);
 }
 
 template <class T>
@@ -165,9 +167,9 @@ template void linear_forward(const LinearShape&, fp16*, const fp16*, const fp16*
 template void linear_backward_input(const LinearShape&, float*, const float*, const float*);
 template void linear_backward_input(const LinearShape&, bf16*, const bf16*, const bf16*);
 template void linear_backward_input(const LinearShape&, fp16*, const fp16*, const fp16*);
-template void linear_backward_weight(const LinearShape&, float*, const float*, const float*);
-template void linear_backward_weight(const LinearShape&, float*, const bf16*, const bf16*);
-template void linear_backward_weight(const LinearShape&, float*, const fp16*, const fp16*);
+template void linear_backward_weight(const LinearShape&, float*, const float*, const float*, Into);
+template void linear_backward_weight(const LinearShape&, float*, const bf16*, const bf16*, Into);
+template void linear_backward_weight(const LinearShape&, float*, const fp16*, const fp16*, Into);
 template std::size_t linear_workspace_bytes<float>(const LinearShape&);
 template std::size_t linear_workspace_bytes<bf16>(const LinearShape&);
 template std::size_t linear_workspace_bytes<fp16>(const LinearShape&);

@@ -22,13 +22,13 @@ void linear_backward_input(const LinearShape& s, double* dx, const double* dy, c
     }
 }
 
-void linear_backward_weight(const LinearShape& s, double* dw, const double* x, const double* dy) {
+void linear_backward_weight(const LinearShape& s, double* dw, const double* x, const double* dy, Into into) {
   for (std::int64_t k = 0; k < s.inputs; ++k)
     for (std::int64_t j = 0; j < s.outputs; ++j) {
       double sum = 0;
       for (std::int64_t i = 0; i < s.rows; ++i)
         sum += x[i * s.inputs + k] * dy[i * s.outputs + j];
-      dw[k * s.outputs + j] = sum;
+      dw[k * s.outputs + j] = into == Into::add ? dw[k * s.outputs + j] + sum : sum;
     }
 }
 

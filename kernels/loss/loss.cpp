@@ -32,10 +32,17 @@ WEFT_FUNCTION float largest_of(const float* z, std::int64_t n) {
 
 template <class T>
 void cross_entropy(float* losses, float* hits, T* dlogits, const float* logits, const std::uint16_t* targets,
-                   float factor, std::int64_t rows, std::int64_t vocabulary) {
-  const std::int64_t V = vocabulary;
+                   float factor, std::int64_t rows, std::int64_t classes, const float* shares) {
+  const std::int64_t V = classes;
   for_each(
       "weft::cross_entropy", rows, KOKKOS_LAMBDA(std::int64_t i) {
+        if (shares && shares[i] == 0.0f) {
+          losses[i] = hits[i] = 0;
+          if (dlogits)
+            for (std::int64_t v = 0; v < V; ++v)
+              dlogits[i * V + v] = store<T>(0.0f);
+          return;
+        }
         const float* z = logits + i * V;
         const std::int64_t target = targets[i];
         const float largest = largest_of(z, V), at_target = z[target];
@@ -53,29 +60,30 @@ void cross_entropy(float* losses, float* hits, T* dlogits, const float* logits, 
                  : sum_of_numbers(V, [&](std::int64_t v, std::int64_t count) {
                      return exp_of(numbers_at(z + v, count) - largest);
                    });
-        losses[i] = Kokkos::log(sum) + (largest - at_target);
+        const float loss = Kokkos::log(sum) + (largest - at_target);
+        losses[i] = shares ? shares[i] * loss : loss;
         hits[i] = hit;
         if (!dlogits)
           return;
         T* d = dlogits + i * V;
-        const float share = factor / sum;
+        const float whole = shares ? shares[i] * factor : factor, part = whole / sum;
         if (kept)
           for_numbers(0, V, [&](std::int64_t v, std::int64_t count) {
-            put_numbers(d + v, share * numbers_at(e + v, count), count);
+            put_numbers(d + v, part * numbers_at(e + v, count), count);
           });
         else
           for_numbers(0, V, [&](std::int64_t v, std::int64_t count) {
-            put_numbers(d + v, share * exp_of(numbers_at(z + v, count) - largest), count);
+            put_numbers(d + v, part * exp_of(numbers_at(z + v, count) - largest), count);
           });
-        d[target] = store<T>(share * fast_exp(at_target - largest) - factor);
+        d[target] = store<T>(part * fast_exp(at_target - largest) - whole);
       });
 }
 
 template void cross_entropy(float*, float*, float*, const float*, const std::uint16_t*, float, std::int64_t,
-                            std::int64_t);
+                            std::int64_t, const float*);
 template void cross_entropy(float*, float*, bf16*, const float*, const std::uint16_t*, float, std::int64_t,
-                            std::int64_t);
+                            std::int64_t, const float*);
 template void cross_entropy(float*, float*, fp16*, const float*, const std::uint16_t*, float, std::int64_t,
-                            std::int64_t);
+                            std::int64_t, const float*);
 
 } // namespace weft

@@ -21,8 +21,10 @@ void norm_again(T* out, const float* mean, const float* rstd, const T* x, const 
       });
 }
 
-template <class T>
-void norm_backward(T* dx, float* dgain, float* dbias, const T* dout, const T* x, const float* mean, const float* rstd,
+namespace {
+/// Chosen when compiled: the addition stays fused with the product before it.
+template <Into into, class T>
+void backward_into(T* dx, float* dgain, float* dbias, const T* dout, const T* x, const float* mean, const float* rstd,
                    const float* gain, std::int64_t rows, std::int64_t width, float* partial) {
   const std::int64_t blocks = (rows + norm_block - 1) / norm_block;
   for_each(
@@ -51,9 +53,10 @@ void norm_backward(T* dx, float* dgain, float* dbias, const T* dout, const T* x,
             const Numbers normalised = (numbers_at(from + j, count) - m) * r, g = numbers_at(d + j, count);
             put_numbers(block_gain + j, numbers_at(block_gain + j, count) + g * normalised, count);
             put_numbers(block_bias + j, numbers_at(block_bias + j, count) + g, count);
-            put_numbers(to + j,
-                        numbers_at(to + j, count) + r * (numbers_at(gain + j, count) * g - sum - normalised * dot),
-                        count);
+            Numbers before = Numbers{};
+            if (into == Into::add)
+              before = numbers_at(to + j, count);
+            put_numbers(to + j, before + r * (numbers_at(gain + j, count) * g - sum - normalised * dot), count);
           });
         }
       });
@@ -67,6 +70,16 @@ void norm_backward(T* dx, float* dgain, float* dbias, const T* dout, const T* x,
         dgain[j] = sum_gain;
         dbias[j] = sum_bias;
       });
+}
+} // namespace
+
+template <class T>
+void norm_backward(T* dx, float* dgain, float* dbias, const T* dout, const T* x, const float* mean, const float* rstd,
+                   const float* gain, std::int64_t rows, std::int64_t width, float* partial, Into into) {
+  if (into == Into::add)
+    backward_into<Into::add>(dx, dgain, dbias, dout, x, mean, rstd, gain, rows, width, partial);
+  else
+    backward_into<Into::overwrite>(dx, dgain, dbias, dout, x, mean, rstd, gain, rows, width, partial);
 }
 
 template void norm_forward(float*, float*, float*, const float*, const float*, const float*, std::int64_t, std::int64_t,
@@ -82,10 +95,10 @@ template void norm_again(bf16*, const float*, const float*, const bf16*, const f
 template void norm_again(fp16*, const float*, const float*, const fp16*, const float*, const float*, std::int64_t,
                          std::int64_t);
 template void norm_backward(float*, float*, float*, const float*, const float*, const float*, const float*,
-                            const float*, std::int64_t, std::int64_t, float*);
+                            const float*, std::int64_t, std::int64_t, float*, Into);
 template void norm_backward(bf16*, float*, float*, const bf16*, const bf16*, const float*, const float*, const float*,
-                            std::int64_t, std::int64_t, float*);
+                            std::int64_t, std::int64_t, float*, Into);
 template void norm_backward(fp16*, float*, float*, const fp16*, const fp16*, const float*, const float*, const float*,
-                            std::int64_t, std::int64_t, float*);
+                            std::int64_t, std::int64_t, float*, Into);
 
 } // namespace weft

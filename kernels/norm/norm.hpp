@@ -3,6 +3,7 @@
 //   biased
 // Ba, Kiros, Hinton 2016 (arXiv:1607.06450), section 3. Statistics and sums are fp32.
 #pragma once
+#include "kernels/common/into.hpp"
 #include "kernels/common/types.hpp"
 
 namespace weft {
@@ -17,11 +18,12 @@ template <class T>
 void norm_again(T* out, const float* mean, const float* rstd, const T* x, const float* gain, const float* bias,
                 std::int64_t rows, std::int64_t width);
 
-/// dx[M,D] += gradient through the norm (the residual path's gradient is already there);
-/// dgain[D], dbias[D] overwritten. partial: workspace of norm_workspace(rows, width) floats.
+/// dx[M,D] += gradient through the norm (the residual path's gradient is already there), or, with Into::overwrite, dx =
+/// that gradient, whatever dx holds, and dx may be dout. dgain[D], dbias[D] overwritten.
+/// partial: workspace of norm_workspace(rows, width) floats.
 template <class T>
 void norm_backward(T* dx, float* dgain, float* dbias, const T* dout, const T* x, const float* mean, const float* rstd,
-                   const float* gain, std::int64_t rows, std::int64_t width, float* partial);
+                   const float* gain, std::int64_t rows, std::int64_t width, float* partial, Into into = Into::add);
 
 /// Parameter gradients are summed in blocks of this many rows, then the blocks in order.
 constexpr std::int64_t norm_block = 64;

@@ -24,9 +24,8 @@ struct Mask {
     // A block of four numbers may begin in front of the first column and end behind the last.
     std::uint32_t words[strip_width + 4 + 4 * words_group];
     const std::int64_t first = i % length * width + j0, block = first / 4, skipped = first % 4;
-    const Dropout d = at_moment(dropout);
-    const RandomKey key{d.seed, d.step, d.first_sample + static_cast<std::uint32_t>(i / length), d.tensor};
-    random_words(words, key, static_cast<std::uint32_t>(block), static_cast<int>((skipped + count + 3) / 4));
+    random_words(words, key_of(dropout, i / length), static_cast<std::uint32_t>(block),
+                 static_cast<int>((skipped + count + 3) / 4));
     const std::uint32_t limit = threshold, *at = words + skipped;
     const float yes = kept;
     for (std::int64_t j = 0; j < count; ++j)
@@ -76,6 +75,26 @@ void residual_backward(T* dy, float* dbias, const T* dout, const Dropout& dropou
       });
 }
 
+template <class T>
+void dropout_forward(T* out, const T* x, const Dropout& dropout, const ResidualShape& shape) {
+  const Mask mask(dropout, shape.length, shape.width);
+  const bool off = mask.off();
+  const std::int64_t width = shape.width;
+  for_each(
+      "weft::dropout_forward", shape.batch * shape.length, KOKKOS_LAMBDA(std::int64_t i) {
+        for (std::int64_t j0 = 0; j0 < width; j0 += strip_width) {
+          const std::int64_t columns = j0 + strip_width < width ? strip_width : width - j0, at = i * width + j0;
+          float factor[strip_width];
+          if (!off)
+            mask.factors(factor, i, j0, columns);
+          for_numbers(0, columns, [&](std::int64_t j, std::int64_t count) {
+            const Numbers value = numbers_at(x + at + j, count);
+            put_numbers(out + at + j, off ? value : numbers_at(factor + j, count) * value, count);
+          });
+        }
+      });
+}
+
 template void residual_forward(float*, float*, float*, float*, const float*, const float*, const Dropout&, const float*,
                                const float*, float, const ResidualShape&);
 template void residual_forward(bf16*, bf16*, float*, float*, const bf16*, const bf16*, const Dropout&, const float*,
@@ -85,5 +104,8 @@ template void residual_forward(fp16*, fp16*, float*, float*, const fp16*, const 
 template void residual_backward(float*, float*, const float*, const Dropout&, const ResidualShape&, float*);
 template void residual_backward(bf16*, float*, const bf16*, const Dropout&, const ResidualShape&, float*);
 template void residual_backward(fp16*, float*, const fp16*, const Dropout&, const ResidualShape&, float*);
+template void dropout_forward(float*, const float*, const Dropout&, const ResidualShape&);
+template void dropout_forward(bf16*, const bf16*, const Dropout&, const ResidualShape&);
+template void dropout_forward(fp16*, const fp16*, const Dropout&, const ResidualShape&);
 
 } // namespace weft

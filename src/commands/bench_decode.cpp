@@ -5,7 +5,7 @@
 #include "io/error.hpp"
 #include "kernels/common/memory.hpp"
 #include "model/model.hpp"
-#include "model/sampling.hpp"
+#include "model/sampling/sampling.hpp"
 #include <chrono>
 #include <fmt/core.h>
 #include <numeric>
@@ -59,7 +59,7 @@ void bench_decode(Console& console, bool quick, std::int64_t samples, std::int64
     initialise(values.data(), model->parameters(), 1);
     Buffer<float> weights(model->parameters().extent(), "weights");
     copy_to_device(weights.data(), values.data(), weights.bytes());
-    const std::unique_ptr<Decoder> decoder = make_decoder(config, model->parameters(), weights.data(), samples, N);
+    const std::unique_ptr<Decoder> decoder = make_decoder(*model, config, weights.data(), samples, N);
     std::vector<std::uint32_t> numbers(static_cast<std::size_t>(samples));
     std::iota(numbers.begin(), numbers.end(), 0u);
     const std::vector<std::vector<std::uint16_t>> nothing(numbers.size());

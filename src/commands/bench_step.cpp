@@ -9,6 +9,7 @@
 #include "kernels/common/regions.hpp"
 #include "model/model.hpp"
 #include "tasks/made_up.hpp"
+#include "tasks/resolve.hpp"
 #include "training/resources.hpp"
 #include "training/step.hpp"
 #include <algorithm>
@@ -39,6 +40,7 @@ LoadedConfig load(const std::string& input, const std::vector<std::string>& over
   LoadedConfig loaded;
   agree(ranks, [&] {
     loaded = load_config(input, overrides, DataCheck::skipped);
+    resolve_from_data(loaded.config);
     if (loaded.config.parallel.cuda_graph)
       throw InputError("got parallel.cuda_graph = true, and weft bench takes the time of parts of a micro-batch, which "
                        "a recording runs as one; leave the key out, or compare the tokens per second of weft train");

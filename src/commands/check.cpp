@@ -5,6 +5,7 @@
 #include "config/resolved.hpp"
 #include "io/shards.hpp"
 #include "kernels/common/memory.hpp"
+#include "tasks/resolve.hpp"
 #include "training/resources.hpp"
 #include "training/run_length.hpp"
 #include <CLI/CLI.hpp>
@@ -24,7 +25,8 @@ struct Options {
 int check(const Options& options) {
   const std::string& input = options.input;
   const int ranks = options.ranks;
-  const LoadedConfig loaded = load_config(input, options.overrides, DataCheck::skipped);
+  LoadedConfig loaded = load_config(input, options.overrides, DataCheck::skipped);
+  resolve_from_data(loaded.config);
   const Config& config = loaded.config;
   if (options.causality)
     return check_causality(config, options.csv, options.png);

@@ -1,5 +1,7 @@
 #include "commands/evaluation_record.hpp"
 #include "commands/class_tables.hpp"
+#include "config/keys.hpp"
+#include "config/resolved.hpp"
 #include "config/version.hpp"
 #include "io/console.hpp"
 #include "io/json.hpp"
@@ -9,26 +11,23 @@
 namespace weft {
 
 namespace {
-std::string combination_text(const Config& config) {
-  const auto& c = config.attention.combination;
-  return fmt::format("{}", fmt::join(c, ", "));
+
+/// The keys that say what a query sees, as JSON: numbers and true or false as they are, everything else as text.
+std::string attention_json(const Config& used) {
+  Config copy = used;
+  JsonObject out("  ");
+  for (const Key& key : keys_of(copy))
+    if (key.shapes == Shapes::attention) {
+      const bool plain = std::holds_alternative<bool*>(key.value) || std::holds_alternative<std::int64_t*>(key.value);
+      out.add(key.last(), plain ? value_text(key) : json_text(plain_text(key)));
+    }
+  return out.json();
 }
+
 } // namespace
 
 std::vector<std::string> attention_differences(const Config& trained, const Config& used) {
-  std::vector<std::string> out;
-  const auto compare = [&](const char* key, const auto& a, const auto& b) {
-    if (a != b)
-      out.push_back(fmt::format("{}: trained with {}, used {}", key, a, b));
-  };
-  const auto &a = trained.attention, &b = used.attention;
-  compare("attention.pattern", a.pattern, b.pattern);
-  compare("attention.stride", a.stride, b.stride);
-  compare("attention.window", a.window, b.window);
-  compare("attention.summary", a.summary, b.summary);
-  compare("attention.shared_summary", a.shared_summary, b.shared_summary);
-  compare("attention.combination", combination_text(trained), combination_text(used));
-  return out;
+  return differences(trained, used, Shapes::attention, "trained with", "used");
 }
 
 std::vector<std::string> other_differences(const EvaluationRecord& record, const Config& trained, const Config& used) {
@@ -61,13 +60,6 @@ std::string record_name(const EvaluationRecord& record, const Config& trained, c
 
 std::string record_json(const EvaluationRecord& record, const Config& trained, const Config& used,
                         const Evaluation& result) {
-  JsonObject attention("  ");
-  attention.add("pattern", json_text(used.attention.pattern))
-      .add("stride", std::to_string(used.attention.stride))
-      .add("window", std::to_string(used.attention.window))
-      .add("summary", std::to_string(used.attention.summary))
-      .add("shared_summary", used.attention.shared_summary ? "true" : "false")
-      .add("combination", json_text(combination_text(used)));
   JsonObject out;
   out.add("format_version", "1")
       .add("time", json_text(record.time))
@@ -81,7 +73,7 @@ std::string record_json(const EvaluationRecord& record, const Config& trained, c
       .add("context", std::to_string(used.model.context))
       .add("minimum_context", std::to_string(used.evaluation.minimum_context))
       .add("max_windows", std::to_string(used.evaluation.max_windows))
-      .add("attention", attention.json())
+      .add("attention", attention_json(used))
       .add("as_trained", other_differences(record, trained, used).empty() ? "true" : "false")
       .add("loss", json_number(result.loss));
   if (result.classes > 0)

@@ -1,5 +1,6 @@
 #include "commands/help.hpp"
-#include "config/keys.hpp"
+#include "config/patterns.hpp"
+#include "config/readers.hpp"
 #include "io/error.hpp"
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -14,7 +15,10 @@ std::string key_page(const Key& key) {
   out += fmt::format("  expected  {}\n", expected_text(key));
   if (!key.unit.empty())
     out += fmt::format("  unit      {}\n", key.unit);
-  return out + fmt::format("  default   {}\n", value_text(key));
+  if (!key.of.empty())
+    out += fmt::format("  read with {}\n", readers_text(key));
+  out += fmt::format("  default   {}\n", value_text(key));
+  return key.name == "attention.pattern" ? out + "\n" + pattern_markdown() : out;
 }
 
 std::string key_list(const std::vector<Key>& keys) {
@@ -55,7 +59,11 @@ std::string help_text(const std::string& what) {
                                near.empty() ? "; weft help lists all" : "; did you mean " + near + "?"));
 }
 
-std::string help_markdown() {
+std::string help_markdown(const std::string& what) {
+  if (what == "attention.pattern")
+    return pattern_markdown();
+  if (!what.empty())
+    throw InputError(fmt::format("weft help --markdown: got \"{}\", expected nothing or attention.pattern", what));
   std::string out =
       "# Input keys\n\n"
       "<!-- Written by `weft help --markdown`; a test compares. Change src/config/keys.cpp, not this page. -->\n\n"
@@ -67,6 +75,13 @@ std::string help_markdown() {
       "with\n"
       "file, line and the nearest valid key; then nothing is started and the exit status is 2 (4 if only the data set\n"
       "is missing). The resolved input, with every key, is in the run folder and in every checkpoint.\n\n"
+      "The last column says with which other keys a key is read; where it is empty, every run reads it. A key that is\n"
+      "set to another value than its default where nothing reads it is an error. What a file says is judged by the\n"
+      "file as it stands too: the command line may choose another pattern without unsetting the keys of the old "
+      "one.\n\n"
+      "A file may start from another one: its first line is then `base = \"other.toml\"`, a path relative to the "
+      "file.\n"
+      "The later value wins; the resolved input is whole.\n\n"
       "Letters: L layers, D width, H heads, N sequence length, V vocabulary, l stride, c summary columns.\n";
   Config config;
   std::string section;
@@ -78,11 +93,12 @@ std::string help_markdown() {
   for (const Key& key : keys_of(config)) {
     if (key.section() != section) {
       section = key.section();
-      out += fmt::format(
-          "\n## [{}]\n\n| key | default | expected | unit | meaning |\n| --- | --- | --- | --- | --- |\n", section);
+      out += fmt::format("\n## [{}]\n\n| key | default | expected | unit | meaning | read with |\n| --- | --- | --- | "
+                         "--- | --- | --- |\n",
+                         section);
     }
-    out += fmt::format("| `{}` | `{}` | {} | {} | {} |\n", key.last(), value_text(key), cell(expected_text(key)),
-                       cell(key.unit), cell(key.help));
+    out += fmt::format("| `{}` | `{}` | {} | {} | {} | {} |\n", key.last(), value_text(key), cell(expected_text(key)),
+                       cell(key.unit), cell(key.help), cell(readers_text(key, section)));
   }
   return out;
 }
@@ -95,10 +111,11 @@ void add_help(CLI::App& app, std::function<int()>& action) {
   const auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("help", "what an input file can say: all keys, a section, or one key");
   command->add_option("KEY", options->what, "a key, a section, or the beginning of a name");
-  command->add_flag("--markdown", options->markdown, "write docs/input.md to the standard output");
+  command->add_flag("--markdown", options->markdown,
+                    "write docs/input.md to the standard output; of attention.pattern, the table in docs/attention.md");
   command->callback([options, &action] {
     action = [options] {
-      fmt::print("{}", options->markdown ? help_markdown() : help_text(options->what));
+      fmt::print("{}", options->markdown ? help_markdown(options->what) : help_text(options->what));
       return 0;
     };
   });

@@ -15,7 +15,7 @@ void add_help(CLI::App& app, std::function<int()>& action);
 /// Help on a key, a section or every key beginning with `what` (empty: all). Throws InputError naming the nearest key.
 std::string help_text(const std::string& what);
 
-/// docs/input.md.
-std::string help_markdown();
+/// docs/input.md; of "attention.pattern", the table of patterns in docs/attention.md. InputError for anything else.
+std::string help_markdown(const std::string& what = "");
 
 } // namespace weft

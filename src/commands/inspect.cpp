@@ -80,11 +80,11 @@ bool belongs_to_state(const std::string& name) {
                                       "skipped_in_row",
                                       "stopped_early",
                                       "best_valid_loss",
+                                      "best_valid_accuracy",
                                       "evaluations_without_better",
                                       "evaluated_at",
                                       "loss_scale",
                                       "loss_scale_good_steps",
-                                      "best_valid_accuracy",
                                       "format_version",
                                       "arrays"};
   return std::find(std::begin(names), std::end(names), name) != std::end(names);

@@ -1,5 +1,6 @@
 #include "commands/pattern.hpp"
 #include "config/parse.hpp"
+#include "config/patterns.hpp"
 #include "io/atomic_file.hpp"
 #include "io/console.hpp"
 #include "io/png.hpp"
@@ -24,12 +25,11 @@ struct Options {
   std::int64_t layer = 0, head = 0;
 };
 
-/// The first of the two sets that a merged pattern unites; nothing for the others.
+/// The first of the sets that a merged pattern unites; nothing for the others.
 std::optional<Pattern> first_set(const Config& config, const PatternChoice& choice) {
-  if (choice.set == "strided merged")
-    return build_pattern(config, {"local", 0});
-  if (choice.set == "fixed merged")
-    return build_pattern(config, {"block", 0});
+  const PatternRow& row = pattern_row(config.attention.pattern);
+  if (row.merged && row.merged->name == choice.set)
+    return build_pattern(config, {row.sets.front().name, 0});
   return std::nullopt;
 }
 
@@ -46,13 +46,15 @@ void write_csv(const std::string& path, const Pattern& pattern, std::int64_t N) 
   file.commit();
 }
 
-/// Rows are queries, columns keys: '#' seen, '.' earlier but not seen, blank the future.
+/// Rows are queries, columns keys: '#' seen, '.' earlier but not seen, blank later and not seen.
 std::string letters(const Pattern& pattern, std::int64_t N) {
   std::string out;
   for (int query = 0; query < N; ++query) {
-    std::string row(static_cast<std::size_t>(query + 1), '.');
+    std::string row(static_cast<std::size_t>(N), ' ');
+    std::fill(row.begin(), row.begin() + query + 1, '.');
     for (const int key : keys_of(pattern, query))
       row[static_cast<std::size_t>(key)] = '#';
+    row.resize(row.find_last_not_of(' ') + 1); // at least the query's own position is left
     out += fmt::format("  {:>4} {}\n", query, row);
   }
   return out;
@@ -128,14 +130,15 @@ int show(const Options& options) {
   const PatternWork work = pattern_work(pattern);
   const std::int64_t N = config.model.context;
   const double keys = static_cast<double>(work.keys), n = static_cast<double>(N);
-  const bool summarised = choice.set == "summary" || choice.set == "fixed merged";
+  const PatternSet& set = pattern_set(config, choice.set);
   Table table(fmt::format("{}: layer {}, head {}", options.input, options.layer, options.head));
   table.row("pattern",
-            choice.set + (summarised ? fmt::format(", summary sub-block {} from the end", choice.group) : ""));
+            choice.set + (set.grouped ? fmt::format(", summary sub-block {} from the end", choice.group) : ""));
   table.row("positions", exact_count(N));
-  if (choice.set != "dense")
+  table.row("a query at i sees", form_of(config, set).sees);
+  if (!set.reads.empty())
     table.row("stride", exact_count(config.attention.stride));
-  if (summarised)
+  if (set.grouped)
     table.row("summary columns", exact_count(config.attention.summary));
   table.row("keys", exact_count(work.keys));
   table.row("keys per query", fmt::format("{:.1f}", keys / n));

@@ -1,4 +1,7 @@
 #include "commands/prepare.hpp"
+#include "commands/prepare_arena_text.hpp"
+#include "commands/prepare_pictures.hpp"
+#include "commands/prepared_report.hpp"
 #include "io/error.hpp"
 #include "io/raw/cifar10.hpp"
 #include "io/raw/enwik8.hpp"
@@ -19,21 +22,6 @@ struct Options {
   int shards = 1;
   bool allow_partial = false;
 };
-
-int report(const Prepared& prepared, const std::string& folder) {
-  fmt::print("{}\n", prepared.note);
-  if (!prepared.written)
-    fmt::print("{} holds the very same data already; nothing was written\n", folder);
-  else
-    fmt::print("wrote {}, source SHA-256 {}\n", folder, prepared.splits.front().source_sha256);
-  const char* const names[] = {"train", "valid", "test"};
-  for (std::size_t i = 0; i < prepared.splits.size(); ++i) {
-    const SplitInfo& split = prepared.splits[i];
-    fmt::print("  {:<5} {:>13} {} in {} shard{}  SHA-256 {}\n", names[i], split.size, prepared.unit, split.shards,
-               split.shards == 1 ? "" : "s", split.split_sha256);
-  }
-  return exit_done;
-}
 
 /// The one file or folder of a task that takes no more.
 const std::string& only_source(const Options& options, const std::string& task) {
@@ -110,6 +98,8 @@ void add_prepare(CLI::App& app, std::function<int()>& action) {
                     options->to);
     };
   });
+  add_prepare_arena_text(*prepare, action);
+  add_prepare_pictures(*prepare, action);
 }
 
 } // namespace weft

@@ -91,7 +91,7 @@ Samples make_samples(const SampleOptions& options, const SampleRequest& request,
     return mine;
   const auto group = std::min<std::size_t>(numbers.size(), static_cast<std::size_t>(options.at_once));
   const std::unique_ptr<Decoder> decoder =
-      make_decoder(config, model.parameters(), weights, static_cast<std::int64_t>(group), request.length);
+      make_decoder(model, config, weights, static_cast<std::int64_t>(group), request.length);
   figures.cache_bytes = decoder->cache_bytes();
   const double begin = now();
   for (std::size_t first = 0; first < numbers.size(); first += group) {

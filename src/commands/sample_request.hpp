@@ -1,7 +1,7 @@
 // What `weft sample` was asked for: the options as typed, and what they mean for one model.
 #pragma once
 #include "config/config.hpp"
-#include "model/sampling.hpp"
+#include "model/sampling/sampling.hpp"
 #include <string>
 #include <vector>
 

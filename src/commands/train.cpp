@@ -11,6 +11,7 @@
 #include "io/digest.hpp"
 #include "io/folder_lock.hpp"
 #include "kernels/common/memory.hpp"
+#include "tasks/resolve.hpp"
 #include "tasks/task.hpp"
 #include "training/idle_restarts.hpp"
 #include "training/resources.hpp"
@@ -98,7 +99,10 @@ struct Run {
 /// The input, this rank's device, the data and a model without memory. Nothing is written, and what can be wrong with
 /// the input is found here.
 void prepare(Run& run, const Options& options, const Ranks& ranks) {
-  agree(ranks, [&] { run.loaded = load_config(options.input, options.overrides); });
+  agree(ranks, [&] {
+    run.loaded = load_config(options.input, options.overrides);
+    resolve_from_data(run.loaded.config);
+  });
   const Config& config = run.config();
   agree(ranks, [&] {
     require_build(config, !device_is_host);

@@ -21,24 +21,35 @@ struct Config {
   } run;
   struct {
     std::string path = "data/enwik8";
+    std::string task = "next_token"; // config/families.hpp: next_token | classify | pairs | copy
   } data;
   struct {
-    std::string family = "sparse_transformer";
-    std::int64_t layers = 6;                  // L
-    std::int64_t width = 256;                 // D
-    std::int64_t heads = 8;                   // H
-    std::int64_t context = 1024;              // N
-    std::int64_t vocabulary = 256;            // V
-    double dropout = 0.0;                     // on the two residual additions
-    bool half_size = false;                   // query/key width D/2, feed-forward 2D
-    std::string recompute = "none";           // none | attention | block
-    std::vector<std::int64_t> position_shape; // row-major coordinates; empty: (ceil(N/l), l)
-    double embedding_scale = 0.125;           // token and start vector: std = scale/sqrt(D)
-    double position_scale = 0.125;            // position tables: std = scale/sqrt(D * tables)
-    double weight_scale = 0.125;              // weights: variance = scale/inputs
+    std::string family = "sparse_transformer"; // config/families.hpp: sparse_transformer | arena
+    std::int64_t layers = 6;                   // L
+    std::int64_t width = 256;                  // D
+    std::int64_t heads = 8;                    // H
+    std::int64_t context = 1024;               // N
+    std::int64_t vocabulary = 256;             // V
+    std::int64_t feedforward = 0;              // width of the hidden layer; 0: the family's own
+    double dropout = 0.0;                      // on the two residual additions
+    bool half_size = false;                    // query/key width D/2, feed-forward 2D
+    std::string recompute = "none";            // none | attention | block
+    std::string positions = "grid";            // grid | learned | sinusoid | none
+    std::vector<std::int64_t> position_shape;  // row-major coordinates; empty: (ceil(N/l), l)
+    double embedding_scale = 0.125;            // token and start vector: std = scale/sqrt(D)
+    double position_scale = 0.125;             // position tables: std = scale/sqrt(D * tables)
+    double weight_scale = 0.125;               // weights: variance = scale/inputs
+    bool tied_embedding = false;               // the output matrix is the token embedding
+    std::string pooling = "cls";               // cls | mean | mean_all | attention
+    std::int64_t classes = 0;                  // 0: from the data
+    std::int64_t head_width = 0;               // hidden width of the classifier; 0: the family's own
+    std::string pair_features = "two";         // two | four
   } model;
   struct {
-    std::string pattern = "fixed"; // dense | local | strided | fixed
+    std::string pattern = "fixed"; // config/patterns.hpp
+    std::string form = "paper";    // paper | lra
+    std::int64_t width = 0;        // of queries, keys and values, all heads together; 0: model.width
+    double dropout = 0.0;          // of attention weights
     std::int64_t stride = 128;     // l
     std::int64_t window = 0;       // of local and strided; 0: l
     bool allow_leak = false;       // take a pattern that is not causal
@@ -51,6 +62,7 @@ struct Config {
     std::string kind = "adamw"; // adam | adamw
     double learning_rate = 3.5e-4;
     double weight_decay = 0.01;
+    std::string decay = "matrices"; // matrices | all: the tensors that weight decay acts on
     double beta1 = 0.9;
     double beta2 = 0.999;
     double epsilon = 1e-8;
@@ -59,7 +71,7 @@ struct Config {
     std::int64_t loss_scale_growth_steps = 2000; // fp16: good steps in a row that double it
   } optimizer;
   struct {
-    std::string kind = "cosine"; // constant | linear | cosine | step | one_cycle
+    std::string kind = "cosine"; // constant | linear | cosine | step | one_cycle | rsqrt
     std::int64_t warmup_steps = 0;
     double final_factor = 0.0;                 // learning rate at the last step, as a factor of learning_rate
     std::vector<std::int64_t> step_milestones; // steps at which kind = "step" multiplies by step_factor
@@ -71,7 +83,7 @@ struct Config {
     double epochs = 0;
     std::int64_t batch = 16;      // sequences per step, all ranks together
     std::int64_t micro_batch = 1; // sequences per forward and backward
-    std::int64_t patience = 0;    // early stopping: evaluations without a better validation loss; 0: off
+    std::int64_t patience = 0;    // early stopping: evaluations without a better validation score; 0: off
   } training;
   struct {
     std::int64_t every_steps = 1000;
@@ -86,6 +98,7 @@ struct Config {
     std::int64_t max_windows = 0;    // 0: all of the split
     bool test_at_end = true;
     std::string split = "test";       // what `weft eval` scores: train | valid | test
+    std::string best = "loss";        // the best checkpoint and early stopping go by it: loss | accuracy
     std::int64_t minimum_context = 0; // m: bytes every scored byte sees at least; 0: windows side by side
   } evaluation;
   struct {

@@ -107,6 +107,14 @@ std::string value_text(const Key& key) {
                     key.value);
 }
 
+std::string plain_text(const Key& key) {
+  if (const auto* text = std::get_if<std::string*>(&key.value))
+    return **text;
+  if (const auto* texts = std::get_if<std::vector<std::string>*>(&key.value))
+    return joined(**texts, ", ");
+  return value_text(key);
+}
+
 std::string limits_violation(const Key& key) {
   const auto outside = [&](double x) { return !std::isfinite(x) || !within(x, key.limits); };
   const bool bad =

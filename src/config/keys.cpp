@@ -1,4 +1,6 @@
 #include "config/keys.hpp"
+#include "config/families.hpp"
+#include "config/patterns.hpp"
 
 namespace weft {
 namespace {
@@ -11,10 +13,37 @@ Limits between(double low, double high) { return {.low = low, .high = high, .wor
 Limits from_to_below(double low, double high) { return {.low = low, .high = high, .high_open = true, .words = {}}; }
 Limits one_of(std::vector<std::string> words) { return {.words = std::move(words)}; }
 
-} // namespace
+// Who reads a key.
+using Of = std::vector<Reader>;
+Of with(std::string key, std::vector<std::string> values) { return {{{std::move(key), std::move(values)}}}; }
+Of of_family(std::vector<std::string> families) { return with("model.family", std::move(families)); }
+const std::vector<std::string> attending = {"sparse_transformer", "arena"}; ///< families with attention heads
+std::vector<std::string> with_a_choice_of_positions() {
+  std::vector<std::string> names;
+  for (const FamilyRow& row : family_table())
+    if (row.positions.size() > 1)
+      names.push_back(row.name);
+  return names;
+}
+Of of_patterns(const std::string& key) { return with("attention.pattern", patterns_reading(key)); }
 
-// name, member, limits, unit, help; the default is the member's initial value.
-std::vector<Key> keys_of(Config& c) {
+/// The sparse transformer always has the sum of tables, whose second one is l long where nobody gives their sizes.
+Of of_grid() { return {{{"model.family", {"sparse_transformer"}}}, {{"model.positions", {"grid"}}}}; }
+Of of_stride() { return {{{"attention.pattern", patterns_reading("stride")}}, {{"model.position_shape", {"[]"}}}}; }
+
+/// "WORD (what it stands for), ..."
+template <class Row>
+std::string words_of(const std::vector<Row>& table) {
+  std::vector<std::string> words;
+  for (const Row& row : table)
+    words.push_back(row.name + " (" + row.help + ")");
+  return joined(words, ", ");
+}
+
+// Each line: name, member, limits, unit, help, who reads it, what depends on it; the default is the member's initial
+// value.
+
+std::vector<Key> run_keys(Config& c) {
   return {
       {"run.name", &c.run.name, any, "", "name of the run; its folder is run.directory/run.name"},
       {"run.directory", &c.run.directory, any, "", "folder that holds the runs"},
@@ -25,81 +54,167 @@ std::vector<Key> keys_of(Config& c) {
       {"run.fresh", &c.run.fresh, any, "", "start over instead of resuming; an old run is moved aside, never deleted"},
       {"run.max_idle_restarts", &c.run.max_idle_restarts, at_least(0), "restarts",
        "restarts of one Slurm job in a row without a newer checkpoint; one more ends it with status 1, so that it is "
-       "not "
-       "requeued for ever"},
+       "not requeued for ever"},
       {"run.max_minutes", &c.run.max_minutes, at_least(0), "minutes",
        "time after which this start of the run stops with a checkpoint and status 75; 0: no limit"},
+  };
+}
 
+std::vector<Key> data_keys(Config& c) {
+  return {
       {"data.path", &c.data.path, any, "", "folder of the data set's shards, as weft prepare writes them"},
+      {"data.task", &c.data.task, one_of(task_names()), "",
+       "what a row of a batch holds and what of it is scored: " + words_of(task_table())},
+  };
+}
 
-      {"model.family", &c.model.family, one_of({"sparse_transformer"}), "", "kind of model"},
-      {"model.layers", &c.model.layers, between(1, 10000), "", "residual blocks, L"},
-      {"model.width", &c.model.width, at_least(1), "", "width of the residual stream, D"},
-      {"model.heads", &c.model.heads, at_least(1), "", "attention heads, H; divides the width"},
+std::vector<Key> model_keys(Config& c) {
+  return {
+      {"model.family",
+       &c.model.family,
+       one_of(family_names()),
+       "",
+       "kind of model: " + words_of(family_table()),
+       {},
+       Shapes::parameters},
+      {"model.layers", &c.model.layers, between(1, 10000), "", "residual blocks, L", {}, Shapes::parameters},
+      {"model.width", &c.model.width, at_least(1), "", "width of the residual stream, D", {}, Shapes::parameters},
+      {"model.heads", &c.model.heads, at_least(1), "", "attention heads, H; divides the width", of_family(attending),
+       Shapes::parameters},
       {"model.context", &c.model.context, between(1, most_positions), "tokens", "sequence length, N"},
-      {"model.vocabulary", &c.model.vocabulary, between(2, 256), "", "distinct tokens, V"},
+      {"model.vocabulary", &c.model.vocabulary, between(2, 65535), "", "distinct tokens, V", {}, Shapes::parameters},
+      {"model.feedforward", &c.model.feedforward, at_least(0), "", "width of the hidden layer of a block; 0: 4D",
+       of_family({"arena"}), Shapes::parameters},
       {"model.dropout", &c.model.dropout, from_to_below(0, 1), "",
        "share of elements dropped at the two residual additions of a block"},
       {"model.half_size", &c.model.half_size, any, "",
-       "query and key width D/2 and feed-forward width 2D, instead of D and 4D"},
+       "query and key width D/2 and feed-forward width 2D, instead of D and 4D", of_family({"sparse_transformer"}),
+       Shapes::parameters},
       {"model.recompute", &c.model.recompute, one_of({"none", "attention", "block"}), "",
        "what the backward pass computes again instead of keeping it; changes memory and time, not one bit of the "
-       "result"},
+       "result",
+       of_family(attending)},
+      {"model.positions", &c.model.positions, one_of({"grid", "learned", "sinusoid", "none"}), "",
+       "what tells positions apart: grid (the sum of the tables of model.position_shape), learned (a vector each), "
+       "sinusoid (fixed), none",
+       of_family(with_a_choice_of_positions()), Shapes::parameters},
       {"model.position_shape", &c.model.position_shape, at_least(1), "",
-       "sizes of the learned position tables, row-major coordinates; empty: (ceil(N/l), l) with l = attention.stride"},
+       "sizes of the learned position tables, row-major coordinates; empty: (ceil(N/l), l) with l = attention.stride",
+       of_grid(), Shapes::parameters},
       {"model.embedding_scale", &c.model.embedding_scale, at_least(0), "",
-       "token embedding and start vector begin with standard deviation scale/sqrt(D)"},
+       "token embedding and start vector begin with standard deviation scale/sqrt(D)",
+       of_family({"sparse_transformer"})},
       {"model.position_scale", &c.model.position_scale, at_least(0), "",
-       "position tables begin with standard deviation scale/sqrt(D * tables)"},
+       "position tables begin with standard deviation scale/sqrt(D * tables)", of_family({"sparse_transformer"})},
       {"model.weight_scale", &c.model.weight_scale, at_least(0), "",
-       "weights begin with variance scale/inputs; those that end a residual branch are divided by sqrt(2L)"},
+       "weights begin with variance scale/inputs; those that end a residual branch are divided by sqrt(2L)",
+       of_family({"sparse_transformer"})},
+      {"model.tied_embedding", &c.model.tied_embedding, any, "", "the output matrix is the transposed token embedding",
+       with("data.task", causal_tasks()), Shapes::parameters},
+      {"model.pooling", &c.model.pooling, one_of({"cls", "mean", "mean_all", "attention"}), "",
+       "the row that a classifier reads: cls (a learned vector in front of the sequence; for pairs the first token), "
+       "mean (over the rows of real tokens), mean_all (over all rows, padded ones too), attention (a learned "
+       "weighting)",
+       with("data.task", class_tasks()), Shapes::parameters},
+      {"model.classes", &c.model.classes, between(0, 65535), "", "classes of the labels; 0: from the data",
+       with("data.task", class_tasks()), Shapes::parameters},
+      {"model.head_width", &c.model.head_width, at_least(0), "",
+       "width of the hidden layer of the classifier; 0: that of a block", with("data.task", class_tasks()),
+       Shapes::parameters},
+      {"model.pair_features", &c.model.pair_features, one_of({"two", "four"}), "",
+       "what the classifier of pairs reads of the vectors a and b of both sequences: two (a, b) or four (a, b, a * b, "
+       "a - b)",
+       with("data.task", {"pairs"}), Shapes::parameters},
+  };
+}
 
-      {"attention.pattern", &c.attention.pattern, one_of({"dense", "local", "strided", "fixed", "block_bidirectional"}),
-       "", "which keys a query sees; all are causal but block_bidirectional, which needs allow_leak"},
+std::vector<Key> attention_keys(Config& c) {
+  return {
+      {"attention.pattern", &c.attention.pattern, one_of(pattern_names()), "",
+       "which keys a query sees; whether later ones are among them follows from data.task (docs/attention.md)",
+       of_family(attending), Shapes::attention},
+      {"attention.form", &c.attention.form, one_of({"paper", "lra"}), "",
+       "as the papers have it, or as the released code of the Long Range Arena does where it differs",
+       of_family({"arena"}), Shapes::attention},
+      {"attention.width", &c.attention.width, at_least(0), "",
+       "width of queries, keys and values, all heads together; 0: model.width", of_family({"arena"}),
+       Shapes::parameters},
+      {"attention.dropout", &c.attention.dropout, from_to_below(0, 1), "", "share of attention weights dropped",
+       of_family({"arena"})},
       {"attention.stride", &c.attention.stride, between(1, most_positions), "tokens",
-       "l: window of local, window and stride of strided, block length of fixed"},
+       "l: window of local, window and stride of strided, block length of fixed and of what sees both ways; and the "
+       "second position table where model.position_shape is empty",
+       of_stride(), Shapes::attention},
       {"attention.window", &c.attention.window, between(0, most_positions), "tokens",
-       "window of local and strided where it is not l; 0: attention.stride, as in the paper"},
-      {"attention.allow_leak", &c.attention.allow_leak, any, "",
-       "take pattern block_bidirectional, which shows a model the bytes that it is to predict"},
+       "window of local and strided where it is not l; 0: attention.stride, as in the paper", of_patterns("window"),
+       Shapes::attention},
+      {"attention.allow_leak",
+       &c.attention.allow_leak,
+       any,
+       "",
+       "take a pattern that shows a model the bytes that it is to predict",
+       {{{"attention.pattern", patterns_without_causal_form()}, {"data.task", causal_tasks()}}}},
       {"attention.summary", &c.attention.summary, between(1, most_positions), "tokens",
-       "c: summary columns per block and head (fixed)"},
+       "c: summary columns per block and head (fixed)", of_patterns("summary"), Shapes::attention},
       {"attention.shared_summary", &c.attention.shared_summary, any, "",
-       "every head uses the last summary sub-block of a block instead of one of its own (fixed)"},
+       "every head uses the last summary sub-block of a block instead of one of its own (fixed)",
+       of_patterns("shared_summary"), Shapes::attention},
       {"attention.combination", &c.attention.combination, any, "",
        "how the pattern's sets are shared out: merged, interleaved (by layer), heads (by head), or a list with one "
-       "entry "
-       "per layer, repeating, of merged, dense and the sets: local, strided (strided); block, summary (fixed)"},
+       "entry per layer, repeating, of merged, dense and the sets: local, strided (strided); block, summary (fixed)",
+       of_family(attending), Shapes::attention},
+  };
+}
 
+std::vector<Key> optimizer_keys(Config& c) {
+  return {
       {"optimizer.kind", &c.optimizer.kind, one_of({"adam", "adamw"}), "",
        "adamw: weight decay apart from the gradient; adam: added to the gradient"},
       {"optimizer.learning_rate", &c.optimizer.learning_rate, above(0), "", "highest learning rate of the schedule"},
-      {"optimizer.weight_decay", &c.optimizer.weight_decay, at_least(0), "", "weight decay, on matrices only"},
+      {"optimizer.weight_decay", &c.optimizer.weight_decay, at_least(0), "",
+       "weight decay, on the tensors of optimizer.decay"},
+      {"optimizer.decay", &c.optimizer.decay, one_of({"matrices", "all"}), "",
+       "tensors that weight decay acts on: matrices, or all, vectors and norms too"},
       {"optimizer.beta1", &c.optimizer.beta1, from_to_below(0, 1), "", "decay of the first moment"},
       {"optimizer.beta2", &c.optimizer.beta2, from_to_below(0, 1), "", "decay of the second moment"},
       {"optimizer.epsilon", &c.optimizer.epsilon, above(0), "", "added to the root of the second moment"},
       {"optimizer.clip", &c.optimizer.clip, at_least(0), "", "largest global norm of the gradient; 0: no clipping"},
       {"optimizer.loss_scale", &c.optimizer.loss_scale, between(least_loss_scale, largest_loss_scale), "",
        "factor on the loss with run.precision = \"fp16\" that a run begins with, a power of two: a gradient beyond "
-       "fp16 "
-       "halves it, and its step is left out"},
+       "fp16 halves it, and its step is left out",
+       with("run.precision", {"fp16"})},
       {"optimizer.loss_scale_growth_steps", &c.optimizer.loss_scale_growth_steps, at_least(1), "steps",
-       "steps in a row with finite gradients after which the factor on the loss is doubled (fp16)"},
+       "steps in a row with finite gradients after which the factor on the loss is doubled (fp16)",
+       with("run.precision", {"fp16"})},
+  };
+}
 
-      {"schedule.kind", &c.schedule.kind, one_of({"constant", "linear", "cosine", "step", "one_cycle"}), "",
-       "course of the learning rate after the warm-up"},
-      {"schedule.warmup_steps", &c.schedule.warmup_steps, at_least(0), "steps", "linear rise from zero"},
+std::vector<Key> schedule_keys(Config& c) {
+  return {
+      {"schedule.kind", &c.schedule.kind, one_of({"constant", "linear", "cosine", "step", "one_cycle", "rsqrt"}), "",
+       "course of the learning rate after the warm-up; rsqrt, of the Long Range Arena: learning_rate * min(1, s/w) / "
+       "sqrt(max(s, w)), w = warmup_steps, s = steps before this one"},
+      {"schedule.warmup_steps", &c.schedule.warmup_steps, at_least(0), "steps", "linear rise from zero",
+       with("schedule.kind", {"constant", "linear", "cosine", "step", "rsqrt"})},
       {"schedule.final_factor", &c.schedule.final_factor, between(0, 1), "",
-       "learning rate at the last step, as a factor of optimizer.learning_rate (linear, cosine, one_cycle)"},
+       "learning rate at the last step, as a factor of optimizer.learning_rate (linear, cosine, one_cycle)",
+       with("schedule.kind", {"linear", "cosine", "one_cycle"})},
       {"schedule.step_milestones", &c.schedule.step_milestones, at_least(1), "steps",
-       "steps at which kind = \"step\" multiplies the learning rate by step_factor; rising"},
-      {"schedule.step_factor", &c.schedule.step_factor, above(0), "", "factor at each of step_milestones"},
+       "steps at which kind = \"step\" multiplies the learning rate by step_factor; rising",
+       with("schedule.kind", {"step"})},
+      {"schedule.step_factor", &c.schedule.step_factor, above(0), "", "factor at each of step_milestones",
+       with("schedule.kind", {"step"})},
       {"schedule.peak_at",
        &c.schedule.peak_at,
        {0, 1, true, true, {}},
        "",
-       "share of all steps that kind = \"one_cycle\" spends rising"},
+       "share of all steps that kind = \"one_cycle\" spends rising",
+       with("schedule.kind", {"one_cycle"})},
+  };
+}
 
+std::vector<Key> training_keys(Config& c) {
+  return {
       {"training.steps", &c.training.steps, at_least(0), "steps",
        "optimiser steps; exactly one of steps and epochs is given"},
       {"training.epochs", &c.training.epochs, at_least(0), "epochs",
@@ -108,8 +223,12 @@ std::vector<Key> keys_of(Config& c) {
       {"training.micro_batch", &c.training.micro_batch, between(1, 1 << 24), "sequences",
        "sequences per forward and backward pass; divides the batch"},
       {"training.patience", &c.training.patience, at_least(0), "evaluations",
-       "evaluations without a better validation loss after which training ends; 0: never"},
+       "evaluations without a better validation score (evaluation.best) after which training ends; 0: never"},
+  };
+}
 
+std::vector<Key> checkpoint_keys(Config& c) {
+  return {
       {"checkpoint.every_steps", &c.checkpoint.every_steps, at_least(0), "steps",
        "steps between checkpoints; 0: only on request and at the end"},
       {"checkpoint.every_seconds", &c.checkpoint.every_seconds, at_least(0), "seconds",
@@ -123,24 +242,34 @@ std::vector<Key> keys_of(Config& c) {
        "copy is saved"},
       {"checkpoint.initial", &c.checkpoint.initial, any, "",
        "also write the checkpoint of step 0, the initial weights"},
+  };
+}
 
+std::vector<Key> evaluation_keys(Config& c) {
+  return {
       {"evaluation.every_steps", &c.evaluation.every_steps, at_least(0), "steps",
        "steps between evaluations on the validation split; 0: only at epoch ends and at the end"},
       {"evaluation.max_windows", &c.evaluation.max_windows, at_least(0), "sequences",
        "sequences of the split an evaluation uses; 0: all"},
       {"evaluation.test_at_end", &c.evaluation.test_at_end, any, "", "score the test split when training is done"},
       {"evaluation.split", &c.evaluation.split, one_of({"train", "valid", "test"}), "", "split that weft eval scores"},
+      {"evaluation.best", &c.evaluation.best, one_of({"loss", "accuracy"}), "",
+       "score on the validation split by which the best checkpoint is chosen and training.patience counts"},
       {"evaluation.minimum_context", &c.evaluation.minimum_context, at_least(0), "tokens",
-       "m: every scored token follows at least m tokens of its window, which slides by N - m; 0: windows side by side"},
+       "m: every scored token follows at least m tokens of its window, which slides by N - m; 0: windows side by side",
+       with("data.task", {"next_token"})},
+  };
+}
 
+std::vector<Key> parallel_keys(Config& c) {
+  return {
       {"parallel.bucket_mib", &c.parallel.bucket_mib, above(0), "MiB",
        "gradients gathered before they are summed over ranks; changes time, not one bit of the result"},
       {"parallel.share_device", &c.parallel.share_device, any, "",
        "let several ranks use one GPU; without it such a start is refused"},
       {"parallel.transport", &c.parallel.transport, one_of({"auto", "nccl", "mpi"}), "",
        "what carries gradients between GPUs; auto: NCCL where it is installed and every rank has a GPU of its own, "
-       "else "
-       "MPI through host memory; changes time, not one bit of the result"},
+       "else MPI through host memory; changes time, not one bit of the result"},
       {"parallel.cuda_graph", &c.parallel.cuda_graph, any, "",
        "record the kernels of a micro-batch once and replay them (cuda build only); changes time, not one bit of the "
        "result"},
@@ -150,18 +279,43 @@ std::vector<Key> keys_of(Config& c) {
       {"parallel.timeout", &c.parallel.timeout, at_least(0), "seconds",
        "time without progress on any rank after which the job is ended, with the rank that is behind named; 0: the "
        "larger of 120 and 20 steps"},
+  };
+}
 
+std::vector<Key> log_keys(Config& c) {
+  return {
       {"log.every_steps", &c.log.every_steps, at_least(1), "steps", "steps between step lines"},
       {"log.tensorboard", &c.log.tensorboard, any, "", "write TensorBoard events to the run folder's tb/"},
+  };
+}
 
+std::vector<Key> energy_keys(Config& c) {
+  return {
       {"energy.grid_g_per_kwh", &c.energy.grid_g_per_kwh, at_least(0), "g/kWh",
        "CO2 of the electricity used, for the run's CO2 at its end; 0: only energy is told"},
+  };
+}
+
+std::vector<Key> debug_keys(Config& c) {
+  return {
       {"debug.fault", &c.debug.fault, any, "",
        "for tests of the program: something that goes wrong on purpose, such as \"kill:rank=1:step=7\""},
       {"debug.isa", &c.debug.isa, one_of({"best", "avx2", "avx512", "avx512_bf16"}), "",
        "the instruction set of the host's attention and matrix products; best: what the processor has. Another one "
        "changes the last bits of the results"},
   };
+}
+
+} // namespace
+
+std::vector<Key> keys_of(Config& c) {
+  std::vector<Key> all;
+  for (const auto section :
+       {run_keys, data_keys, model_keys, attention_keys, optimizer_keys, schedule_keys, training_keys, checkpoint_keys,
+        evaluation_keys, parallel_keys, log_keys, energy_keys, debug_keys})
+    for (Key& key : section(c))
+      all.push_back(std::move(key));
+  return all;
 }
 
 } // namespace weft

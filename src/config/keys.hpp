@@ -1,5 +1,5 @@
-// The one table of keys. Parsing, checking, help, the resolved file and docs/input.md all read it; no key is named
-// anywhere else but in the members of Config and in the cross checks of validate.cpp.
+// The one table of keys. Parsing, checking, help, the resolved file, docs/input.md and what two configs differ by all
+// read it; no key is named anywhere else but in the members of Config and in the cross checks of validate.cpp.
 #pragma once
 #include "config/config.hpp"
 #include <cstdint>
@@ -23,12 +23,29 @@ struct Limits {
   std::vector<std::string> words;           ///< empty: any text
 };
 
+/// That the key `key` has one of these values, written as in an input file but text without quotes.
+struct Condition {
+  std::string key;
+  std::vector<std::string> values;
+};
+/// One way in which a key comes to be read: all conditions hold, and their keys are read themselves.
+using Reader = std::vector<Condition>;
+
+/// What depends on a key beside the course of a run.
+enum class Shapes {
+  nothing,
+  parameters, ///< their number, shapes or meaning: weights of one value do not fit another
+  attention   ///< what a query sees, and no parameter: may be changed for an evaluation
+};
+
 struct Key {
   std::string name; ///< "section.key"
   Member value;
   Limits limits;
-  std::string unit; ///< empty: none
-  std::string help; ///< one line
+  std::string unit;            ///< empty: none
+  std::string help;            ///< one line
+  std::vector<Reader> of = {}; ///< who reads it, any of these; empty: every run
+  Shapes shapes = Shapes::nothing;
   std::string section() const { return name.substr(0, name.find('.')); }
   std::string last() const { return name.substr(name.find('.') + 1); }
 };
@@ -42,6 +59,7 @@ const std::vector<std::string>& section_names();
 std::string type_text(const Key& key);     ///< "integer", "number", "true or false", "text", "list of integers", ...
 std::string expected_text(const Key& key); ///< "an integer >= 1", "a number in [0, 1)", "one of none, attention"
 std::string value_text(const Key& key);    ///< the value as TOML that parses back to the same bits
+std::string plain_text(const Key& key);    ///< the value for a person: text without quotes, lists without brackets
 
 /// Empty if the limits hold for the value that the key points at, else what is wrong ("got 1.5").
 std::string limits_violation(const Key& key);

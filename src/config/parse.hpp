@@ -29,14 +29,18 @@ struct MissingDataError : DataError {
   using DataError::DataError;
 };
 
-/// Reads the TOML file `path`, applies the overrides ("section.key=value"; later ones win; a bare word is text where
-/// the key is text), and checks every value and all cross-key rules (validate.hpp). All problems are told at once:
+/// Reads the TOML file `path`, behind the file that its `base` names, applies the overrides ("section.key=value"; later
+/// ones win; a bare word is text where the key is text), and checks every value, all cross-key rules (validate.hpp) and
+/// that something reads every key that was set to another value than its default (readers.hpp): with the values of the
+/// file that sets it, or of a later file or the command line. A file that sets nearly every key, as resolved ones do,
+/// is not held to it. `base` is a path relative to the file; the later value wins. All problems are told at once:
 /// InputError with one line each, "file:line: key: got ..., expected ...; did you mean ...?", or MissingDataError if
 /// the missing data set is the only one. Nothing is written and nothing allocated.
 LoadedConfig load_config(const std::string& path, const std::vector<std::string>& overrides = {},
                          DataCheck data = DataCheck::required);
 
-/// The same from text, e.g. the resolved input stored in a checkpoint; `name` stands for the file in messages.
+/// The same from text, e.g. the resolved input stored in a checkpoint; `name` stands for the file in messages, and a
+/// `base` is relative to its folder.
 LoadedConfig load_config_text(const std::string& text, const std::string& name,
                               const std::vector<std::string>& overrides = {}, DataCheck data = DataCheck::required);
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <fmt/format.h>
 #include <limits>
+#include <utility>
 
 namespace weft {
 namespace {
@@ -25,8 +26,15 @@ void Problems::add_missing_data(const Origin& where, const std::string& key, con
 
 std::vector<std::string> Problems::lines() const {
   std::vector<Problem> sorted = list_;
-  // Line 0 is the command line, or the file as a whole for a default: behind the lines of the file.
-  const auto rank = [](const Problem& p) { return p.where.line > 0 ? p.where.line : std::numeric_limits<int>::max(); };
+  // Line 0 is the command line, or the file as a whole for a default: behind the lines of the files.
+  std::vector<std::string> files;
+  for (const Problem& problem : list_)
+    files.push_back(problem.where.file);
+  const auto rank = [&](const Problem& p) {
+    const bool line = p.where.line > 0;
+    const auto file = std::find(files.begin(), files.end(), p.where.file) - files.begin();
+    return std::pair(line ? file : std::numeric_limits<std::ptrdiff_t>::max(), p.where.line);
+  };
   std::stable_sort(sorted.begin(), sorted.end(), [&](const Problem& a, const Problem& b) { return rank(a) < rank(b); });
   std::vector<std::string> out;
   for (const Problem& problem : sorted)

@@ -1,6 +1,7 @@
 #include "config/resolved.hpp"
 #include "config/keys.hpp"
 #include "config/parse.hpp"
+#include "config/readers.hpp"
 #include <fmt/format.h>
 
 namespace weft {
@@ -20,26 +21,40 @@ std::string to_toml(const Config& config) {
 }
 
 std::vector<std::int64_t> position_tables(const Config& config) {
+  if (!is_read(config, "model.position_shape"))
+    return {};
   if (!config.model.position_shape.empty())
     return config.model.position_shape;
   const std::int64_t l = config.attention.stride;
   return {(config.model.context + l - 1) / l, l};
 }
 
-std::vector<std::string> model_differences(const Config& saved, const Config& asked) {
+std::vector<std::string> differences(const Config& one, const Config& other, Shapes shapes, const char* of_one,
+                                     const char* of_other) {
+  Config a = one, b = other;
+  const Readers left(a), right(b);
   std::vector<std::string> out;
-  const auto compare = [&](const char* key, const auto& a, const auto& b) {
-    if (a != b)
-      out.push_back(fmt::format("{}: saved {}, asked for {}", key, a, b));
-  };
-  compare("model.family", saved.model.family, asked.model.family);
-  compare("model.layers", saved.model.layers, asked.model.layers);
-  compare("model.width", saved.model.width, asked.model.width);
-  compare("model.heads", saved.model.heads, asked.model.heads);
-  compare("model.vocabulary", saved.model.vocabulary, asked.model.vocabulary);
-  compare("model.half_size", saved.model.half_size, asked.model.half_size);
-  const auto list = [](const Config& c) { return fmt::format("[{}]", joined(position_tables(c), ", ")); };
-  compare("position tables (model.position_shape, or model.context and attention.stride)", list(saved), list(asked));
+  for (std::size_t i = 0; i < left.keys().size(); ++i) {
+    const Key &x = left.keys()[i], &y = right.keys()[i];
+    if (x.shapes == shapes && plain_text(x) != plain_text(y) && (left.read(x.name) || right.read(x.name)))
+      out.push_back(fmt::format("{}: {} {}, {} {}", x.name, of_one, plain_text(x), of_other, plain_text(y)));
+  }
+  return out;
+}
+
+std::vector<std::string> model_differences(const Config& saved, const Config& asked) {
+  std::vector<std::string> out = differences(saved, asked, Shapes::parameters, "saved", "asked for");
+  // What the parameters have is not the key but what it stands for, the context and the stride where it is empty.
+  std::erase_if(out, [](const std::string& line) { return line.rfind("model.position_shape:", 0) == 0; });
+  const std::vector<std::int64_t> a = position_tables(saved), b = position_tables(asked);
+  if (a != b)
+    out.push_back(fmt::format("position tables (model.position_shape, or model.context and attention.stride): saved "
+                              "[{}], asked for [{}]",
+                              joined(a, ", "), joined(b, ", ")));
+  if (saved.model.positions == "learned" && is_read(saved, "model.positions") &&
+      saved.model.context != asked.model.context)
+    out.push_back(fmt::format("model.context (a learned vector for every position): saved {}, asked for {}",
+                              saved.model.context, asked.model.context));
   return out;
 }
 

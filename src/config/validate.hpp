@@ -2,8 +2,6 @@
 #pragma once
 #include "config/parse.hpp"
 #include "config/problems.hpp"
-#include <string>
-#include <vector>
 
 namespace weft {
 
@@ -16,9 +14,5 @@ void validate(const LoadedConfig& loaded, DataCheck data = DataCheck::required);
 
 /// Whether x may be a factor on the loss: a power of two between the ends in config.hpp.
 bool is_loss_scale(double x);
-
-/// Key sets a layer of attention.pattern can be given in attention.combination, beside "merged" and "dense":
-/// local -> {local}, strided -> {local, strided}, fixed -> {block, summary}, dense -> {}.
-std::vector<std::string> pattern_sets(const std::string& pattern);
 
 } // namespace weft

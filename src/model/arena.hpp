@@ -14,30 +14,24 @@ class Arena {
   struct Piece {
     std::string name;
     std::size_t offset = 0, bytes = 0;
-    int element = 4; ///< bytes of one number: 2 bf16 and fp16, 4 fp32
+    int element = 4;     ///< bytes of one number: 2 bf16 and fp16, 4 fp32
+    bool finite = false; ///< holds numbers of the forward pass that are finite unless something went bad
   };
 
-  template <class T>
-  int plan(std::string name, std::int64_t n) {
-    return plan_bytes(std::move(name), static_cast<std::size_t>(n) * sizeof(T), sizeof(T));
-  }
-  int plan_bytes(std::string name, std::size_t bytes, int element);
+  int plan(Piece piece);
+  /// The piece of this name, made as large as any that asked for it.
+  int share(Piece piece);
   void allocate();
 
-  std::size_t bytes() const { return bytes_; }
+  std::size_t bytes() const;
   const std::vector<Piece>& pieces() const { return pieces_; }
   template <class T>
   T* at(int piece) {
     return reinterpret_cast<T*>(memory_.data() + pieces_[static_cast<std::size_t>(piece)].offset);
   }
-  template <class T>
-  const T* at(int piece) const {
-    return reinterpret_cast<const T*>(memory_.data() + pieces_[static_cast<std::size_t>(piece)].offset);
-  }
 
  private:
   std::vector<Piece> pieces_;
-  std::size_t bytes_ = 0;
   Buffer<unsigned char> memory_;
 };
 

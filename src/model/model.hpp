@@ -1,7 +1,6 @@
 // What training, evaluation and sampling need of a model. There is no automatic differentiation: a model is a forward
 // program and a backward program, written beside each other.
 #pragma once
-#include "kernels/residual/residual.hpp"
 #include "model/batch.hpp"
 #include "model/parameters.hpp"
 #include <cstdint>
@@ -13,6 +12,7 @@
 namespace weft {
 
 struct Config;
+class Decoder;
 
 /// Called during the backward pass: every gradient at a flat offset >= first is final now.
 using GradientsReady = std::function<void(std::int64_t first)>;
@@ -59,6 +59,9 @@ class Model {
 
   /// The first activation of the last pass, in the order of the forward pass, that is NaN or infinite; "" if none is.
   virtual std::string first_nonfinite_activation() = 0;
+
+  /// See make_decoder (sampling/decoder.hpp), which checks the length. Throws InputError where the model has none.
+  virtual std::unique_ptr<Decoder> decoder(const float* weights, std::int64_t samples, std::int64_t length) const = 0;
 
  protected:
   ParameterList parameters_;

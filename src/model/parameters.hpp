@@ -7,24 +7,35 @@
 
 namespace weft {
 
-enum class Initialiser { zero, one, normal };
+enum class Initialiser {
+  zero,
+  one,
+  normal,
+  uniform,         ///< in [-std, std]; Xavier's bound is sqrt(6 / (inputs + outputs))
+  truncated_normal ///< cut at two standard deviations, std being what is left (LeCun: sqrt(1 / inputs))
+};
+
+/// On which tensors weight decay acts.
+enum class Decay { by_rank /* matrices only */, always, never };
 
 struct Parameter {
   std::string name;
   std::vector<std::int64_t> shape; ///< matrices as (inputs, outputs): y = x W + b
   Initialiser initialiser = Initialiser::zero;
-  double std = 0;          ///< of Initialiser::normal
+  double std = 0;          ///< of the normal initialisers; bound of Initialiser::uniform
   std::int64_t offset = 0; ///< of the first element in the flat buffers, in elements
   std::int64_t size = 0;   ///< number of elements
+  Decay decay = Decay::by_rank;
 
-  bool decayed() const { return shape.size() >= 2; } ///< weight decay acts on matrices only
+  bool decayed() const { return decay == Decay::always || (decay == Decay::by_rank && shape.size() >= 2); }
 };
 
 class ParameterList {
  public:
   /// Adds a tensor behind the ones before it and returns its index. The order is that of the forward pass, so that the
   /// backward pass finishes the flat gradient from its end towards its start.
-  int add(std::string name, std::vector<std::int64_t> shape, Initialiser initialiser, double std = 0);
+  int add(std::string name, std::vector<std::int64_t> shape, Initialiser initialiser, double std = 0,
+          Decay decay = Decay::by_rank);
 
   const std::vector<Parameter>& all() const { return list_; }
   const Parameter& operator[](int index) const { return list_[static_cast<std::size_t>(index)]; }

@@ -1,30 +1,21 @@
 #include "model/patterns.hpp"
-#include "config/validate.hpp"
-#include "io/error.hpp"
+#include "config/patterns.hpp"
 #include <algorithm>
 
 namespace weft {
 namespace {
 
-/// What combination `entry` (one of the words or sets) means for this layer and head: a set, "dense" or "merged".
+/// What combination `entry` (one of the words or sets) means for this layer and head: the name of a set.
 std::string set_of(const Config& config, const std::string& entry, std::int64_t layer, std::int64_t head) {
-  const std::vector<std::string> sets = pattern_sets(config.attention.pattern);
-  if (config.attention.pattern == "dense")
-    return "dense";
-  if (sets.size() == 1)
-    return entry == "dense" ? "dense" : sets.front();
-  if (entry == "interleaved")
-    return sets[static_cast<std::size_t>(layer) % sets.size()];
-  if (entry == "heads")
-    return sets[static_cast<std::size_t>(head) % sets.size()];
+  const PatternRow& row = pattern_row(config.attention.pattern);
+  const std::vector<PatternSet>& sets = row.sets;
   if (entry == "merged")
-    return config.attention.pattern + " merged";
+    return row.merged ? row.merged->name : sets.front().name;
+  if (entry == "interleaved")
+    return sets[static_cast<std::size_t>(layer) % sets.size()].name;
+  if (entry == "heads")
+    return sets[static_cast<std::size_t>(head) % sets.size()].name;
   return entry;
-}
-
-/// Summary sub-blocks in a block: l/c with one per head, else 1.
-std::int64_t groups_of(const Config& config) {
-  return config.attention.shared_summary ? 1 : config.attention.stride / config.attention.summary;
 }
 
 } // namespace
@@ -33,8 +24,8 @@ PatternChoice pattern_choice(const Config& config, std::int64_t layer, std::int6
   const std::vector<std::string>& entries = config.attention.combination;
   PatternChoice choice;
   choice.set = set_of(config, entries[static_cast<std::size_t>(layer) % entries.size()], layer, head);
-  if (choice.set == "summary" || choice.set == "fixed merged")
-    choice.group = head % groups_of(config);
+  if (pattern_set(config, choice.set).grouped)
+    choice.group = head % summary_groups_of(config);
   return choice;
 }
 
@@ -52,32 +43,18 @@ std::vector<PatternChoice> layer_choices(const Config& config, std::int64_t laye
 std::int64_t pattern_period(const Config& config) {
   const std::vector<std::string>& entries = config.attention.combination;
   const bool interleaved = entries.front() == "interleaved";
-  const std::int64_t period = interleaved ? 2 : static_cast<std::int64_t>(entries.size());
+  const std::size_t sets = pattern_row(config.attention.pattern).sets.size();
+  const auto period = static_cast<std::int64_t>(interleaved ? sets : entries.size());
   return std::min(period, config.model.layers);
 }
 
+Pattern build_pattern(const Config& config, const PatternChoice& choice, std::int64_t length) {
+  return form_of(config, pattern_set(config, choice.set))
+      .build(config, static_cast<int>(length), static_cast<int>(choice.group));
+}
+
 Pattern build_pattern(const Config& config, const PatternChoice& choice) {
-  const int N = static_cast<int>(config.model.context), l = static_cast<int>(config.attention.stride),
-            c = static_cast<int>(config.attention.summary), group = static_cast<int>(choice.group),
-            window = config.attention.window > 0 ? static_cast<int>(config.attention.window) : l;
-  if (choice.set == "dense")
-    return dense(N);
-  if (choice.set == "local")
-    return local(N, window);
-  if (choice.set == "strided")
-    return strided_residues(N, l);
-  if (choice.set == "strided merged")
-    return strided_merged(N, l, window);
-  if (choice.set == "block")
-    return fixed_block(N, l);
-  if (choice.set == "summary")
-    return fixed_summary(N, l, c, group);
-  if (choice.set == "fixed merged")
-    return fixed_merged(N, l, c, group);
-  if (choice.set == "block_bidirectional")
-    return block_bidirectional(N, l);
-  throw InputError("got the key set \"" + choice.set + "\" for attention.pattern \"" + config.attention.pattern +
-                   "\"; weft help attention lists what it takes");
+  return build_pattern(config, choice, config.model.context);
 }
 
 Pattern pattern_of(const Config& config, std::int64_t layer, std::int64_t head) {

@@ -1,4 +1,4 @@
-// Which pattern each layer and head attends with: the mapping from [attention] to the builders of kernels/attention.
+// Which pattern each layer and head attends with. The patterns themselves are the table of config/patterns.hpp.
 #pragma once
 #include "config/config.hpp"
 #include "kernels/attention/pattern.hpp"
@@ -10,14 +10,14 @@ namespace weft {
 
 /// A pattern by name: equal choices are equal patterns, so a model builds each once.
 struct PatternChoice {
-  std::string set;        ///< dense | local | strided | strided merged | block | summary | fixed merged
+  std::string set;        ///< the name of a set in the pattern's row
   std::int64_t group = 0; ///< summary sub-block, 0 the last of the block; 0 for sets without summary columns
   bool operator==(const PatternChoice&) const = default;
 };
 
-/// The choice of layer r (from 0) and head h (from 0). With p the sets of the pattern, strided (local, strided) and
-/// fixed (block, summary): merged: the union; interleaved: p[r mod 2]; heads: p[h mod 2] in every layer; a list e: e[r
-/// mod |e|]. Summary sets of head h use group h mod (l/c), or 0 with attention.shared_summary.
+/// The choice of layer r (from 0) and head h (from 0). With p the sets of the pattern's row, such as fixed (block,
+/// summary): merged: the union; interleaved: p[r mod |p|]; heads: p[h mod |p|] in every layer; a list e: e[r mod |e|].
+/// Summary sets of head h use group h mod (l/c), or 0 with attention.shared_summary.
 PatternChoice pattern_choice(const Config& config, std::int64_t layer, std::int64_t head);
 
 /// The smallest list such that head h of this layer uses entry h mod size.
@@ -26,7 +26,9 @@ std::vector<PatternChoice> layer_choices(const Config& config, std::int64_t laye
 /// Layers r and r + period have the same patterns.
 std::int64_t pattern_period(const Config& config);
 
-Pattern build_pattern(const Config& config, const PatternChoice& choice); ///< for N = model.context
+/// For `length` positions; without it for N = model.context.
+Pattern build_pattern(const Config& config, const PatternChoice& choice, std::int64_t length);
+Pattern build_pattern(const Config& config, const PatternChoice& choice);
 Pattern pattern_of(const Config& config, std::int64_t layer, std::int64_t head);
 std::vector<Pattern> layer_patterns(const Config& config, std::int64_t layer); ///< layer_choices, built
 

@@ -32,6 +32,8 @@ class Replay {
     const void* weights;
     float loss_factor;
     std::uint64_t seed;
+    std::int64_t length = 0;           ///< of the micro-batch's sequences
+    bool seen = false, shares = false; ///< whether it says which positions are real, what a prediction's share is
     bool operator==(const Key&) const = default;
   };
 

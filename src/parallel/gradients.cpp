@@ -51,6 +51,8 @@ GradientSum::GradientSum(const Ranks& ranks, std::int64_t extent, std::int64_t s
   p.carrier = std::move(carrier);
   for (std::size_t i = 0; i < p.plan.places(ranks.rank()); ++i) {
     p.places.emplace_back(extent, "gradients");
+    // Tensors leave gaps, which no kernel writes and the norm of the whole adds up: they are zero for good.
+    device_zero(p.places.back().data(), p.places.back().bytes());
     p.free_places.push_back(static_cast<int>(i));
   }
   const bool in_pairs = halves(p.plan);

@@ -1,6 +1,4 @@
 #include "tasks/made_up.hpp"
-#include "io/shards.hpp"
-#include "tasks/choice.hpp"
 #include <algorithm>
 
 namespace weft {
@@ -8,13 +6,13 @@ namespace weft {
 MadeUp::MadeUp(const Config& config)
     : Task("made-up rows", "train"), vocabulary_(static_cast<int>(config.model.vocabulary)),
       rows_(config.training.batch << 30) {
-  const std::string task = task_name(config);
+  const std::string& task = config.data.task;
   const std::int64_t N = config.model.context;
   shape_ = {N, task == "pairs" ? 2 : 1, N, task == "copy" ? N / 2 - 1 : N};
   if (task == "next_token" || task == "copy")
     return;
   shape_.predictions = shape_.scored = 1;
-  shape_.classes = has_split(config.data.path, "train") ? classes_of(config.data.path, "train") : 2;
+  shape_.classes = config.model.classes;
 }
 
 void MadeUp::training(std::uint64_t, std::int64_t, std::int64_t index, Row& to) const { evaluation(index, to); }

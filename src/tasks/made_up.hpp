@@ -4,8 +4,8 @@
 
 namespace weft {
 
-/// Rows of the kind that the input file asks for, without data: made-up tokens of full length, for measuring. The
-/// classes are those of the data set, or two where it is not there.
+/// Rows of the kind that the input file asks for, without data: made-up tokens of full length, for measuring. Where
+/// classes are predicted, model.classes says how many (resolve_from_data).
 class MadeUp final : public Task {
  public:
   explicit MadeUp(const Config& config);

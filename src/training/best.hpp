@@ -7,22 +7,13 @@
 
 namespace weft {
 
-/// evaluation.best: "loss" or "accuracy".
-template <class C>
-std::string best_by(const C& config) {
-  if constexpr (requires { config.evaluation.best; })
-    return config.evaluation.best;
-  else
-    return "loss";
-}
-
 /// Enters an evaluation on the validation split in the state, and returns whether it is better than all before: a lower
-/// loss, or a higher accuracy where `by` is "accuracy"; an equal one is not. After `patience` evaluations in a row that
-/// were no better (0: never) the state is stopped_early.
+/// loss, or a higher accuracy where `by` (evaluation.best) is "accuracy"; an equal one is not. After `patience`
+/// evaluations in a row that were no better (0: never) the state is stopped_early.
 bool note_best(const Evaluation& result, TrainingState& state, const std::string& by, std::int64_t patience);
 
 inline bool note_best(const Evaluation& result, TrainingState& state, const Config& config) {
-  return note_best(result, state, best_by(config), config.training.patience);
+  return note_best(result, state, config.evaluation.best, config.training.patience);
 }
 
 } // namespace weft

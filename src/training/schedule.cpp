@@ -21,6 +21,10 @@ double learning_rate(const Config& config, std::int64_t step, std::int64_t steps
     return rate * (t <= peak ? half_cosine(1.0 / 25, 1, t / peak)
                              : half_cosine(1, s.final_factor, (t - peak) / std::max(1.0, all - peak)));
   }
+  if (s.kind == "rsqrt") { // counts the steps before this one
+    const double s0 = t - 1;
+    return rate * std::min(1.0, s0 / warmup) / std::sqrt(std::max(s0, warmup));
+  }
   if (step < s.warmup_steps)
     return rate * t / warmup;
   const double x = all > warmup ? std::min(1.0, (t - warmup) / (all - warmup)) : 0.0;

@@ -5,11 +5,13 @@ namespace weft {
 
 /// The learning rate of optimiser step `step` (1 for the first) of `steps` in all, a factor f times
 /// optimizer.learning_rate, with w = schedule.warmup_steps and e = schedule.final_factor:
-///   step < w:  f = step / w, whatever the kind (but one_cycle, which has its own rise)
+///   step < w:  f = step / w, whatever the kind (but one_cycle and rsqrt, which have their own rise)
 ///   constant:  1
 ///   linear:    1 + (e - 1) x,                     x = (step - w) / (steps - w)
 ///   cosine:    e + (1 - e) (1 + cos(pi x)) / 2    (Child et al. 2019, section 6)
 ///   step:      step_factor ^ (number of milestones <= step)
+///   rsqrt:     min(1, s / w) / sqrt(max(s, w)), s = step - 1: the factor rule of the Long Range Arena's code, which
+///              takes the rate from the count of steps before the update, so that the first update has rate 0
 ///   one_cycle: from 1/25 up to 1 at peak_at * steps, then down to e, both along half a cosine (Smith and Topin 2018)
 double learning_rate(const Config& config, std::int64_t step, std::int64_t steps);
 

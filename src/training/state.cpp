@@ -3,7 +3,6 @@
 #include "config/version.hpp"
 #include "io/checkpoint_file.hpp"
 #include "io/error.hpp"
-#include "training/best.hpp"
 #include <stdexcept>
 #include <vector>
 
@@ -36,7 +35,7 @@ Attributes state_attributes(const TrainingState& state, const Config& config, in
   attributes["skipped"] = state.skipped;
   attributes["skipped_in_row"] = state.skipped_in_row;
   attributes["best_valid_loss"] = state.best_valid_loss;
-  if (best_by(config) == "accuracy")
+  if (config.evaluation.best == "accuracy")
     attributes["best_valid_accuracy"] = state.best_valid_accuracy;
   attributes["evaluations_without_better"] = state.evaluations_without_better;
   attributes["evaluated_at"] = state.evaluated_at;
@@ -101,7 +100,7 @@ void load_state(const std::string& path, TrainingState& state, const ParameterLi
   state.skipped = file.integer("skipped");
   state.skipped_in_row = file.integer("skipped_in_row");
   state.best_valid_loss = file.real("best_valid_loss");
-  if (file.attributes().count("best_valid_accuracy") > 0)
+  if (file.attributes().count("best_valid_accuracy") > 0) // it went by the accuracy
     state.best_valid_accuracy = file.real("best_valid_accuracy");
   state.evaluations_without_better = file.integer("evaluations_without_better");
   state.evaluated_at = file.integer("evaluated_at");

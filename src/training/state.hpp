@@ -21,8 +21,8 @@ struct TrainingState {
   std::int64_t skipped = 0;        ///< steps left out because numbers were not finite
   std::int64_t skipped_in_row = 0; ///< without those that lowered the loss scale
   LossScale loss_scale;            ///< fp16: the owner sets it from the input
-  double best_valid_loss = std::numeric_limits<double>::infinity();
-  double best_valid_accuracy = -1; ///< in checkpoints only where it decides (evaluation.best)
+  double best_valid_loss = std::numeric_limits<double>::infinity(); ///< of the evaluation that was best so far,
+  double best_valid_accuracy = -1;                                  ///< by evaluation.best
   std::int64_t evaluations_without_better = 0;
   std::int64_t evaluated_at = -1; ///< the step of the last evaluation: a stop may come before one that is due
   bool stopped_early = false;

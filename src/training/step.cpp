@@ -121,7 +121,7 @@ void Step::apply(const float* gradient, double norm) {
   adam.step = ++state_.updates;
   for (std::size_t i = state_.moments.first; i < state_.moments.last; ++i) {
     const Parameter& p = model_.parameters().all()[i];
-    adam.weight_decay = p.decayed() ? o.weight_decay : 0.0;
+    adam.weight_decay = p.decayed() || o.decay == "all" ? o.weight_decay : 0.0;
     adam_step(state_.weights.data() + p.offset, state_.m_of(p), state_.v_of(p), gradient + p.offset, p.size, adam);
   }
   if (config_.parallel.shard_optimizer && ranks_.size() > 1)

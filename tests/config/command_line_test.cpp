@@ -100,3 +100,14 @@ TEST(CommandLine, pattern_writes_each_query_with_its_keys) {
   EXPECT_GT(std::filesystem::file_size(png), 100u);
   expect(weft_command("pattern " + folder.input + " --head 8"), exit_input, "expected 0 to 7 (model.heads = 8)");
 }
+
+TEST(CommandLine, pattern_draws_keys_behind_the_query_too) {
+  const Folder folder;
+  expect(weft_command("pattern " + folder.input +
+                      " model.context=20 attention.pattern=block_bidirectional attention.allow_leak=true"),
+         exit_done,
+         "     0 ########\n     1 ########\n     2 ########\n     3 ########\n     4 ########\n"
+         "     5 ########\n     6 ########\n     7 ########\n     8 ........########\n");
+  expect(weft_command("pattern " + folder.input + " model.context=20 attention.pattern=dense"), exit_done,
+         "     0 #\n     1 ##\n     2 ###\n");
+}

@@ -97,7 +97,7 @@ TEST(Parse, values_out_of_range_are_told_with_the_range) {
   EXPECT_THAT(complaint("[optimizer]\nlearning_rate = 0\n" + sound), HasSubstr("got 0.0, expected a number > 0"));
   EXPECT_THAT(complaint("[optimizer]\nbeta2 = nan\n" + sound), HasSubstr("got nan"));
   EXPECT_THAT(complaint("[optimizer]\nclip = inf\n" + sound), HasSubstr("got inf"));
-  EXPECT_THAT(complaint("[model]\nvocabulary = 257\n" + sound), HasSubstr("expected an integer in [2, 256]"));
+  EXPECT_THAT(complaint("[model]\nvocabulary = 65536\n" + sound), HasSubstr("expected an integer in [2, 65535]"));
   EXPECT_THAT(complaint("[checkpoint]\nkeep = 0\n" + sound), HasSubstr("checkpoint.keep: got 0"));
   EXPECT_THAT(complaint("[run]\nprecision = 'fp8'\n" + sound), HasSubstr("expected one of fp32, bf16, fp16"));
   EXPECT_THAT(complaint("[schedule]\nkind = 'cosin'\n" + sound), HasSubstr("did you mean cosine?"));

@@ -1,7 +1,14 @@
 // Promise: [attention] means for every layer and head what docs/input.md says.
+#include "config/keys.hpp"
+#include "config/patterns.hpp"
+#include "io/error.hpp"
 #include "model/patterns.hpp"
+#include <cstdlib>
+#include <fstream>
 #include <functional>
 #include <gmock/gmock.h>
+#include <set>
+#include <sstream>
 
 using namespace weft;
 
@@ -95,4 +102,87 @@ TEST(Patterns, summary_alone_sees_its_columns) {
     for (const int key : keys_of(pattern, query))
       EXPECT_TRUE(summary(2)(query, key));
   EXPECT_EQ(keys_of(pattern, 16).size(), 4u);
+}
+
+TEST(PatternTable, every_set_is_built_for_every_kind_of_task_and_looks_ahead_only_where_it_says_so) {
+  for (const PatternRow& row : pattern_table()) {
+    std::vector<PatternSet> sets = row.sets;
+    EXPECT_EQ(row.sets.size() > 1, row.merged.has_value()) << row.name;
+    if (row.merged)
+      sets.push_back(*row.merged);
+    for (const std::string task : {"next_token", "classify"})
+      for (const PatternSet& set : sets) {
+        Config c = small();
+        c.attention.pattern = row.name;
+        c.data.task = task;
+        ASSERT_TRUE(set.causal || set.both_ways) << set.name;
+        EXPECT_EQ(&pattern_set(c, set.name), &pattern_set(c, set.name));
+        const KeySet& form = form_of(c, set);
+        EXPECT_FALSE(form.sees.empty()) << set.name;
+        const Pattern pattern = build_pattern(c, {set.name, 0}, 37);
+        ASSERT_EQ(pattern.length, 37) << set.name;
+        bool ahead = false;
+        for (int i = 0; i < 37; ++i)
+          for (const int j : keys_of(pattern, i))
+            ahead = ahead || j > i;
+        EXPECT_EQ(ahead, &form == &set.both_ways) << row.name << " " << set.name << " " << task;
+        EXPECT_EQ(looks_ahead(c), ahead) << row.name << " " << set.name << " " << task;
+      }
+  }
+}
+
+TEST(PatternTable, keys_that_a_row_reads_are_keys_and_what_is_not_read_changes_nothing) {
+  Config base = small();
+  std::set<std::string> of_attention;
+  for (const Key& key : keys_of(base))
+    if (key.section() == "attention")
+      of_attention.insert(key.last());
+  const auto lists = [](const Config& c) {
+    std::vector<std::vector<int>> all;
+    for (int head = 0; head < 4; ++head) {
+      const Pattern pattern = pattern_of(c, 0, head);
+      for (int i = 0; i < pattern.length; ++i)
+        all.push_back(keys_of(pattern, i));
+    }
+    return all;
+  };
+  for (const PatternRow& row : pattern_table()) {
+    for (const std::string& key : pattern_reads(row))
+      EXPECT_EQ(of_attention.count(key), 1u) << row.name << " reads " << key;
+    base.attention.pattern = row.name;
+    Config other = base;
+    other.attention.stride = 12; // still a multiple of the summary
+    EXPECT_EQ(lists(other) != lists(base), testing::Value(pattern_reads(row), testing::Contains("stride"))) << row.name;
+    other = base;
+    other.attention.summary = 4;
+    EXPECT_EQ(lists(other) != lists(base), testing::Value(pattern_reads(row), testing::Contains("summary")))
+        << row.name;
+    other = base;
+    other.attention.window = 3;
+    const bool ahead = row.name == "block_bidirectional";
+    EXPECT_EQ(lists(other) != lists(base), !ahead && testing::Value(pattern_reads(row), testing::Contains("window")))
+        << row.name;
+  }
+}
+
+TEST(PatternTable, dense_and_local_see_both_ways_where_the_task_does) {
+  Config c = small();
+  c.data.task = "classify";
+  c.attention.pattern = "dense";
+  EXPECT_EQ(keys_of(pattern_of(c, 0, 0), 0).size(), 50u);
+  c.attention.pattern = "local";
+  EXPECT_THAT(keys_of(pattern_of(c, 0, 0), 17), testing::ElementsAre(16, 17, 18, 19, 20, 21, 22, 23));
+  EXPECT_THAT(keys_of(pattern_of(c, 0, 0), 48), testing::ElementsAre(48, 49));
+  EXPECT_THROW(pattern_row("desne"), InputError);
+  EXPECT_THROW(pattern_set(c, "summary"), InputError);
+}
+
+TEST(PatternTable, docs_attention_md_has_it) {
+  const char* source = std::getenv("WEFT_SOURCE");
+  ASSERT_NE(source, nullptr) << "WEFT_SOURCE must name the source folder; CTest sets it";
+  std::ifstream in(std::string(source) + "/docs/attention.md");
+  std::ostringstream text;
+  text << in.rdbuf();
+  EXPECT_THAT(text.str(), testing::HasSubstr("\n\n" + pattern_markdown() + "\n"))
+      << "put there what `weft help --markdown attention.pattern` prints";
 }

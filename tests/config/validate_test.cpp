@@ -60,7 +60,10 @@ INSTANTIATE_TEST_SUITE_P(
         Case{{"attention.summary=129"}, "got 129 summary columns per block, expected at most attention.stride = 128"},
         Case{{"attention.summary=48"}, "expected a divisor of 128"},
         Case{{"attention.summary=48", "attention.shared_summary=true"}, ""},
-        Case{{"attention.summary=48", "attention.pattern=strided"}, ""},
+        Case{{"attention.summary=48", "attention.pattern=strided"},
+             "command line: attention.summary: is set and nothing reads it: attention.pattern = \"strided\" reads "
+             "stride, "
+             "window; expected pattern fixed, or summary = 32"},
         Case{{"attention.stride=2048"}, "expected at most model.context = 1024"},
         Case{{"attention.pattern=block_bidirectional"}, "attention.allow_leak = true"},
         Case{{"attention.pattern=block_bidirectional", "attention.allow_leak=true"}, ""},
@@ -80,21 +83,51 @@ INSTANTIATE_TEST_SUITE_P(
 
 INSTANTIATE_TEST_SUITE_P(
     Training, Rules,
-    testing::Values(Case{{"training.steps=0"}, "training.steps = 0 and training.epochs = 0, expected exactly one"},
-                    Case{{"training.epochs=1"}, "exactly one of them"},
-                    Case{{"training.steps=0", "training.epochs=0.5"}, ""},
-                    Case{{"training.micro_batch=3"}, "expected a divisor of training.batch = 16"},
-                    Case{{"schedule.warmup_steps=100"}, "fewer than training.steps = 100"},
-                    Case{{"schedule.warmup_steps=99"}, ""},
-                    Case{{"schedule.step_milestones=[5]"}, "they belong to kind \"step\""},
-                    Case{{"schedule.kind=step"}, "without milestones"},
-                    Case{{"optimizer.loss_scale=1000"}, "got 1000, expected a power of two"},
-                    Case{{"optimizer.loss_scale=33554432"}, "expected a number in [1, 16777216]"},
-                    Case{{"run.precision=fp16", "optimizer.loss_scale=1024"}, ""},
-                    Case{{"schedule.kind=step", "schedule.step_milestones=[5,50]"}, ""},
-                    Case{{"schedule.kind=step", "schedule.step_milestones=[50,5]"}, "expected rising numbers"},
-                    Case{{"schedule.kind=step", "schedule.step_milestones=[5,100]"}, "all below training.steps = 100"},
-                    Case{{"schedule.kind=one_cycle", "schedule.warmup_steps=5"}, "rises by itself"}));
+    testing::Values(
+        Case{{"training.steps=0"}, "training.steps = 0 and training.epochs = 0, expected exactly one"},
+        Case{{"training.epochs=1"}, "exactly one of them"}, Case{{"training.steps=0", "training.epochs=0.5"}, ""},
+        Case{{"training.micro_batch=3"}, "expected a divisor of training.batch = 16"},
+        Case{{"schedule.warmup_steps=100"}, "fewer than training.steps = 100"}, Case{{"schedule.warmup_steps=99"}, ""},
+        Case{{"schedule.step_milestones=[5]"}, "they belong to kind \"step\""},
+        Case{{"schedule.kind=step"}, "without milestones"},
+        Case{{"optimizer.loss_scale=1000"}, "got 1000, expected a power of two"},
+        Case{{"optimizer.loss_scale=33554432"}, "expected a number in [1, 16777216]"},
+        Case{{"run.precision=fp16", "optimizer.loss_scale=1024"}, ""},
+        Case{{"schedule.kind=step", "schedule.step_milestones=[5,50]"}, ""},
+        Case{{"schedule.kind=step", "schedule.step_milestones=[50,5]"}, "expected rising numbers"},
+        Case{{"schedule.kind=step", "schedule.step_milestones=[5,100]"}, "all below training.steps = 100"},
+        Case{{"schedule.kind=one_cycle", "schedule.warmup_steps=5"}, "rises by itself"},
+        Case{{"schedule.kind=rsqrt"}, "expected schedule.warmup_steps >= 1"},
+        Case{{"schedule.kind=rsqrt", "schedule.warmup_steps=5"}, ""},
+        Case{{"schedule.step_factor=0.5"}, "schedule.kind = \"cosine\"; expected kind step, or step_factor = 0.1"},
+        Case{{"optimizer.loss_scale=1024"}, "expected run.precision fp16, or loss_scale = 65536.0"}));
+
+const char *const arena = "model.family=arena", *const classify = "data.task=classify",
+                  *const learned = "model.positions=learned", *const whole = "attention.pattern=dense";
+
+INSTANTIATE_TEST_SUITE_P(
+    Families, Rules,
+    testing::Values(
+        Case{{arena, classify, learned, whole}, ""}, Case{{arena, "data.task=pairs", learned, whole}, ""},
+        Case{{classify}, "data.task: got \"classify\", which model.family = \"sparse_transformer\" cannot do"},
+        Case{{arena, learned, whole}, "cannot do, expected classify or pairs"},
+        Case{{arena, classify, whole}, "(by default): model.positions: got \"grid\", which model.family = \"arena\""},
+        Case{{learned}, "model.family = \"sparse_transformer\"; expected family arena, or positions = \"grid\""},
+        Case{{arena, classify, learned, whole, "model.half_size=true"}, "expected family sparse_transformer"},
+        Case{{arena, classify, learned, whole, "attention.width=60"}, "got 8 heads for width 60"},
+        Case{{arena, classify, learned, whole, "model.width=12", "attention.width=64"}, ""},
+        Case{{arena, classify, learned, whole, "model.position_shape=[32,32]"}, "model.position_shape: is set"},
+        Case{{arena, classify, learned, whole, "model.tied_embedding=true"}, "expected data.task next_token or copy"},
+        Case{{arena, classify, learned, whole, "model.pair_features=four"}, "expected data.task pairs"},
+        Case{{arena, classify, learned, "attention.pattern=local", "attention.stride=64"}, ""},
+        Case{{arena, classify, learned, "attention.pattern=local", "attention.window=64"}, "expected window = 0"},
+        Case{{arena, classify, learned, "attention.pattern=strided"}, "first row sees itself alone"},
+        Case{{arena, classify, learned, "attention.pattern=strided", "model.pooling=mean"}, ""},
+        Case{{arena, classify, learned, "attention.pattern=block_bidirectional"}, ""},
+        Case{{arena, classify, learned, "attention.pattern=block_bidirectional", "attention.allow_leak=true"},
+             "attention.allow_leak: is set and nothing reads it: data.task = \"classify\""},
+        Case{{"attention.allow_leak=true"}, "expected pattern block_bidirectional with data.task next_token or copy"},
+        Case{{"model.pooling=mean"}, "expected data.task classify or pairs, or pooling = \"cls\""}));
 
 TEST(Validate, every_broken_rule_has_its_own_line_and_a_place) {
   const std::string text =

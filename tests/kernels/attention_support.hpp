@@ -43,12 +43,13 @@ inline std::vector<PatternCase> pattern_cases() {
   };
 }
 
-/// The causal ones above and the one that is not.
+/// The causal ones above and those that are not.
 inline std::vector<PatternCase> all_pattern_cases() {
   std::vector<PatternCase> cases = pattern_cases();
   cases.push_back({"both ways", [](int n) {
-                     return std::vector{block_bidirectional(n, 8), block_bidirectional(n, 45)};
+                     return std::vector{block_bidirectional(n, 8), block_bidirectional(n, 45), dense_bidirectional(n)};
                    }});
+  cases.push_back({"both ways, dense", [](int n) { return std::vector{dense_bidirectional(n)}; }});
   return cases;
 }
 
@@ -92,9 +93,28 @@ class AttentionCase {
   }
   std::size_t rows() const { return static_cast<std::size_t>(shape.batch * shape.length); }
 
+  /// Key bits: seen(b, i). Bits past N are set: nobody may count them.
+  template <class Seen>
+  void see(const Seen& seen) {
+    const std::int64_t words = (shape.length + 31) / 32;
+    bits.assign(static_cast<std::size_t>(shape.batch * words), ~0u);
+    reference.seen.assign(rows(), true);
+    for (int b = 0; b < shape.batch; ++b)
+      for (int i = 0; i < shape.length; ++i)
+        if (!seen(b, i)) {
+          bits[static_cast<std::size_t>(b * words + i / 32)] &= ~(1u << i % 32);
+          reference.seen[static_cast<std::size_t>(b * shape.length + i)] = false;
+        }
+  }
+  void drop(const Dropout& dropout, std::int64_t stride = 0) {
+    reference.dropout = dropout;
+    reference.dropout_stride = stride;
+  }
+
   AttentionPlan plan;
   AttentionShape shape;
   weft::reference::Attention reference;
+  std::vector<std::uint32_t> bits;   ///< empty: none are given
   std::vector<double> q, k, v, dout; ///< dense, exact in T
 };
 
@@ -143,9 +163,16 @@ AttentionResult run_attention(AttentionCase<T>& c, AttentionPath path = Attentio
   Guarded<float> forward_work(attention_workspace_bytes(c.plan, s, false) / sizeof(float));
   Guarded<float> backward_work(attention_workspace_bytes(c.plan, s, true) / sizeof(float));
 
+  Buffer<std::uint32_t> bits(static_cast<std::int64_t>(c.bits.size()), "test");
+  AttentionExtras extras{nullptr, c.reference.dropout, c.reference.dropout_stride};
+  if (!c.bits.empty()) {
+    copy_to_device(bits.data(), c.bits.data(), bits.bytes());
+    extras.seen = bits.data();
+  }
+
   AttentionResult result;
   const T *q = qkv.data(), *k = q + wk, *v = k + wk;
-  attention_forward<T>(c.plan, s, out.data(), lse.data(), q, k, v, forward_work.data(), path);
+  attention_forward<T>(c.plan, s, out.data(), lse.data(), q, k, v, forward_work.data(), path, extras);
   result.out = take(out.get(), stride_out, 0, wv);
   result.lse = widened(lse.get());
   result.clean = out.guards_survive() && lse.guards_survive() && forward_work.guards_survive() &&
@@ -153,7 +180,7 @@ AttentionResult run_attention(AttentionCase<T>& c, AttentionPath path = Attentio
   if (backward) {
     T *dq = dqkv.data(), *dk = dq + wk, *dv = dk + wk;
     attention_backward<T>(c.plan, s, dq, dk, dv, dout.data(), q, k, v, out.data(), lse.data(), backward_work.data(),
-                          path);
+                          path, extras);
     const std::vector<T> all = dqkv.get();
     result.dq = take(all, stride, 0, wk);
     result.dk = take(all, stride, wk, wk);

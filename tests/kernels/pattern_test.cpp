@@ -3,6 +3,7 @@
 #include <chrono>
 #include <functional>
 #include <gtest/gtest.h>
+#include <numeric>
 #include <set>
 #include <stdexcept>
 #include <string>
@@ -32,7 +33,7 @@ void expect_pattern(const Pattern& pattern, const Predicate& sees, const std::st
     keys += static_cast<std::int64_t>(want.size());
   }
   std::int64_t tiles = 0;
-  for (const Pass& pass : pattern.passes)
+  for (const PatternPass& pass : pattern.passes)
     for (const Part& part : pass.parts) {
       const TileLists &rows = part.key_tiles, &columns = part.query_tiles;
       ASSERT_EQ(rows.begin.size(), static_cast<std::size_t>((n + 31) / 32 + 1));
@@ -81,6 +82,14 @@ TEST(Pattern, DenseSeesEveryEarlierPosition) {
         dense(n), [](int i, int j) { return j <= i; }, "dense " + std::to_string(n));
 }
 
+TEST(Pattern, DenseBidirectionalSeesEveryPosition) {
+  for (const int n : lengths)
+    expect_pattern(
+        dense_bidirectional(n), [](int, int) { return true; }, "dense both ways " + std::to_string(n));
+  EXPECT_EQ(pattern_work(dense_bidirectional(2000)).tiles, 63 * 63);
+  EXPECT_THROW(dense_bidirectional(0), std::invalid_argument);
+}
+
 TEST(Pattern, LocalSeesExactlyTheLastKeys) {
   for (const int n : lengths)
     for (const int l : strides)
@@ -126,6 +135,19 @@ TEST(Pattern, BlockBidirectionalSeesItsWholeBlock) {
         ASSERT_EQ(keys_of(pattern, i), expected) << n << " " << l << " " << i;
       }
     }
+}
+
+TEST(Pattern, DenseBidirectionalSeesAllInFullTiles) {
+  for (const int n : lengths) {
+    const Pattern pattern = dense_bidirectional(n);
+    std::vector<int> all(static_cast<std::size_t>(n));
+    std::iota(all.begin(), all.end(), 0);
+    for (int i = 0; i < n; ++i)
+      ASSERT_EQ(keys_of(pattern, i), all) << n << " " << i;
+    EXPECT_EQ(pattern_work(pattern).keys, static_cast<std::int64_t>(n) * n);
+  }
+  EXPECT_TRUE(dense_bidirectional(64).masks.empty());
+  EXPECT_THROW(dense_bidirectional(0), std::invalid_argument);
 }
 
 TEST(Pattern, FixedSetsAndTheirUnion) {

@@ -1,9 +1,9 @@
 // Promise: slot by slot over the cache gives the logits of the training-time forward pass, for every pattern and
 // combination; a sample's bits do not depend on the samples beside it.
 #include "io/error.hpp"
-#include "model/decoder.hpp"
+#include "model/sampling/decoder.hpp"
 #include "model/model.hpp"
-#include "model/sparse_transformer.hpp"
+#include "model/families/sparse_transformer.hpp"
 #include "tests/kernels/numbers.hpp"
 #include <algorithm>
 #include <gtest/gtest.h>
@@ -59,7 +59,7 @@ struct Fixture {
     return Doubles(logits.begin(), logits.end());
   }
   std::unique_ptr<Decoder> decoder(std::int64_t samples, std::int64_t length) {
-    return make_decoder(config, model->parameters(), flat.data(), samples, length);
+    return make_decoder(*model, config, flat.data(), samples, length);
   }
   /// (samples, length, V) of the sequences [first, first + samples).
   std::vector<float> stepped(Decoder& decoder, std::int64_t first = 0) {

@@ -1,6 +1,6 @@
 // Promise: tokens are drawn from exactly the distribution asked for, and a sample is a function of (seed, sample).
 #include "io/error.hpp"
-#include "model/sampling.hpp"
+#include "model/sampling/sampling.hpp"
 #include "tests/kernels/numbers.hpp"
 #include <gtest/gtest.h>
 #include <limits>

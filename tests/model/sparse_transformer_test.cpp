@@ -1,5 +1,5 @@
 // The whole model: counts, causality, gradients, recomputation, precision.
-#include "model/sparse_transformer.hpp"
+#include "model/families/sparse_transformer.hpp"
 #include "tests/kernels/numbers.hpp"
 #include <gtest/gtest.h>
 #include <numbers>

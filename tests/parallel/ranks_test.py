@@ -35,6 +35,13 @@ class RanksTest(ProgramTest):
             self.assertRegex(done.stderr, rf"parallel\.{key} = .*cpu build")
             self.assertFalse(os.path.exists(self.run_folder("refused")))
 
+    def test_what_lay_in_memory_before_is_never_counted(self):
+        uneven = ("model.width=24", "model.heads=2", "model.context=60")  # tensors that end within a cache line
+        self.train("clean", *uneven)
+        for ranks in (1, 2):
+            self.train(f"dirty{ranks}", *uneven, ranks=ranks, environment={"MALLOC_PERTURB_": "165"})
+            self.assert_same_run("clean", f"dirty{ranks}", 12)
+
     def test_more_ranks_than_micro_batches_is_an_input_error(self):
         done = self.train("many", "training.batch=2", ranks=3, status=2)
         self.assertIn("start at most 2 ranks", done.stderr)

@@ -41,6 +41,22 @@ TEST(Schedule, LinearConstantAndStep) {
   EXPECT_NEAR(learning_rate(c, 40, 110), 0.02, 1e-15);
 }
 
+// Long Range Arena, utils/train_utils.py: constant * linear_warmup * rsqrt_decay at the optimiser's step before the
+// update.
+TEST(Schedule, RsqrtIsTheFactorRuleOfTheArena) {
+  Config c = with("rsqrt");
+  c.optimizer.learning_rate = 0.05;
+  c.schedule.warmup_steps = 8000;
+  EXPECT_EQ(learning_rate(c, 1, 20000), 0); // step 0 of theirs
+  EXPECT_DOUBLE_EQ(learning_rate(c, 2, 20000), 0.05 / 8000 / std::sqrt(8000.0));
+  EXPECT_NEAR(learning_rate(c, 5001, 20000), 3.494e-4, 1e-7);
+  EXPECT_NEAR(learning_rate(c, 8001, 20000), 5.590e-4, 1e-7); // the peak
+  EXPECT_DOUBLE_EQ(learning_rate(c, 20000, 20000), 0.05 / std::sqrt(19999.0));
+  EXPECT_DOUBLE_EQ(learning_rate(c, 20000, 90000), learning_rate(c, 20000, 20000)) << "knows nothing of the end";
+  c.schedule.warmup_steps = 1000;
+  EXPECT_NEAR(learning_rate(c, 1001, 5000), 1.581e-3, 1e-6);
+}
+
 TEST(Schedule, OneCycleRisesToItsPeakAndFalls) {
   Config c = with("one_cycle");
   c.schedule.warmup_steps = 0;

@@ -1,10 +1,10 @@
 // What several builders share: orders of positions, and which key tiles are worth a look.
-#include "kernels/attention/pattern.hpp"
+#include "kernels/attention/patterns/build.hpp"
 #include <algorithm>
 #include <stdexcept>
 #include <string>
 
-namespace weft::detail {
+namespace weft::build {
 
 void require(bool condition, const char* expected) {
   if (!condition)
@@ -60,4 +60,4 @@ Candidates columns_up_to(int length, std::vector<int> columns, std::function<int
   };
 }
 
-} // namespace weft::detail
+} // namespace weft::build

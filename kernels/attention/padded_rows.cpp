@@ -1,0 +1,89 @@
+#include "kernels/attention/padded_rows.hpp"
+#include "kernels/common/kokkos.hpp"
+#include "kernels/common/numbers.hpp"
+
+namespace weft {
+
+namespace {
+KOKKOS_INLINE_FUNCTION bool padded(const std::uint32_t* seen, std::int64_t length, std::int64_t b, std::int64_t i) {
+  return (seen[b * ((length + 31) / 32) + i / 32] >> (i % 32) & 1u) == 0;
+}
+
+/// work(b, j0, j1) for every sequence and every strip of its H Ev columns: strips are independent, rows keep their
+/// order.
+template <class Work>
+void for_strips(const char* label, const AttentionShape& shape, const Work& work) {
+  const std::int64_t C = shape.heads * shape.value_width, strips = (C + strip_width - 1) / strip_width;
+  for_each(
+      label, shape.batch * strips, KOKKOS_LAMBDA(std::int64_t task) {
+        const std::int64_t j0 = task % strips * strip_width;
+        work(task / strips, j0, j0 + strip_width < C ? j0 + strip_width : C);
+      });
+}
+} // namespace
+
+template <class T>
+void padded_rows_forward(const AttentionShape& shape, T* out, const T* v, const std::uint32_t* seen, float* workspace) {
+  const std::int64_t N = shape.length, C = shape.heads * shape.value_width, in = shape.row_stride_qkv,
+                     to = shape.row_stride_out;
+  const float share = 1.0f / static_cast<float>(N);
+  for_strips(
+      "weft::padded_rows_forward", shape, KOKKOS_LAMBDA(std::int64_t b, std::int64_t j0, std::int64_t j1) {
+        float* mean = workspace + b * C;
+        for (std::int64_t j = j0; j < j1; ++j)
+          mean[j] = 0;
+        for (std::int64_t i = 0; i < N; ++i)
+          for_numbers(j0, j1, [&](std::int64_t j, std::int64_t count) {
+            put_numbers(mean + j, numbers_at(mean + j, count) + numbers_at(v + (b * N + i) * in + j, count), count);
+          });
+        for (std::int64_t i = 0; i < N; ++i)
+          if (padded(seen, N, b, i))
+            for_numbers(j0, j1, [&](std::int64_t j, std::int64_t count) {
+              put_numbers(out + (b * N + i) * to + j, share * numbers_at(mean + j, count), count);
+            });
+      });
+}
+
+template <class T>
+void padded_rows_take(const AttentionShape& shape, T* dout, const std::uint32_t* seen, float* workspace) {
+  const std::int64_t N = shape.length, C = shape.heads * shape.value_width, stride = shape.row_stride_out;
+  for_strips(
+      "weft::padded_rows_take", shape, KOKKOS_LAMBDA(std::int64_t b, std::int64_t j0, std::int64_t j1) {
+        float* sum = workspace + b * C;
+        for (std::int64_t j = j0; j < j1; ++j)
+          sum[j] = 0;
+        for (std::int64_t i = 0; i < N; ++i)
+          if (padded(seen, N, b, i))
+            for_numbers(j0, j1, [&](std::int64_t j, std::int64_t count) {
+              T* row = dout + (b * N + i) * stride + j;
+              put_numbers(sum + j, numbers_at(sum + j, count) + numbers_at(row, count), count);
+              put_numbers(row, Numbers{}, count);
+            });
+      });
+}
+
+template <class T>
+void padded_rows_give(const AttentionShape& shape, T* dv, const float* workspace) {
+  const std::int64_t N = shape.length, C = shape.heads * shape.value_width, stride = shape.row_stride_qkv;
+  const float share = 1.0f / static_cast<float>(N);
+  for_strips(
+      "weft::padded_rows_give", shape, KOKKOS_LAMBDA(std::int64_t b, std::int64_t j0, std::int64_t j1) {
+        for (std::int64_t i = 0; i < N; ++i)
+          for_numbers(j0, j1, [&](std::int64_t j, std::int64_t count) {
+            T* row = dv + (b * N + i) * stride + j;
+            put_numbers(row, numbers_at(row, count) + share * numbers_at(workspace + b * C + j, count), count);
+          });
+      });
+}
+
+template void padded_rows_forward(const AttentionShape&, float*, const float*, const std::uint32_t*, float*);
+template void padded_rows_forward(const AttentionShape&, bf16*, const bf16*, const std::uint32_t*, float*);
+template void padded_rows_forward(const AttentionShape&, fp16*, const fp16*, const std::uint32_t*, float*);
+template void padded_rows_take(const AttentionShape&, float*, const std::uint32_t*, float*);
+template void padded_rows_take(const AttentionShape&, bf16*, const std::uint32_t*, float*);
+template void padded_rows_take(const AttentionShape&, fp16*, const std::uint32_t*, float*);
+template void padded_rows_give(const AttentionShape&, float*, const float*);
+template void padded_rows_give(const AttentionShape&, bf16*, const float*);
+template void padded_rows_give(const AttentionShape&, fp16*, const float*);
+
+} // namespace weft

@@ -1,0 +1,69 @@
+#include "kernels/pool/pool.hpp"
+#include "kernels/pool/rows.hpp"
+
+namespace weft {
+
+template <class T>
+void pool_first_forward(T* out, const T* x, const PoolShape& shape) {
+  const std::int64_t N = shape.length, D = shape.width;
+  for_each(
+      "weft::pool_first_forward", shape.sequences * D,
+      KOKKOS_LAMBDA(std::int64_t i) { out[i] = x[i / D * N * D + i % D]; });
+}
+
+template <class T>
+void pool_first_backward(T* dx, const T* dout, const PoolShape& shape) {
+  const std::int64_t N = shape.length, D = shape.width;
+  for_each(
+      "weft::pool_first_backward", shape.sequences * N, KOKKOS_LAMBDA(std::int64_t row) {
+        for (std::int64_t j = 0; j < D; ++j)
+          dx[row * D + j] = row % N == 0 ? dout[row / N * D + j] : store<T>(0.0f);
+      });
+}
+
+template <class T>
+void pool_mean_forward(T* out, const T* x, const std::uint32_t* seen, float divisor, const PoolShape& shape,
+                       float* partial) {
+  const std::int64_t N = shape.length, words = seen_words(N);
+  sum_of_rows(
+      "weft::pool_mean_forward", out, x, shape, partial,
+      KOKKOS_LAMBDA(std::int64_t s, std::int64_t i) { return is_seen(seen, words, s, i) ? 1.0f : 0.0f; },
+      KOKKOS_LAMBDA(std::int64_t s, Numbers sum) {
+        const float by = divisor_of(seen, N, s, divisor);
+        return by == 0.0f ? Numbers{} : sum / by;
+      });
+}
+
+template <class T>
+void pool_mean_backward(T* dx, const T* dout, const std::uint32_t* seen, float divisor, const PoolShape& shape) {
+  const std::int64_t N = shape.length, D = shape.width, words = seen_words(N);
+  const std::int64_t blocks = (N + pool_block - 1) / pool_block;
+  for_each(
+      "weft::pool_mean_backward", shape.sequences * blocks, KOKKOS_LAMBDA(std::int64_t block) {
+        const std::int64_t s = block / blocks, begin = block % blocks * pool_block;
+        const std::int64_t end = begin + pool_block < N ? begin + pool_block : N;
+        const float by = divisor_of(seen, N, s, divisor);
+        for (std::int64_t i = begin; i < end; ++i) {
+          T* to = dx + (s * N + i) * D;
+          const bool counts = is_seen(seen, words, s, i);
+          for_numbers(0, D, [&](std::int64_t j, std::int64_t count) {
+            put_numbers(to + j, counts ? numbers_at(dout + s * D + j, count) / by : Numbers{}, count);
+          });
+        }
+      });
+}
+
+template void pool_first_forward(float*, const float*, const PoolShape&);
+template void pool_first_forward(bf16*, const bf16*, const PoolShape&);
+template void pool_first_forward(fp16*, const fp16*, const PoolShape&);
+template void pool_first_backward(float*, const float*, const PoolShape&);
+template void pool_first_backward(bf16*, const bf16*, const PoolShape&);
+template void pool_first_backward(fp16*, const fp16*, const PoolShape&);
+template void pool_mean_forward(float*, const float*, const std::uint32_t*, float, const PoolShape&, float*);
+template void pool_mean_forward(bf16*, const bf16*, const std::uint32_t*, float, const PoolShape&, float*);
+template void pool_mean_forward(fp16*, const fp16*, const std::uint32_t*, float, const PoolShape&, float*);
+template void pool_mean_backward(float*, const float*, const std::uint32_t*, float, const PoolShape&);
+template void pool_mean_backward(bf16*, const bf16*, const std::uint32_t*, float, const PoolShape&);
+template void pool_mean_backward(fp16*, const fp16*, const std::uint32_t*, float, const PoolShape&);
+
+} // namespace weft

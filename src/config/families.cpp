@@ -1,0 +1,66 @@
+#include "config/families.hpp"
+#include "config/keys.hpp"
+#include "io/error.hpp"
+#include <fmt/format.h>
+
+namespace weft {
+namespace {
+
+template <class Row, class Choose>
+std::vector<std::string> names_of(const std::vector<Row>& table, const Choose& choose) {
+  std::vector<std::string> names;
+  for (const Row& row : table)
+    if (choose(row))
+      names.push_back(row.name);
+  return names;
+}
+
+template <class Row>
+const Row& row_of(const std::vector<Row>& table, const char* key, const std::string& name) {
+  for (const Row& row : table)
+    if (row.name == name)
+      return row;
+  const std::vector<std::string> names = names_of(table, [](const Row&) { return true; });
+  throw InputError(fmt::format("{}: got \"{}\", expected one of {}", key, name, joined(names, ", ")));
+}
+
+} // namespace
+
+const std::vector<TaskRow>& task_table() {
+  static const std::vector<TaskRow> table = {
+      {"next_token", "predict every token from those before it", true, false},
+      {"classify", "the class of a sequence", false, true},
+      {"pairs", "the class of two sequences", false, true},
+      {"copy", "predict the second half of a sequence, which repeats the first", true, false},
+  };
+  return table;
+}
+
+const std::vector<FamilyRow>& family_table() {
+  static const std::vector<FamilyRow> table = {
+      {"sparse_transformer", "Child et al. 2019 (arXiv:1904.10509)", {"next_token", "copy"}, {"grid"}},
+      {"arena",
+       "encoder of the Long Range Arena (arXiv:2011.04006)",
+       {"classify", "pairs"},
+       {"learned", "sinusoid", "none"}},
+  };
+  return table;
+}
+
+std::vector<std::string> task_names() {
+  return names_of(task_table(), [](const TaskRow&) { return true; });
+}
+std::vector<std::string> causal_tasks() {
+  return names_of(task_table(), [](const TaskRow& row) { return row.causal; });
+}
+std::vector<std::string> class_tasks() {
+  return names_of(task_table(), [](const TaskRow& row) { return row.classes; });
+}
+std::vector<std::string> family_names() {
+  return names_of(family_table(), [](const FamilyRow&) { return true; });
+}
+
+const TaskRow& task_row(const std::string& name) { return row_of(task_table(), "data.task", name); }
+const FamilyRow& family_row(const std::string& name) { return row_of(family_table(), "model.family", name); }
+
+} // namespace weft

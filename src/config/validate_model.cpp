@@ -1,0 +1,150 @@
+// Rules of data.task, [model] and [attention]. A rule holds only where something reads its keys.
+#include "config/checker.hpp"
+#include "config/families.hpp"
+#include "config/patterns.hpp"
+#include "config/validate.hpp"
+#include <fmt/format.h>
+
+namespace weft {
+namespace {
+
+constexpr std::int64_t largest_head_width = 256; ///< of the attention engine
+constexpr std::size_t most_position_tables = 4;  ///< of the embedding
+
+void check_family(const Config& c, Checker& rules) {
+  if (!rules.sound({"model.family", "data.task"}))
+    return;
+  const FamilyRow& family = family_row(c.model.family);
+  const auto has = [](const std::vector<std::string>& words, const std::string& word) {
+    return std::find(words.begin(), words.end(), word) != words.end();
+  };
+  rules.check(has(family.tasks, c.data.task), {"data.task"},
+              fmt::format("got \"{}\", which model.family = \"{}\" cannot do, expected {}", c.data.task, family.name,
+                          joined(family.tasks, " or ")));
+  rules.check(!rules.reads("model.positions") || has(family.positions, c.model.positions), {"model.positions"},
+              fmt::format("got \"{}\", which model.family = \"{}\" does not have, expected {}", c.model.positions,
+                          family.name, joined(family.positions, " or ")));
+}
+
+void check_heads(const Config& c, Checker& rules) {
+  if (!rules.reads("model.heads"))
+    return;
+  const auto& m = c.model;
+  const bool own_width = rules.reads("attention.width") && c.attention.width > 0;
+  const std::int64_t width = own_width ? c.attention.width : m.width;
+  const char* width_key = own_width ? "attention.width" : "model.width";
+  const bool divides = m.heads < 1 || width % m.heads == 0;
+  rules.check(divides, {"model.heads", width_key},
+              fmt::format("got {} heads for width {}, expected a divisor of the width", m.heads, width));
+  const std::int64_t head = width / std::max<std::int64_t>(1, m.heads);
+  if (divides) {
+    rules.check(head <= largest_head_width, {"model.heads", width_key},
+                fmt::format("got heads of width {} (width {} over {} heads), expected at most {}; take more heads",
+                            head, width, m.heads, largest_head_width));
+    rules.check(!m.half_size || !rules.reads("model.half_size") || m.heads < 1 || width % (2 * m.heads) == 0,
+                {"model.half_size", "model.heads", width_key},
+                fmt::format("got half_size with width {} and {} heads, expected heads to divide the halved width, too: "
+                            "a width that is a multiple of {}",
+                            width, m.heads, 2 * m.heads));
+  }
+}
+
+void check_positions(const Config& c, Checker& rules) {
+  const auto& m = c.model;
+  if (m.position_shape.empty() || !rules.reads("model.position_shape"))
+    return;
+  rules.check(m.position_shape.size() <= most_position_tables, {"model.position_shape"},
+              fmt::format("got {} coordinates, expected at most {}", m.position_shape.size(), most_position_tables));
+  double positions = 1; // a double cannot overflow here
+  for (const std::int64_t extent : m.position_shape)
+    positions *= static_cast<double>(extent);
+  rules.check(positions >= static_cast<double>(m.context), {"model.position_shape", "model.context"},
+              fmt::format("got [{}], which gives {} positions, expected at least model.context = {}",
+                          joined(m.position_shape, ", "), positions, m.context));
+}
+
+void check_combination(const Config& c, Checker& rules) {
+  const auto& a = c.attention;
+  const std::vector<PatternSet>& sets = pattern_row(a.pattern).sets;
+  std::vector<std::string> entries = {"merged", "dense"};
+  for (const PatternSet& set : sets)
+    if (set.name != "dense")
+      entries.push_back(set.name);
+  const bool two = sets.size() > 1;
+  for (const std::string& entry : a.combination) {
+    if (entry == "interleaved" || entry == "heads") {
+      rules.check(
+          two, {"attention.combination", "attention.pattern"},
+          fmt::format("got \"{}\" for pattern \"{}\", which has one set only, expected \"merged\"", entry, a.pattern));
+      rules.check(
+          a.combination.size() == 1, {"attention.combination"},
+          fmt::format("got \"{}\" in a list, expected it alone, or a list of {}", entry, joined(entries, ", ")));
+    } else if (std::find(entries.begin(), entries.end(), entry) == entries.end()) {
+      std::vector<std::string> all = entries;
+      if (two)
+        all.insert(all.end(), {"interleaved", "heads"});
+      const std::string hint = nearest(entry, all);
+      rules.fail({"attention.combination", "attention.pattern"},
+                 fmt::format("got \"{}\" for pattern \"{}\", expected {}{}a list of {}{}", entry, a.pattern,
+                             two ? "merged, interleaved, heads, " : "merged ", "or ", joined(entries, ", "),
+                             hint.empty() ? "" : "; did you mean " + hint + "?"));
+    }
+  }
+}
+
+/// Later keys are for tasks that see both ways, and a vector in front for patterns that let it see something.
+void check_direction(const Config& c, Checker& rules) {
+  const auto& a = c.attention;
+  const bool ahead = looks_ahead(c);
+  const TaskRow& task = task_row(c.data.task);
+  rules.check(!task.causal || !ahead || a.allow_leak, {"attention.pattern", "attention.allow_leak", "data.task"},
+              fmt::format("got \"{}\", which shows the model the bytes that it is to predict, so that its loss "
+                          "measures nothing; expected a causal pattern, or attention.allow_leak = true to demonstrate "
+                          "the leak",
+                          a.pattern));
+  rules.check(a.pattern != "local" || !ahead || a.window == 0, {"attention.window", "attention.pattern", "data.task"},
+              fmt::format("got a window of {} with data.task = \"{}\", in which pattern local sees whole blocks of "
+                          "attention.stride, expected window = 0",
+                          a.window, task.name));
+  rules.check(!task.classes || ahead || !rules.reads("model.pooling") || c.model.pooling != "cls", {"model.pooling"},
+              fmt::format("got \"cls\" with attention.pattern = \"{}\", in which the first row sees itself alone, "
+                          "expected mean, mean_all or attention, or a pattern that sees both ways",
+                          a.pattern));
+}
+
+void check_attention(const Config& c, Checker& rules) {
+  const auto& a = c.attention;
+  if (!rules.reads("attention.pattern") || !rules.sound({"attention.pattern", "data.task"}))
+    return;
+  check_combination(c, rules);
+  const std::vector<std::string> read = pattern_reads(pattern_row(a.pattern));
+  const auto reads = [&](const char* key) { return std::find(read.begin(), read.end(), key) != read.end(); };
+  rules.check(!reads("stride") || a.stride <= c.model.context,
+              {"attention.stride", "model.context", "attention.pattern"},
+              fmt::format("got a stride of {}, expected at most model.context = {}", a.stride, c.model.context));
+  rules.check(a.pattern != "strided" || a.window <= a.stride, {"attention.window", "attention.stride"},
+              fmt::format("got a window of {}, expected at most attention.stride = {}", a.window, a.stride));
+  check_direction(c, rules);
+  if (!reads("summary"))
+    return;
+  const bool fits = a.summary <= a.stride;
+  rules.check(
+      fits, {"attention.summary", "attention.stride", "attention.pattern"},
+      fmt::format("got {} summary columns per block, expected at most attention.stride = {}", a.summary, a.stride));
+  rules.check(!fits || a.shared_summary || a.summary < 1 || a.stride % a.summary == 0,
+              {"attention.summary", "attention.stride", "attention.shared_summary", "attention.pattern"},
+              fmt::format("got {0} summary columns in blocks of {1}, expected a divisor of {1}, since every head has a "
+                          "sub-block of its own; or set attention.shared_summary = true",
+                          a.summary, a.stride));
+}
+
+} // namespace
+
+void check_model(const Config& c, Checker& rules) {
+  check_family(c, rules);
+  check_heads(c, rules);
+  check_positions(c, rules);
+  check_attention(c, rules);
+}
+
+} // namespace weft

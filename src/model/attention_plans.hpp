@@ -1,0 +1,29 @@
+// The engine's plans of a model: what each layer attends with, for every length that a micro-batch has.
+#pragma once
+#include "config/config.hpp"
+#include "kernels/attention/attention.hpp"
+#include <map>
+#include <vector>
+
+namespace weft {
+
+class AttentionPlans {
+ public:
+  /// Those of the whole length, model.context plus `front` slots that the model puts in front; the plans of shorter
+  /// micro-batches are made when they are first asked for.
+  explicit AttentionPlans(const Config& config, std::int64_t front = 0);
+  AttentionPlans(const AttentionPlans&) = delete;
+  AttentionPlans& operator=(const AttentionPlans&) = delete;
+
+  const AttentionPlan& of(std::int64_t layer, std::int64_t length) const;
+  std::size_t bytes() const; ///< memory of the tables of the whole length
+
+ private:
+  const std::vector<AttentionPlan>& at(std::int64_t length) const;
+
+  Config config_;
+  std::int64_t whole_;
+  mutable std::map<std::int64_t, std::vector<AttentionPlan>> by_length_; ///< layer r uses entry r mod size
+};
+
+} // namespace weft

@@ -1,0 +1,21 @@
+// Which family an input file asks for.
+#include "io/error.hpp"
+#include "model/families/arena.hpp"
+#include "model/families/sparse_transformer.hpp"
+#include "model/precision.hpp"
+#include "model/storage.hpp"
+
+namespace weft {
+
+std::unique_ptr<Model> make_model(const Config& config) {
+  require_precision(config.run.precision, Runtime::device());
+  return with_storage(config.run.precision, [&]<class T>(std::type_identity<T>) -> std::unique_ptr<Model> {
+    if (config.model.family == "sparse_transformer")
+      return std::make_unique<SparseTransformer<T>>(config);
+    if (config.model.family == "arena")
+      return std::make_unique<ArenaEncoder<T>>(config);
+    throw InputError("model.family: got \"" + config.model.family + "\", expected sparse_transformer or arena");
+  });
+}
+
+} // namespace weft

@@ -1,0 +1,51 @@
+// The class of a sequence, or of two: pooled rows, features of a pair, and a classifier of dense layers with ReLU
+// between them (Tay et al. 2021, arXiv:2011.04006, appendix A, and the released code).
+#pragma once
+#include "kernels/pairs/pairs.hpp"
+#include "model/heads/pooling.hpp"
+#include "model/heads/predictions.hpp"
+#include <optional>
+#include <vector>
+
+namespace weft {
+
+struct ClassSetup {
+  std::int64_t width; ///< D
+  PoolingKind pooling;
+  std::optional<PairFeatures> pairs; ///< sequences are 2B documents, B first ones before B second ones
+  std::vector<std::int64_t> hidden;  ///< widths of the layers before the last one
+  std::int64_t classes;
+};
+
+template <class T>
+class ClassHead {
+ public:
+  /// Tensors head.mlp.weight, head.mlp.bias, head.mlp2..., and head.logits.weight, head.logits.bias, behind the
+  /// pooling's.
+  ClassHead(Plan& plan, const ClassSetup& setup);
+  /// x (S, N, D): the stream behind its last norm.
+  void forward(const Pass<T>& p, const T* x) const;
+  /// Returns the gradient by x; overwrites those of the weights.
+  T* backward(const Pass<T>& p, const T* x) const;
+  const Predictions<T>& predictions() const { return predictions_; }
+
+ private:
+  struct Dense {
+    Weight weight, bias;
+    std::int64_t inputs, outputs;
+    Piece<T> input; ///< (P, inputs)
+    Piece<T> u;     ///< (P, outputs) before ReLU; the last layer has the logits instead
+  };
+  LinearShape shape(const Dense& d) const { return {predictions_.P, d.inputs, d.outputs}; }
+
+  std::int64_t D;
+  Pooling<T> pooling_;
+  std::optional<PairFeatures> pairs_;
+  Piece<T> pooled_, dpooled_, dx_; ///< (S, D), (S, D), (R, D)
+  Piece<T> dwide_[2];              ///< (P, the widest): gradients of the layers' inputs in turn
+  std::vector<Dense> layers_;
+  Predictions<T> predictions_;
+  Piece<float> partial_;
+};
+
+} // namespace weft

@@ -1,0 +1,71 @@
+#include "model/heads/pooling.hpp"
+#include "model/storage.hpp"
+#include <algorithm>
+#include <cmath>
+
+namespace weft {
+
+PoolingKind pooling_kind(const std::string& word) {
+  if (word == "mean")
+    return PoolingKind::mean;
+  if (word == "mean_all")
+    return PoolingKind::mean_all;
+  return word == "attention" ? PoolingKind::attention : PoolingKind::first;
+}
+
+template <class T>
+Pooling<T>::Pooling(Plan& plan, PoolingKind kind, std::int64_t width) : kind_(kind), D(width) {
+  const PoolShape most{plan.S, plan.N, D};
+  partial_ = plan.scratch<float>("partial", std::max(pool_workspace(most), attention_pool_workspace(most)));
+  if (kind != PoolingKind::attention)
+    return;
+  weight_ =
+      plan.weight("head.pool.weight", {D, D}, Initialiser::truncated_normal, 1 / std::sqrt(static_cast<double>(D)));
+  bias_ = plan.weight("head.pool.bias", {D}, Initialiser::zero);
+  vector_ = plan.weight("head.pool.vector", {D}, Initialiser::normal, 1 / std::sqrt(static_cast<double>(D)));
+  u_ = plan.keep<T>("head.pool.u", plan.R * D);
+  scores_ = plan.keep<float>("head.pool.scores", plan.R, Finite::no);
+  weights_ = plan.keep<float>("head.pool.weights", plan.R, Finite::no);
+  dscores_ = plan.scratch<float>("head.pool.dscores", plan.R);
+  plan.scratch<float>("partial", column_sum_workspace(plan.R, D));
+  plan.product({plan.R, D, D});
+}
+
+template <class T>
+void Pooling<T>::forward(const Pass<T>& p, T* out, const T* x) const {
+  switch (kind_) {
+  case PoolingKind::first:
+    return pool_first_forward(out, x, shape(p));
+  case PoolingKind::mean:
+    return pool_mean_forward(out, x, p.seen(), 0.0f, shape(p), p(partial_));
+  case PoolingKind::mean_all:
+    return pool_mean_forward(out, x, nullptr, 0.0f, shape(p), p(partial_));
+  case PoolingKind::attention:
+    linear_forward(p.linear(D, D), p(u_), x, p.low(weight_), p.w(bias_));
+    tanh_scores_forward(p(scores_), p(u_), p.w(vector_), p.rows(), D);
+    return attention_pool_forward(out, p(weights_), x, p(scores_), p.seen(), shape(p), p(partial_));
+  }
+}
+
+template <class T>
+void Pooling<T>::backward(const Pass<T>& p, T* dx, const T* dout, const T* x) const {
+  switch (kind_) {
+  case PoolingKind::first:
+    return pool_first_backward(dx, dout, shape(p));
+  case PoolingKind::mean:
+    return pool_mean_backward(dx, dout, p.seen(), 0.0f, shape(p));
+  case PoolingKind::mean_all:
+    return pool_mean_backward(dx, dout, nullptr, 0.0f, shape(p));
+  case PoolingKind::attention:
+    attention_pool_backward_scores(p(dscores_), dout, x, p(weights_), shape(p));
+    tanh_scores_backward(p(u_), p.dw(vector_), p(dscores_), p(u_), p.w(vector_), p.rows(), D, p(partial_));
+    column_sum(p.dw(bias_), p(u_), p.rows(), D, p(partial_));
+    linear_backward_weight(p.linear(D, D), p.dw(weight_), x, p(u_));
+    linear_backward_input(p.linear(D, D), dx, p(u_), p.low(weight_));
+    return attention_pool_backward_rows(dx, dx, dout, p(weights_), shape(p));
+  }
+}
+
+WEFT_FOR_STORAGE_TYPES(Pooling);
+
+} // namespace weft

@@ -1,0 +1,80 @@
+#include "model/layers/embedding.hpp"
+#include "kernels/embedding/sinusoid.hpp"
+#include "kernels/residual/residual.hpp"
+#include "model/storage.hpp"
+#include <algorithm>
+
+namespace weft {
+
+template <class T>
+Embedding<T>::Embedding(Plan& plan, const EmbeddingSetup& setup)
+    : D(setup.width), V(setup.vocabulary), slots_(setup.slots), dropout_(setup.dropout) {
+  token_ = plan.weight("embedding.token", {V, D}, setup.token);
+  if (slots_ != Slots::plain)
+    start_ = plan.weight("embedding.start", {D}, setup.start);
+  for (const std::int64_t extent : setup.position_tables) {
+    const int c = coordinates_.count++;
+    coordinates_.extents[c] = extent;
+    position_[static_cast<std::size_t>(c)] =
+        plan.weight("embedding.position." + std::to_string(c), {extent, D}, setup.position);
+  }
+  if (setup.sinusoid) {
+    std::vector<float> table(static_cast<std::size_t>(plan.N * D));
+    fill_sinusoid(table.data(), plan.N, D);
+    sinusoid_ = Buffer<float>(plan.N * D, "positions");
+    copy_to_device(sinusoid_.data(), table.data(), sinusoid_.bytes());
+    plan.tables(sinusoid_.bytes());
+  }
+  if (dropout_ >= 0)
+    site_ = plan.dropout_site();
+}
+
+template <class T>
+EmbeddingShape Embedding<T>::shape(std::int64_t sequences, std::int64_t slots) const {
+  EmbeddingShape s{sequences, slots_ == Slots::front ? slots - 1 : slots, D, V};
+  s.slots = slots_;
+  return s;
+}
+
+/// of(weight): where its numbers, or their gradients, lie.
+template <class T>
+template <class Pointer, class Of>
+EmbeddingTables<Pointer> Embedding<T>::tables(const Of& of) const {
+  EmbeddingTables<Pointer> t{of(token_), start_ ? of(start_) : nullptr, {}};
+  for (int c = 0; c < coordinates_.count; ++c)
+    t.position[c] = of(position_[static_cast<std::size_t>(c)]);
+  t.fixed = sinusoid_.data();
+  return t;
+}
+
+template <class T>
+void Embedding<T>::drop(const Pass<T>& p, T* x) const {
+  const Dropout dropout = p.dropout(std::max(dropout_, 0.0f), site_);
+  if (dropout.probability > 0)
+    dropout_forward(x, x, dropout, {p.sequences(), p.length(), D});
+}
+
+template <class T>
+void Embedding<T>::forward(const Pass<T>& p, T* out) const {
+  embedding_forward(out, shape(p.sequences(), p.length()), coordinates_,
+                    tables<const float*>([&](Weight w) { return p.w(w); }), p.tokens());
+  drop(p, out);
+}
+
+template <class T>
+void Embedding<T>::backward(const Pass<T>& p, T* dout) const {
+  drop(p, dout);
+  embedding_backward(tables<float*>([&](Weight w) { return p.dw(w); }), shape(p.sequences(), p.length()), coordinates_,
+                     static_cast<const T*>(dout), p.tokens());
+  p.done(token_);
+}
+
+template <class T>
+void Embedding<T>::forward_row(const RowSetup& setup, const Slot& slot, T* out) const {
+  embedding_slot(out, shape(setup.samples, setup.length), coordinates_,
+                 tables<const float*>([&](Weight w) { return setup.at(w); }), slot.previous, slot.position);
+}
+
+WEFT_FOR_STORAGE_TYPES(Embedding);
+
+} // namespace weft

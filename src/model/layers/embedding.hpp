@@ -1,0 +1,48 @@
+// The first layer: tokens and positions to rows, and dropout on them (kernels/embedding).
+#pragma once
+#include "kernels/embedding/embedding.hpp"
+#include "model/layers/rows.hpp"
+#include "model/pass.hpp"
+#include <array>
+
+namespace weft {
+
+struct EmbeddingSetup {
+  std::int64_t width, vocabulary;
+  Slots slots = Slots::shifted;              ///< what lies in the slots of a sequence
+  std::vector<std::int64_t> position_tables{}; ///< rows of each; positions are row-major coordinates over them
+  bool sinusoid = false;                     ///< a fixed table of positions instead
+  Initial token{}, start{}, position{};
+  float dropout = -1; ///< below 0: the family has none
+};
+
+template <class T>
+class Embedding {
+ public:
+  /// Tensors embedding.token, embedding.start (not where slots are plain), embedding.position.0, ...
+  Embedding(Plan& plan, const EmbeddingSetup& setup);
+  /// Overwrites out (S, N, D).
+  void forward(const Pass<T>& p, T* out) const;
+  /// Overwrites the gradients of its weights, which are the first of the list.
+  /// dout is overwritten where there is dropout.
+  void backward(const Pass<T>& p, T* dout) const;
+  /// Overwrites out (samples, D): the slot alone.
+  void forward_row(const RowSetup& setup, const Slot& slot, T* out) const;
+
+ private:
+  EmbeddingShape shape(std::int64_t sequences, std::int64_t slots) const;
+  template <class Pointer, class Of>
+  EmbeddingTables<Pointer> tables(const Of& of) const;
+  void drop(const Pass<T>& p, T* x) const;
+
+  std::int64_t D, V;
+  Slots slots_;
+  float dropout_;
+  std::uint32_t site_ = 0;
+  Buffer<float> sinusoid_; ///< (slots, D); empty: none
+  Coordinates coordinates_;
+  Weight token_, start_;
+  std::array<Weight, max_coordinates> position_;
+};
+
+} // namespace weft

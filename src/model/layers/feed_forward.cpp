@@ -1,0 +1,100 @@
+#include "model/layers/feed_forward.hpp"
+#include "io/error.hpp"
+#include "kernels/residual/residual.hpp"
+#include "kernels/sum/sum.hpp"
+#include "model/layers/rows.hpp"
+#include "model/storage.hpp"
+#include <algorithm>
+
+namespace weft {
+
+template <class T>
+FeedForward<T>::FeedForward(Plan& plan, const std::string& name, const FeedForwardSetup& setup)
+    : D(setup.width), F(setup.hidden), activation_(setup.activation), dropout_(setup.dropout),
+      again_(plan.recompute == Recompute::block) {
+  in_weight_ = plan.weight(name + "feedforward.in.weight", {D, F}, setup.in);
+  in_bias_ = plan.weight(name + "feedforward.in.bias", {F}, setup.biases);
+  out_weight_ = plan.weight(name + "feedforward.out.weight", {F, D}, setup.out);
+  out_bias_ = plan.weight(name + "feedforward.out.bias", {D}, setup.biases);
+  hidden_ = plan.keep_unless<T>(again_, name, "hidden", plan.R * F);
+  gate_ = plan.scratch<T>("gate", plan.R * F);
+  dhidden_ = plan.scratch<T>("wide", plan.R * F);
+  partial_ = plan.scratch<float>("partial", column_sum_workspace(plan.R, F));
+  if (dropout_ >= 0)
+    site_ = plan.dropout_site();
+  plan.product({plan.R, D, F}, again_);
+  plan.product({plan.R, F, D});
+}
+
+/// x (R, F) = dropout(x), or its gradient.
+template <class T>
+void FeedForward<T>::drop(const Pass<T>& p, T* x) const {
+  const Dropout dropout = p.dropout(std::max(dropout_, 0.0f), site_);
+  if (dropout.probability > 0)
+    dropout_forward(x, x, dropout, {p.sequences(), p.length(), F});
+}
+
+template <class T>
+void FeedForward<T>::again(const Pass<T>& p, const T* x) {
+  if (again_)
+    linear_forward(p.linear(D, F), p(hidden_), x, p.low(in_weight_), p.w(in_bias_));
+}
+
+template <class T>
+void FeedForward<T>::forward(const Pass<T>& p, T* y, const T* x) {
+  linear_forward(p.linear(D, F), p(hidden_), x, p.low(in_weight_), p.w(in_bias_));
+  activation_forward(p(gate_), p(hidden_), p.rows() * F, activation_);
+  drop(p, p(gate_));
+  linear_forward(p.linear(F, D), y, p(gate_), p.low(out_weight_), p.w(out_bias_));
+}
+
+template <class T>
+void FeedForward<T>::backward(const Pass<T>& p, T* dx, const T* dy, const T* x) {
+  T *dhidden = p(dhidden_), *gate = p(gate_);
+  // y = f(hidden) W_out + b
+  linear_backward_input(p.linear(F, D), dhidden, dy, p.low(out_weight_));
+  drop(p, dhidden);
+  activation_backward(gate, dhidden, p.dw(in_bias_), dhidden, p(hidden_), p.rows(), F, p(partial_), activation_);
+  drop(p, gate);
+  linear_backward_weight(p.linear(F, D), p.dw(out_weight_), gate, dy);
+  p.done(out_weight_);
+  // hidden = x W_in + b
+  linear_backward_weight(p.linear(D, F), p.dw(in_weight_), x, dhidden);
+  linear_backward_input(p.linear(D, F), dx, dhidden, p.low(in_weight_));
+}
+
+namespace {
+
+template <class T>
+class FeedForwardRows final : public RowLayer<T> {
+ public:
+  FeedForwardRows(std::int64_t samples, StripMatrix<T> in, const float* in_bias, StripMatrix<T> out,
+                  const float* out_bias)
+      : samples_(samples), in_(std::move(in)), out_(std::move(out)), in_bias_(in_bias), out_bias_(out_bias),
+        hidden_(samples * in_.outputs, "hidden") {}
+  void forward(const Slot& /*slot*/, T* y, const T* x) override {
+    few_rows_forward(in_, samples_, hidden_.data(), x, in_bias_, RowsEnd::activation);
+    few_rows_forward(out_, samples_, y, hidden_.data(), out_bias_);
+  }
+
+ private:
+  std::int64_t samples_;
+  StripMatrix<T> in_, out_;
+  const float *in_bias_, *out_bias_;
+  Buffer<T> hidden_;
+};
+
+} // namespace
+
+template <class T>
+std::unique_ptr<RowLayer<T>> FeedForward<T>::rows(const RowSetup& setup) const {
+  if (activation_ != Activation::sigmoid_gelu)
+    throw InputError("got a model of another activation than the sparse_transformer's, expected that family: others "
+                     "cannot be sampled from");
+  return std::make_unique<FeedForwardRows<T>>(setup.samples, setup.matrix<T>(in_weight_), setup.at(in_bias_),
+                                              setup.matrix<T>(out_weight_), setup.at(out_bias_));
+}
+
+WEFT_FOR_STORAGE_TYPES(FeedForward);
+
+} // namespace weft

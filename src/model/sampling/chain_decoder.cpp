@@ -1,0 +1,36 @@
+#include "model/sampling/chain_decoder.hpp"
+#include "config/config.hpp"
+#include "model/storage.hpp"
+#include <stdexcept>
+
+namespace weft {
+
+template <class T>
+ChainDecoder<T>::ChainDecoder(const Config& config, const RowSetup& setup, const Embedding<T>& embedding,
+                              const PreNorm<T>& stream, const LanguageHead<T>& head)
+    : setup_(setup), L(config.model.layers), lists_(config, setup.length), embedding_(embedding),
+      stream_(stream, setup), head_(head, setup), previous_(setup.samples, "tokens") {}
+
+template <class T>
+void ChainDecoder<T>::step(const std::uint16_t* previous, float* logits) {
+  if (position_ >= length())
+    throw std::logic_error("a decoder of " + std::to_string(length()) + " slots was asked for one more");
+  lists_.move_to(position_);
+  keys_seen_ = 0;
+  for (std::int64_t layer = 0; layer < L; ++layer)
+    keys_seen_ += lists_.keys_of_layer(layer);
+  if (position_ > 0)
+    copy_to_device(previous_.data(), previous, previous_.bytes());
+  const Slot slot{position_, previous_.data(), &lists_};
+  embedding_.forward_row(setup_, slot, stream_.entry());
+  const T* rows = stream_.forward(slot);
+  if (logits) {
+    const Buffer<float>& all = head_.forward(rows);
+    copy_to_host(logits, all.data(), all.bytes());
+  }
+  ++position_;
+}
+
+WEFT_FOR_STORAGE_TYPES(ChainDecoder);
+
+} // namespace weft

@@ -1,0 +1,155 @@
+#include "model/stream/pre_norm.hpp"
+#include "kernels/common/regions.hpp"
+#include "kernels/sum/sum.hpp"
+#include "model/storage.hpp"
+
+namespace weft {
+
+template <class T>
+PreNorm<T>::PreNorm(Plan& plan, std::int64_t width, float dropout)
+    : plan_(plan), D(width), dropout_(dropout), recompute_(plan.recompute) {
+  normed_ = plan.scratch<T>("normed", plan.R * D);
+  branch_ = plan.scratch<T>("branch", plan.R * D);
+  dstream_ = plan.scratch<T>("dstream", plan.R * D);
+  partial_ = plan.scratch<float>("partial", column_sum_workspace(plan.R, D));
+  no_bias_ = plan.scratch<float>("no bias", D);
+}
+
+template <class T>
+void PreNorm<T>::norm(const std::string& name, const std::string& block, const std::string& input,
+                      const std::string& number, float epsilon) {
+  Stage stage;
+  const bool inside = stages_.size() != blocks_.back();
+  stage.input = plan_.keep_unless<T>(inside && recompute_ == Recompute::block, block, input, plan_.R * D);
+  stage.norm = Norm<T>(plan_, name, block + "mean" + number, block + "rstd" + number, D, epsilon);
+  stages_.push_back(std::move(stage));
+}
+
+template <class T>
+void PreNorm<T>::add(std::unique_ptr<Layer<T>> layer) {
+  stages_.back().layer = std::move(layer);
+  stages_.back().site = plan_.dropout_site();
+}
+
+template <class T>
+void PreNorm<T>::end(const std::string& name, float epsilon) {
+  Stage stage;
+  stage.input = plan_.keep<T>("stream", plan_.R * D);
+  stage.norm = Norm<T>(plan_, name, "mean", "rstd", D, epsilon);
+  stages_.push_back(std::move(stage));
+}
+
+/// From norm_s(x[s]) in `normed` to x[s+1], and norm_{s+1}(x[s+1]) in `normed`.
+template <class T>
+void PreNorm<T>::advance(const Pass<T>& p, std::size_t s) {
+  const Stage &stage = stages_[s], &next = stages_[s + 1];
+  stage.layer->forward(p, p(branch_), p(normed_));
+  residual_forward(p(next.input), p(normed_), p(next.norm.mean), p(next.norm.rstd), p(stage.input), p(branch_),
+                   p.dropout(dropout_, stage.site), p.w(next.norm.gain), p.w(next.norm.bias), next.norm.epsilon,
+                   {p.sequences(), p.length(), D});
+}
+
+template <class T>
+const T* PreNorm<T>::forward(const Pass<T>& p) {
+  stages_.front().norm.forward(p, p(normed_), entry(p));
+  for (std::size_t b = 0; b < blocks_.size(); ++b) {
+    const TracedSpan span("forward layer", static_cast<std::int64_t>(b));
+    for (std::size_t s = blocks_[b]; s < block_end(b); ++s)
+      advance(p, s);
+  }
+  return out(p);
+}
+
+/// The gradient of a branch that was added to the stream, and of the bias that the branch ends with.
+template <class T>
+const T* PreNorm<T>::branch_gradient(const Pass<T>& p, const Stage& stage) const {
+  const Weight bias = stage.layer->end_bias();
+  const Dropout dropout = p.dropout(dropout_, stage.site);
+  if (dropout.probability == 0.0f) { // the stream's own gradient
+    if (bias)
+      column_sum(p.dw(bias), p(dstream_), p.rows(), D, p(partial_));
+    return p(dstream_);
+  }
+  residual_backward(p(branch_), bias ? p.dw(bias) : p(no_bias_), p(dstream_), dropout, {p.sequences(), p.length(), D},
+                    p(partial_));
+  return p(branch_);
+}
+
+/// What the backward pass of stages [begin, end), a block, wants and was not kept. Leaves the last one's norm in
+/// `normed`.
+template <class T>
+void PreNorm<T>::again(const Pass<T>& p, std::size_t begin, std::size_t end) {
+  stages_[begin].norm.again(p, p(normed_), p(stages_[begin].input));
+  for (std::size_t s = begin; s + 1 < end; ++s)
+    advance(p, s);
+  stages_[end - 1].layer->again(p, p(normed_));
+}
+
+template <class T>
+T* PreNorm<T>::backward(const Pass<T>& p, T* dout) {
+  T *dstream = p(dstream_), *dbranch = p(branch_), *normed = p(normed_);
+  device_zero(dstream, static_cast<std::size_t>(p.rows() * D) * sizeof(T));
+  const Stage& end = stages_.back();
+  end.norm.backward(p, dstream, dout, p(end.input));
+  p.done(end.norm.gain);
+  for (std::size_t b = blocks_.size(); b-- > 0;) {
+    const TracedSpan span("backward layer", static_cast<std::int64_t>(b));
+    if (recompute_ == Recompute::block)
+      again(p, blocks_[b], block_end(b));
+    for (std::size_t s = block_end(b); s-- > blocks_[b];) {
+      const Stage& stage = stages_[s];
+      const bool ready = recompute_ == Recompute::block && s + 1 == block_end(b);
+      if (!ready)
+        stage.norm.again(p, normed, p(stage.input));
+      if (recompute_ == Recompute::attention)
+        stage.layer->again(p, normed);
+      stage.layer->backward(p, dbranch, branch_gradient(p, stage), normed);
+      stage.norm.backward(p, dstream, dbranch, p(stage.input));
+      p.done(stage.norm.gain);
+    }
+  }
+  return dstream;
+}
+
+template <class T>
+std::unique_ptr<typename PreNorm<T>::Rows> PreNorm<T>::rows(const RowSetup& setup) const {
+  return std::make_unique<Rows>(*this, setup);
+}
+
+template <class T>
+PreNorm<T>::Rows::Rows(const PreNorm& chain, const RowSetup& setup)
+    : chain_(chain), setup_(setup), stream_(setup.samples * chain.D, "stream"),
+      normed_(setup.samples * chain.D, "normed"), branch_(setup.samples * chain.D, "branch"),
+      statistics_(2 * setup.samples, "statistics") {
+  for (const Stage& stage : chain.stages_)
+    if (stage.layer)
+      layers_.push_back(stage.layer->rows(setup));
+}
+
+template <class T>
+const T* PreNorm<T>::Rows::forward(const Slot& slot) {
+  const std::int64_t S = setup_.samples, D = chain_.D;
+  float *mean = statistics_.data(), *rstd = mean + S;
+  const Norm<T>& first = chain_.stages_.front().norm;
+  norm_forward(normed_.data(), mean, rstd, stream_.data(), setup_.at(first.gain), setup_.at(first.bias), S, D,
+               first.epsilon);
+  for (std::size_t s = 0; s < layers_.size(); ++s) {
+    const Norm<T>& next = chain_.stages_[s + 1].norm;
+    layers_[s]->forward(slot, branch_.data(), normed_.data());
+    residual_forward(stream_.data(), normed_.data(), mean, rstd, stream_.data(), branch_.data(), Dropout{},
+                     setup_.at(next.gain), setup_.at(next.bias), next.epsilon, {S, 1, D});
+  }
+  return normed_.data();
+}
+
+template <class T>
+std::size_t PreNorm<T>::Rows::cache_bytes() const {
+  std::size_t sum = 0;
+  for (const auto& layer : layers_)
+    sum += layer->cache_bytes();
+  return sum;
+}
+
+WEFT_FOR_STORAGE_TYPES(PreNorm);
+
+} // namespace weft

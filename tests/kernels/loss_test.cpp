@@ -1,0 +1,139 @@
+// Cross-entropy with a share for each row: rows that count less, more, or not at all.
+#include "kernels/loss/loss.hpp"
+#include "tests/kernels/numbers.hpp"
+#include "tests/kernels/support.hpp"
+#include <gtest/gtest.h>
+
+using namespace weft;
+using namespace weft::testing;
+using weft::test::Guarded;
+using weft::test::same_bits;
+
+namespace {
+
+template <class T>
+struct Loss : ::testing::Test {
+  static constexpr double limit = std::is_same_v<T, float> ? 3e-6 : std::is_same_v<T, bf16> ? 6e-3 : 8e-4;
+};
+using Types = ::testing::Types<float, bf16, fp16>;
+TYPED_TEST_SUITE(Loss, Types);
+
+constexpr std::int64_t rows = 37;
+
+/// 0 in every third row, else something between 0.25 and 2.
+Doubles some_shares() {
+  Doubles shares;
+  for (int i = 0; i < rows; ++i)
+    shares.push_back(i % 3 == 1 ? 0 : 0.25 + 0.125 * (i % 15));
+  return shares;
+}
+
+std::vector<std::uint16_t> some_targets(std::int64_t classes) {
+  std::vector<std::uint16_t> targets;
+  for (int i = 0; i < rows; ++i)
+    targets.push_back(static_cast<std::uint16_t>(i * 7 % classes));
+  return targets;
+}
+
+std::vector<float> floats(const Doubles& values) { return test::stored<float>(values); }
+
+TEST(Reference, LossWithSharesFollowsFiniteDifferences) {
+  const std::int64_t few = 5, classes = 7;
+  const auto z = random_doubles(few * classes, 1, 2), shares = Doubles{0.5, 0, 1, 2.25, 0};
+  const auto targets = some_targets(classes);
+  const auto value = [&](const Doubles& at) {
+    Doubles losses(static_cast<std::size_t>(few)), d(at.size());
+    reference::cross_entropy(losses.data(), d.data(), at.data(), targets.data(), 1, few, classes, shares.data());
+    double sum = 0;
+    for (const double loss : losses)
+      sum += 0.25 * loss;
+    return sum;
+  };
+  Doubles losses(static_cast<std::size_t>(few)), dz(z.size(), NAN);
+  reference::cross_entropy(losses.data(), dz.data(), z.data(), targets.data(), 0.25, few, classes, shares.data());
+  EXPECT_AT_MOST(relative_error(dz, finite_difference(value, z)), 1e-7);
+}
+
+TYPED_TEST(Loss, WithSharesFollowsTheReference) {
+  for (const std::int64_t classes : {1, 2, 10, 256, 1025}) {
+    const auto z = rounded<float>(random_doubles(rows * classes, 1, 3)), shares = some_shares();
+    const auto targets = some_targets(classes);
+    Doubles want(rows), want_dz(z.size());
+    reference::cross_entropy(want.data(), want_dz.data(), z.data(), targets.data(), 0.25, rows, classes, shares.data());
+    Guarded<float> losses(rows), hits(rows), logits(floats(z)), part(floats(shares));
+    Guarded<TypeParam> dz(z.size());
+    Buffer<std::uint16_t> dev_targets(rows, "test");
+    copy_to_device(dev_targets.data(), targets.data(), dev_targets.bytes());
+    cross_entropy(losses.data(), hits.data(), dz.data(), logits.data(), dev_targets.data(), 0.25f, rows, classes,
+                  part.data());
+    EXPECT_AT_MOST(relative_error(test::widened(losses.get()), want), 3e-6);
+    EXPECT_AT_MOST(relative_error(test::widened(dz.get()), want_dz), this->limit);
+    EXPECT_TRUE(losses.guards_survive() && hits.guards_survive() && dz.guards_survive());
+  }
+}
+
+TYPED_TEST(Loss, OfRowsWithoutAShareIsZeroWhateverTheyHold) {
+  const std::int64_t classes = 10;
+  auto z = rounded<float>(random_doubles(rows * classes, 1, 3));
+  const auto shares = some_shares();
+  auto targets = some_targets(classes);
+  for (std::size_t i = 0; i < rows; ++i)
+    if (shares[i] == 0) {
+      targets[i] = 0xffff; // far behind the logits
+      std::fill_n(z.begin() + static_cast<std::ptrdiff_t>(i) * classes, classes, NAN);
+    }
+  Guarded<float> losses(rows), hits(rows), logits(floats(z)), part(floats(shares));
+  Guarded<TypeParam> dz(z.size());
+  Buffer<std::uint16_t> dev_targets(rows, "test");
+  copy_to_device(dev_targets.data(), targets.data(), dev_targets.bytes());
+  cross_entropy(losses.data(), hits.data(), dz.data(), logits.data(), dev_targets.data(), 0.25f, rows, classes,
+                part.data());
+  const Doubles got = test::widened(losses.get()), got_hits = test::widened(hits.get()),
+                got_dz = test::widened(dz.get());
+  for (std::size_t i = 0; i < rows; ++i) {
+    const Doubles row(got_dz.begin() + static_cast<std::ptrdiff_t>(i) * classes,
+                      got_dz.begin() + static_cast<std::ptrdiff_t>(i + 1) * classes);
+    if (shares[i] == 0) {
+      EXPECT_EQ(got[i], 0);
+      EXPECT_EQ(got_hits[i], 0);
+      EXPECT_EQ(test::largest(row), 0);
+    } else {
+      EXPECT_GT(got[i], 0);
+      EXPECT_GT(test::largest(row), 0); // and not NaN
+    }
+  }
+}
+
+TYPED_TEST(Loss, WithSharesOfOneHasTheBitsOfNone) {
+  const std::int64_t classes = 53;
+  const auto z = rounded<float>(random_doubles(rows * classes, 1, 3));
+  const auto targets = some_targets(classes);
+  Guarded<float> losses(rows), hits(rows), logits(floats(z)), ones(floats(Doubles(rows, 1))), losses1(rows),
+      hits1(rows);
+  Guarded<TypeParam> dz(z.size()), dz1(z.size());
+  Buffer<std::uint16_t> dev_targets(rows, "test");
+  copy_to_device(dev_targets.data(), targets.data(), dev_targets.bytes());
+  cross_entropy(losses.data(), hits.data(), dz.data(), logits.data(), dev_targets.data(), 0.3f, rows, classes);
+  cross_entropy(losses1.data(), hits1.data(), dz1.data(), logits.data(), dev_targets.data(), 0.3f, rows, classes,
+                ones.data());
+  EXPECT_TRUE(same_bits(losses.get(), losses1.get()));
+  EXPECT_TRUE(same_bits(hits.get(), hits1.get()));
+  EXPECT_TRUE(same_bits(dz.get(), dz1.get()));
+}
+
+TYPED_TEST(Loss, ShowsNanInRowsThatCount) {
+  const std::int64_t classes = 10;
+  auto z = rounded<float>(random_doubles(rows * classes, 1, 3));
+  z[5 * classes + 3] = NAN; // row 5 has a share
+  const auto targets = some_targets(classes);
+  Guarded<float> losses(rows), hits(rows), logits(floats(z)), part(floats(some_shares()));
+  Buffer<std::uint16_t> dev_targets(rows, "test");
+  copy_to_device(dev_targets.data(), targets.data(), dev_targets.bytes());
+  cross_entropy(losses.data(), hits.data(), static_cast<TypeParam*>(nullptr), logits.data(), dev_targets.data(), 0.25f,
+                rows, classes, part.data());
+  const Doubles got = test::widened(losses.get());
+  EXPECT_TRUE(std::isnan(got[5]));
+  EXPECT_FALSE(std::isnan(got[6]));
+}
+
+} // namespace
