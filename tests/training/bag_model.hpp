@@ -4,6 +4,7 @@
 #include "config/config.hpp"
 #include "kernels/common/memory.hpp"
 #include "model/model.hpp"
+#include "model/sampling/decoder.hpp"
 #include <algorithm>
 #include <cmath>
 #include <vector>
@@ -35,6 +36,7 @@ class BagModel final : public Model {
   void forward(const Batch& batch, Scores& scores) override { run(batch, scores, nullptr); }
   void copy_logits(float* logits) override { std::copy(logits_.begin(), logits_.end(), logits); }
   std::string first_nonfinite_activation() override { return ""; }
+  std::unique_ptr<Decoder> decoder(const float*, std::int64_t, std::int64_t) const override { return nullptr; }
 
   std::vector<std::int64_t> lengths; ///< of all micro-batches so far
 
