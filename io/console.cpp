@@ -117,7 +117,10 @@ std::string step_text(const StepLine& s) {
   const std::size_t digits = std::to_string(s.steps).size();
   std::string out = fmt::format("step {:>{}}/{}", s.step, digits, s.steps);
   out += "  loss " + number_or_dash("{:.4f}", s.loss);
-  out += "  bits " + number_or_dash("{:.4f}", s.bits);
+  if (std::isnan(s.accuracy))
+    out += "  bits " + number_or_dash("{:.4f}", s.bits);
+  else
+    out += fmt::format("  accuracy {:.2f} %", 100 * s.accuracy);
   out += "  gradient " + number_or_dash("{:.3g}", s.gradient_norm);
   out += "  lr " + number_or_dash("{:.3g}", s.learning_rate);
   out += "  " + human_count(s.tokens_per_second) + " tokens/s";

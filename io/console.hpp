@@ -37,6 +37,7 @@ struct StepLine {
   std::int64_t step = 0, steps = 0; ///< done, all
   double loss = unknown;            ///< nats
   double bits = unknown;            ///< loss / ln 2
+  double accuracy = unknown;        ///< 0 to 1; shown in the place of bits if known
   double gradient_norm = unknown;
   double learning_rate = unknown;
   double tokens_per_second = unknown;

@@ -1,183 +1,153 @@
 #include "commands/bench_step.hpp"
 #include "commands/bench_figures.hpp"
 #include "commands/bench_trace.hpp"
+#include "commands/carrier.hpp"
 #include "commands/job.hpp"
 #include "config/parse.hpp"
 #include "io/json.hpp"
 #include "kernels/common/memory.hpp"
 #include "kernels/common/regions.hpp"
-#include "kernels/optimizer/optimizer.hpp"
-#include "kernels/sum/sum.hpp"
 #include "model/model.hpp"
-#include "parallel/gradients.hpp"
-#include "training/loss_scale.hpp"
+#include "tasks/made_up.hpp"
+#include "tasks/resolve.hpp"
 #include "training/resources.hpp"
+#include "training/step.hpp"
 #include <algorithm>
-#include <cmath>
 #include <fmt/core.h>
 
 namespace weft {
 
 namespace {
 
-/// A model in training, on made-up tokens.
-class Steps {
- public:
-  Steps(const Config& config, const Ranks& ranks, Model& model)
-      : config_(config), model_(model), n_(model.parameters().extent()),
-        gradients_(ranks, n_, config.training.batch / config.training.micro_batch,
-                   static_cast<std::size_t>(config.parallel.bucket_mib * 1048576)),
-        weights_(n_, "weights"), m_(n_, "m"), v_(n_, "v"),
-        tokens_(static_cast<std::size_t>(config.training.micro_batch * config.model.context)) {
-    std::vector<float> values(static_cast<std::size_t>(n_));
-    initialise(values.data(), model.parameters(), static_cast<std::uint64_t>(config.run.seed));
-    copy_to_device(weights_.data(), values.data(), weights_.bytes());
-    device_zero(m_.data(), m_.bytes());
-    device_zero(v_.data(), v_.bytes());
-    model.use_weights(weights_.data());
-    for (std::size_t i = 0; i < tokens_.size(); ++i)
-      tokens_[i] =
-          static_cast<std::uint16_t>((i * 2654435761u >> 7) % static_cast<std::size_t>(config.model.vocabulary));
-  }
-
-  void step() {
-    const std::int64_t micro = config_.training.micro_batch;
-    const Share slots = gradients_.slots();
-    const double scale = LossScale(config_).value();
-    ++step_;
-    for (std::int64_t slot = slots.first; slot < slots.last; ++slot) {
-      Batch work;
-      work.tokens = work.targets = tokens_.data();
-      work.length = config_.model.context;
-      work.loss_factor = static_cast<float>(scale) / static_cast<float>(config_.training.batch * config_.model.context);
-      work.step = static_cast<std::uint32_t>(step_);
-      work.first_sample = static_cast<std::uint32_t>(slot * micro);
-      model_.forward_backward(work, gradients_.current(), scores_, [&](std::int64_t from) { gradients_.ready(from); });
-    }
-    const float* gradient = gradients_.finish();
-    const TracedSpan span("optimiser");
-    const double norm = std::sqrt(sum_of_squares(gradient, n_)) / scale;
-    const auto& o = config_.optimizer;
-    AdamStep adam{};
-    adam.learning_rate = o.learning_rate;
-    adam.beta1 = o.beta1;
-    adam.beta2 = o.beta2;
-    adam.epsilon = o.epsilon;
-    adam.decoupled = o.kind == "adamw";
-    adam.gradient_factor = (o.clip > 0 && norm > o.clip ? o.clip / norm : 1.0) / scale;
-    adam.step = step_;
-    for (const Parameter& p : model_.parameters().all()) {
-      adam.weight_decay = p.decayed() || o.decay == "all" ? o.weight_decay : 0.0;
-      adam_step(weights_.data() + p.offset, m_.data() + p.offset, v_.data() + p.offset, gradient + p.offset, p.size,
-                adam);
-    }
-    model_.use_weights(weights_.data());
-    fence();
-  }
-
-  GradientSum::Overlap overlap() const { return gradients_.overlap(); }
-
- private:
-  const Config& config_;
-  Model& model_;
-  std::int64_t n_, step_ = 0;
-  GradientSum gradients_;
-  Buffer<float> weights_, m_, v_;
-  std::vector<std::uint16_t> tokens_;
-  Scores scores_;
+struct Options {
+  const std::string& input;
+  bool quick;
+  const std::string &json, &trace;
 };
 
-} // namespace
+/// What was measured of a model in training.
+struct Figures {
+  int steps = 0; ///< taken in all
+  double step = 0, fastest = 0, slowest = 0;
+  double products = 0, attention = 0; ///< shares of a step's time
+  GradientSum::Overlap overlap;
+  double peak = 0; ///< bytes
+  double rest() const { return 1 - (products + attention); }
+  double waited() const { return overlap.waited_seconds / steps; }
+};
 
-int bench_step(const Ranks& ranks, const std::string& input, const std::vector<std::string>& overrides, bool quick,
-               const std::string& json, const std::string& trace) {
-  Console console(ranks.root());
+LoadedConfig load(const std::string& input, const std::vector<std::string>& overrides, const Ranks& ranks) {
   LoadedConfig loaded;
   agree(ranks, [&] {
     loaded = load_config(input, overrides, DataCheck::skipped);
+    resolve_from_data(loaded.config);
     if (loaded.config.parallel.cuda_graph)
       throw InputError("got parallel.cuda_graph = true, and weft bench takes the time of parts of a micro-batch, which "
                        "a recording runs as one; leave the key out, or compare the tokens per second of weft train");
     require_slots(loaded.config, ranks.size());
   });
-  const Config& c = loaded.config;
-  const StartedRuntime runtime = start_runtime(ranks, c.parallel.share_device, c.debug.isa);
-  std::unique_ptr<Model> model; // declared behind the runtime, so freed before Kokkos ends
-  agree(ranks, [&] { model = make_model(c); });
-  MemoryPlan plan = plan_memory(c, *model, ranks.size());
-  plan.checkpoint = 0; // none is written
-  model->allocate();
-  Steps steps(c, ranks, *model);
+  return loaded;
+}
 
-  const int repeats = quick ? 3 : 5;
+/// Seconds of a step on the slowest rank; the first step, which takes memory and chooses algorithms, is not counted.
+void time_steps(Figures& figures, Step& step, const Ranks& ranks, int repeats) {
   std::vector<double> seconds;
   for (int i = 0; i <= repeats; ++i) {
     ranks.barrier();
     const double begin = bench_clock();
-    steps.step();
+    step.take();
+    fence();
     const double mine = bench_clock() - begin;
     if (i > 0)
       seconds.push_back(ranks.maximum(mine));
   }
   std::sort(seconds.begin(), seconds.end());
-  const double step = seconds[seconds.size() / 2];
-  // The split comes from steps of its own: its clock stops the device at both ends of a region.
+  figures.steps += 1 + repeats;
+  figures.step = seconds[seconds.size() / 2];
+  figures.fastest = seconds.front();
+  figures.slowest = seconds.back();
+}
+
+/// The split comes from steps of its own: its clock stops the device at both ends of a region.
+void split_steps(Figures& figures, Step& step, const Ranks& ranks, int repeats, const std::string& trace) {
   RegionSeconds split;
   std::vector<Span> spans;
   ranks.barrier();
   measure_regions(&split, trace.empty() ? nullptr : &spans);
   const double begin = bench_clock();
-  const int split_steps = quick ? 1 : 2;
-  for (int i = 0; i < split_steps; ++i) {
+  for (int i = 0; i < repeats; ++i) {
     const TracedSpan span("step", i);
-    steps.step();
+    step.take();
+    fence();
   }
   const double whole = bench_clock() - begin;
   measure_regions(nullptr);
   if (!trace.empty())
     write_trace(ranks, trace, spans, begin);
-  const double rest = 1 - (split.products + split.attention) / whole;
+  figures.steps += repeats;
+  figures.products = split.products / whole;
+  figures.attention = split.attention / whole;
+}
 
-  const double peak = ranks.maximum(static_cast<double>(peak_bytes()));
-  const Machine machine = measure_machine(quick); // behind the peak: it takes memory of its own
+Figures measure(const Config& config, const Ranks& ranks, Model& model, const std::vector<RankDevice>& devices,
+                const Options& options) {
+  std::string transport;
+  std::unique_ptr<Carrier> carrier = make_carrier(config, ranks, devices, transport);
+  const MadeUp task(config);
+  TrainingState state = initial_state(config, model.parameters(), ranks.rank(), ranks.size());
+  model.use_weights(state.weights.data());
+  Step step(config, ranks, model, task, run_length(config, task), state, std::move(carrier));
+  step.open();
+  Figures figures;
+  time_steps(figures, step, ranks, options.quick ? 3 : 5);
+  split_steps(figures, step, ranks, options.quick ? 1 : 2, options.trace);
+  figures.peak = ranks.maximum(static_cast<double>(peak_bytes()));
+  figures.overlap = step.overlap();
+  return figures;
+}
 
-  const ModelCosts costs = model->costs();
-  const double tokens = static_cast<double>(c.training.batch * c.model.context);
-  // What the engine multiplies: the model's products three times (forward, two backward), attention's tiles 3.5 times
-  // (two products forward, five backward), and what is computed again.
+double tokens_of_step(const Config& c) {
+  return static_cast<double>(c.training.batch * MadeUp(c).shape().row_tokens());
+}
+
+/// What the engine multiplies: the model's products three times (forward, two backward), attention's tiles 3.5 times
+/// (two products forward, five backward), and what is computed again.
+double operations_of_step(const Config& config, const ModelCosts& costs) {
   const double forward = costs.matrix_flops_per_token + costs.attention_flops_per_token;
   const double again = costs.backward_factor * forward - 2 * costs.matrix_flops_per_token -
                        2.5 * costs.attention_flops_per_token; // counted on the keys that are seen
-  const double operations =
-      tokens * (3 * costs.matrix_flops_per_token + 3.5 * costs.executed_attention_flops_per_token + again);
-  const double floor = operations / machine.matrix(c.run.precision) / ranks.size();
-  const GradientSum::Overlap overlap = steps.overlap();
+  return tokens_of_step(config) *
+         (3 * costs.matrix_flops_per_token + 3.5 * costs.executed_attention_flops_per_token + again);
+}
 
-  Table table(fmt::format("training steps of {}", input));
+void print_figures(Console& console, const Config& c, const Ranks& ranks, const Figures& f, const Machine& machine,
+                   double floor, const MemoryPlan& plan, const Options& options) {
+  Table table(fmt::format("training steps of {}", options.input));
   table.row("kernels", fmt::format("{} x {}", ranks.size(), Runtime::description()));
   table.row("model",
             fmt::format("L = {}, D = {}, H = {}, N = {}, batch {}, {}, {}", c.model.layers, c.model.width,
                         c.model.heads, c.model.context, c.training.batch, c.attention.pattern, c.run.precision));
-  table.row("a step, median", human_seconds(step));
-  table.row("fastest, slowest", human_seconds(seconds.front()) + ", " + human_seconds(seconds.back()));
-  table.row("tokens per second", human_count(tokens / step));
-  table.row("matrix products", fmt::format("{:.1f} %", 100 * split.products / whole));
-  table.row("attention", fmt::format("{:.1f} %", 100 * split.attention / whole));
-  table.row("the rest", fmt::format("{:.1f} %", 100 * rest));
+  table.row("a step, median", human_seconds(f.step));
+  table.row("fastest, slowest", human_seconds(f.fastest) + ", " + human_seconds(f.slowest));
+  table.row("tokens per second", human_count(tokens_of_step(c) / f.step));
+  table.row("matrix products", fmt::format("{:.1f} %", 100 * f.products));
+  table.row("attention", fmt::format("{:.1f} %", 100 * f.attention));
+  table.row("the rest", fmt::format("{:.1f} %", 100 * f.rest()));
   table.row("floor: all operations",
             fmt::format("{} at {}FLOP/s", human_seconds(floor), human_count(machine.matrix(c.run.precision))));
-  table.row("share of the floor reached", fmt::format("{:.0f} %", 100 * floor / step));
+  table.row("share of the floor reached", fmt::format("{:.0f} %", 100 * floor / f.step));
   table.row("peak memory per rank",
-            fmt::format("{}, predicted {}", human_bytes(peak), human_bytes(static_cast<double>(plan.total()))));
+            fmt::format("{}, predicted {}", human_bytes(f.peak), human_bytes(static_cast<double>(plan.total()))));
   if (ranks.size() > 1)
-    table.row("gradient sums",
-              fmt::format("{:.0f} % sent during the backward pass, waited {} per step", 100 * overlap.early_share,
-                          human_seconds(overlap.waited_seconds / (1 + repeats + split_steps))));
+    table.row("gradient sums", fmt::format("{:.0f} % sent during the backward pass, waited {} per step",
+                                           100 * f.overlap.early_share, human_seconds(f.waited())));
   console.table(table);
-  if (json.empty() || !ranks.root())
-    return exit_done;
+}
+
+std::string json_row(const Config& c, const Ranks& ranks, const Figures& f, std::int64_t parameters, double operations,
+                     double floor, const MemoryPlan& plan, const Options& options) {
   JsonObject row("    ");
-  row.add("input", json_text(input))
+  row.add("input", json_text(options.input))
       .add("ranks", std::to_string(ranks.size()))
       .add("threads", std::to_string(Runtime::threads()))
       .add("precision", json_text(c.run.precision))
@@ -187,22 +157,46 @@ int bench_step(const Ranks& ranks, const std::string& input, const std::vector<s
       .add("batch", std::to_string(c.training.batch))
       .add("micro_batch", std::to_string(c.training.micro_batch))
       .add("pattern", json_text(c.attention.pattern))
-      .add("parameters", std::to_string(model->parameters().count()))
+      .add("parameters", std::to_string(parameters))
       .add("operations", json_number(operations))
-      .add("seconds", json_number(step))
-      .add("fastest_seconds", json_number(seconds.front()))
-      .add("slowest_seconds", json_number(seconds.back()))
-      .add("tokens_per_second", json_number(tokens / step))
-      .add("products_share", json_number(split.products / whole))
-      .add("attention_share", json_number(split.attention / whole))
-      .add("rest_share", json_number(rest))
+      .add("seconds", json_number(f.step))
+      .add("fastest_seconds", json_number(f.fastest))
+      .add("slowest_seconds", json_number(f.slowest))
+      .add("tokens_per_second", json_number(tokens_of_step(c) / f.step))
+      .add("products_share", json_number(f.products))
+      .add("attention_share", json_number(f.attention))
+      .add("rest_share", json_number(f.rest()))
       .add("floor_seconds", json_number(floor))
-      .add("share", json_number(floor / step))
-      .add("peak_bytes", json_number(peak))
+      .add("share", json_number(floor / f.step))
+      .add("peak_bytes", json_number(f.peak))
       .add("predicted_bytes", std::to_string(plan.total()))
-      .add("early_share", json_number(overlap.early_share))
-      .add("waited_seconds", json_number(overlap.waited_seconds / (1 + repeats + split_steps)));
-  write_bench_json(json, machine, {}, {row.json()});
+      .add("early_share", json_number(f.overlap.early_share))
+      .add("waited_seconds", json_number(f.waited()));
+  return row.json();
+}
+
+} // namespace
+
+int bench_step(const Ranks& ranks, const std::string& input, const std::vector<std::string>& overrides, bool quick,
+               const std::string& json, const std::string& trace) {
+  Console console(ranks.root());
+  const Options options{input, quick, json, trace};
+  const LoadedConfig loaded = load(input, overrides, ranks);
+  const Config& c = loaded.config;
+  const StartedRuntime runtime = start_runtime(ranks, c.parallel.share_device, c.debug.isa);
+  std::unique_ptr<Model> model; // declared behind the runtime, so freed before Kokkos ends
+  agree(ranks, [&] { model = make_model(c); });
+  MemoryPlan plan = plan_memory(c, *model, ranks.size());
+  plan.checkpoint = 0; // none is written
+  model->allocate();
+  const Figures figures = measure(c, ranks, *model, runtime.devices, options);
+  const Machine machine = measure_machine(quick); // behind the peak: it takes memory of its own
+  const double operations = operations_of_step(c, model->costs());
+  const double floor = operations / machine.matrix(c.run.precision) / ranks.size();
+  print_figures(console, c, ranks, figures, machine, floor, plan, options);
+  if (!json.empty() && ranks.root())
+    write_bench_json(json, machine, {},
+                     {json_row(c, ranks, figures, model->parameters().count(), operations, floor, plan, options)});
   return exit_done;
 }
 

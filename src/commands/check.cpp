@@ -7,7 +7,7 @@
 #include "kernels/common/memory.hpp"
 #include "tasks/resolve.hpp"
 #include "training/resources.hpp"
-#include "training/trainer.hpp"
+#include "training/run_length.hpp"
 #include <CLI/CLI.hpp>
 #include <fmt/core.h>
 

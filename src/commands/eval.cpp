@@ -1,4 +1,5 @@
 #include "commands/eval.hpp"
+#include "commands/class_tables.hpp"
 #include "commands/evaluation_record.hpp"
 #include "commands/find_checkpoint.hpp"
 #include "commands/job.hpp"
@@ -27,7 +28,7 @@ namespace weft {
 namespace {
 
 struct Options {
-  std::string what, split, json, by_position, logits;
+  std::string what, split, json, by_position, by_length, logits;
   std::vector<std::string> overrides;
   bool best = false;
 };
@@ -76,6 +77,8 @@ void leave_records(const Options& options, const EvaluationRecord& record, const
     replace_file(options.json, json);
   if (!options.by_position.empty())
     replace_file(options.by_position, by_position_csv(result));
+  if (!options.by_length.empty())
+    replace_file(options.by_length, by_length_csv(result));
   if (!std::filesystem::is_directory(options.what))
     return;
   try {
@@ -83,6 +86,36 @@ void leave_records(const Options& options, const EvaluationRecord& record, const
   } catch (const Error& error) {
     console.line(std::string("note: the tables will not find this result: ") + error.what());
   }
+}
+
+/// What only the one or the other kind of task has.
+void require_task(const Options& options, const Task& task) {
+  const bool tokens = task.shape().predicts_tokens();
+  if (!tokens && !options.by_position.empty())
+    throw InputError("--by-position: the model predicts classes, expected one of tokens; --by-length FILE tells "
+                     "accuracy by the length of the examples");
+  if (tokens && !options.by_length.empty())
+    throw InputError(
+        "--by-length: the model predicts tokens, expected one of classes; --by-position FILE tells bits by "
+        "the number of tokens before the scored one");
+}
+
+/// The figures, for a person.
+void print_result(Console& console, const Evaluation& result, const Options& options, const std::string& what,
+                  std::int64_t minimum_context) {
+  if (!options.by_position.empty())
+    console.line(by_position_table(result));
+  if (!options.by_length.empty())
+    console.line(by_length_table(result));
+  if (result.classes > 0) {
+    console.line(class_table(result));
+    console.line(fmt::format("{}: accuracy {:.2f} %, {:.4f} nats per example, {} examples", what, 100 * result.accuracy,
+                             result.loss, exact_count(result.scored)));
+    return;
+  }
+  console.line(fmt::format("{}{}: {:.4f} bits per token, {:.4f} nats, accuracy {:.2f} %, {} tokens", what,
+                           minimum_context > 0 ? fmt::format(", minimum context {}", minimum_context) : "",
+                           result.bits(), result.loss, 100 * result.accuracy, exact_count(result.scored)));
 }
 
 int eval(const Options& options, const Ranks& ranks) {
@@ -115,6 +148,7 @@ int eval(const Options& options, const Ranks& ranks) {
     load_weights(path, weights, model->parameters(), config);
     task = open_task(config, split);
     task->require_known(config.model.vocabulary);
+    require_task(options, *task);
     model->allocate();
     model->use_weights(weights.data());
   });
@@ -131,13 +165,9 @@ int eval(const Options& options, const Ranks& ranks) {
     console.progress(
         fmt::format("evaluating: {:.0f} %, {} left", 100 * done, human_seconds(took.count() * (1 - done) / done)));
   });
-  if (!options.by_position.empty())
-    console.line(by_position_table(result));
-  const std::int64_t m = config.evaluation.minimum_context;
-  console.line(
-      fmt::format("{} (step {}), {} split of {}{}: {:.4f} bits per token, {:.4f} nats, accuracy {:.2f} %, {} tokens",
-                  path, step, split, config.data.path, m > 0 ? fmt::format(", minimum context {}", m) : "",
-                  result.bits(), result.loss, 100 * result.accuracy, exact_count(result.scored)));
+  print_result(console, result, options,
+               fmt::format("{} (step {}), {} split of {}", path, step, split, config.data.path),
+               config.evaluation.minimum_context);
   if (ranks.root())
     leave_records(options, record, trained, config, result, console);
   return exit_done;
@@ -147,7 +177,8 @@ int eval(const Options& options, const Ranks& ranks) {
 
 void add_eval(CLI::App& app, std::function<int()>& action) {
   auto options = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand("eval", "loss and bits per token of a run or a checkpoint on a split");
+  CLI::App* command =
+      app.add_subcommand("eval", "loss, and bits per token or accuracy, of a run or a checkpoint on a split");
   command->add_option("run", options->what, "a run folder or a checkpoint file")->required();
   command->add_option("overrides", options->overrides, "section.key=value, over the stored input");
   command->add_option("--split", options->split, "train, valid or test; else evaluation.split")
@@ -156,6 +187,8 @@ void add_eval(CLI::App& app, std::function<int()>& action) {
   command->add_option("--json", options->json, "write the result to this file too");
   command->add_option("--by-position", options->by_position,
                       "write bits by the number of tokens before the scored one to this CSV file, and print a table");
+  command->add_option("--by-length", options->by_length,
+                      "write accuracy by the true length of the examples to this CSV file, and print a table");
   command->add_option("--logits", options->logits,
                       "write tokens and logits of the first micro-batch to this HDF5 file");
   command->callback([options, &action] {

@@ -1,4 +1,5 @@
 #include "commands/evaluation_record.hpp"
+#include "commands/class_tables.hpp"
 #include "config/keys.hpp"
 #include "config/resolved.hpp"
 #include "config/version.hpp"
@@ -74,10 +75,15 @@ std::string record_json(const EvaluationRecord& record, const Config& trained, c
       .add("max_windows", std::to_string(used.evaluation.max_windows))
       .add("attention", attention_json(used))
       .add("as_trained", other_differences(record, trained, used).empty() ? "true" : "false")
-      .add("loss", json_number(result.loss))
-      .add("bits", json_number(result.bits()))
-      .add("accuracy", json_number(result.accuracy))
-      .add("tokens", std::to_string(result.scored));
+      .add("loss", json_number(result.loss));
+  if (result.classes > 0)
+    out.add("accuracy", json_number(result.accuracy))
+        .add("examples", std::to_string(result.scored))
+        .add("confusion", confusion_json(result));
+  else
+    out.add("bits", json_number(result.bits()))
+        .add("accuracy", json_number(result.accuracy))
+        .add("tokens", std::to_string(result.scored));
   return out.json() + "\n";
 }
 

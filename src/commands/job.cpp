@@ -46,6 +46,27 @@ void agree(const Ranks& ranks, const std::function<void()>& part) {
   throw CommonError(static_cast<ExitStatus>(static_cast<int>(all[0])), text);
 }
 
+std::string agree_on_root(const Ranks& ranks, const std::function<std::string()>& part) {
+  std::string text;
+  int status = 0;
+  if (ranks.root()) {
+    try {
+      text = part();
+    } catch (const Error& error) {
+      status = error.status;
+      text = error.what();
+    } catch (const std::exception& error) {
+      status = exit_failure;
+      text = error.what();
+    }
+  }
+  status = ranks.maximum(status);
+  ranks.broadcast(text);
+  if (status != 0)
+    throw CommonError(static_cast<ExitStatus>(status), text);
+  return text;
+}
+
 int run_job(const std::function<int(const Ranks&)>& body) {
   Ranks ranks(nullptr, nullptr);
   try {

@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <functional>
 #include <memory>
+#include <string>
 #include <vector>
 
 namespace weft {
@@ -18,6 +19,9 @@ int run_job(const std::function<int(const Ranks&)>& body);
 /// Runs `part` on every rank and compares the outcome: if all fail, the first error is thrown on all of them.
 /// For work before the first step, where ranks can still disagree (a file that only one host sees).
 void agree(const Ranks& ranks, const std::function<void()>& part);
+
+/// Runs `part` on rank 0 alone; every rank returns its text. Where it fails, the error is thrown on all of them.
+std::string agree_on_root(const Ranks& ranks, const std::function<std::string()>& part);
 
 /// Takes this rank's device and starts the kernels' runtime on it, with instruction set `isa` (debug.isa) on the host.
 /// Fails on all ranks together where one finds no usable device or lacks the instruction set, or where two took the

@@ -1,7 +1,9 @@
 #include "commands/train.hpp"
 #include "commands/bit_notes.hpp"
+#include "commands/carrier.hpp"
 #include "commands/job.hpp"
 #include "commands/provenance.hpp"
+#include "commands/settings.hpp"
 #include "config/parse.hpp"
 #include "config/resolved.hpp"
 #include "io/atomic_file.hpp"
@@ -9,19 +11,15 @@
 #include "io/digest.hpp"
 #include "io/folder_lock.hpp"
 #include "kernels/common/memory.hpp"
-#include "parallel/nccl.hpp"
-#include "parallel/transport.hpp"
 #include "tasks/resolve.hpp"
+#include "tasks/task.hpp"
 #include "training/idle_restarts.hpp"
 #include "training/resources.hpp"
 #include "training/signals.hpp"
 #include "training/trainer.hpp"
 #include <CLI/CLI.hpp>
-#include <algorithm>
 #include <filesystem>
 #include <fmt/core.h>
-#include <fstream>
-#include <sstream>
 
 namespace weft {
 
@@ -32,85 +30,6 @@ struct Options {
   std::vector<std::string> overrides;
   Dumps dumps;
 };
-
-struct Setting {
-  std::string section, key, value;
-};
-
-/// The lines of a resolved input (to_toml), without what they say of their keys.
-std::vector<Setting> settings_of(const std::string& resolved) {
-  std::vector<Setting> all;
-  std::istringstream text(resolved);
-  std::string section;
-  for (std::string line; std::getline(text, line);) {
-    const std::size_t equals = line.find(" = ");
-    if (!line.empty() && line.front() == '[')
-      section = line.substr(1, line.find(']') - 1);
-    else if (equals != std::string::npos) {
-      const std::size_t end = line.find_last_not_of(' ', line.rfind(" # "));
-      all.push_back({section, line.substr(0, equals), line.substr(equals + 3, end - equals - 2)});
-    }
-  }
-  return all;
-}
-
-void print_settings(Console& console, const LoadedConfig& loaded, const Ranks& ranks,
-                    const std::vector<RankDevice>& devices, const std::string& transport) {
-  Table table("settings (those not at their default; all of them are in config.toml)");
-  const std::vector<Setting> resolved = settings_of(to_toml(loaded.config)), defaults = settings_of(to_toml(Config{}));
-  std::string section;
-  for (std::size_t i = 0; i < resolved.size(); ++i) {
-    const Setting& one = resolved[i];
-    if (one.value == defaults[i].value)
-      continue;
-    if (one.section != std::exchange(section, one.section))
-      table.heading("[" + section + "]");
-    table.row(one.key, one.value);
-  }
-  table.heading("machine");
-  table.row("ranks", std::to_string(ranks.size()));
-  table.row("kernels", Runtime::description());
-  for (const std::string& line : device_lines(devices))
-    table.row("device", line);
-  table.row("gradient sums", transport);
-  console.table(table);
-}
-
-/// What carries the gradients of the ranks, agreed on by all of them.
-std::unique_ptr<Carrier> make_carrier(const Config& config, const Ranks& ranks, const std::vector<RankDevice>& devices,
-                                      std::string& description) {
-  const std::vector<std::string> problems = ranks.gather(nccl_problem()), hosts = ranks.gather(Ranks::host());
-  const auto sharing = static_cast<int>(ranks.maximum(ranks_sharing(devices, ranks.rank())));
-  std::unique_ptr<Carrier> carrier;
-  agree(ranks, [&] {
-    const Transport transport =
-        choose_transport(config.parallel.transport, problems, hosts, sharing > 1, !device_is_host);
-    if (transport.nccl)
-      carrier = nccl_carrier(ranks);
-    if (carrier)
-      description = carrier->name() + ", beside the kernels";
-    else if (ranks.size() == 1)
-      description = "one rank: nothing to send";
-    else
-      description = std::string(device_is_host ? "MPI" : "MPI, through host memory") +
-                    (transport.why.empty() ? "" : "; not NCCL: " + transport.why);
-  });
-  return carrier;
-}
-
-/// Where the new input differs from the one the run was started with.
-void note_changes(Console& console, const RunFolder& folder, const std::string& resolved) {
-  if (!std::filesystem::exists(folder.config()))
-    return;
-  const std::vector<Setting> before = settings_of(read_file(folder.config()));
-  for (const Setting& now : settings_of(resolved)) {
-    const auto was = std::find_if(before.begin(), before.end(),
-                                  [&](const Setting& old) { return old.section == now.section && old.key == now.key; });
-    if (was != before.end() && was->value != now.value)
-      console.line(fmt::format("note: changed since the last start: {}.{} = {}, was {}", now.section, now.key,
-                               now.value, was->value));
-  }
-}
 
 /// The kernels that a checkpoint was computed with; empty where it does not say.
 std::string kernels_of(const std::string& checkpoint) {
@@ -125,32 +44,29 @@ std::string kernels_of(const std::string& checkpoint) {
 /// Ends a job that its scheduler would start for ever: on every rank alike, with status 1, which is not requeued.
 void refuse_idle_restarts(const Config& config, const Ranks& ranks, const RunFolder& folder, const Trainer& trainer) {
   const std::int64_t step = trainer.state().step;
-  double idle = 0;
-  agree(ranks, [&] {
-    if (ranks.root() && step < trainer.length().steps)
-      idle = static_cast<double>(count_idle_restarts(folder.idle_restarts(), slurm_job(), step));
-  });
-  idle = ranks.maximum(idle);
-  agree(ranks, [&] {
-    if (idle > static_cast<double>(config.run.max_idle_restarts))
+  agree_on_root(ranks, [&] {
+    const std::int64_t idle =
+        step < trainer.length().steps ? count_idle_restarts(folder.idle_restarts(), slurm_job(), step) : 0;
+    if (idle > config.run.max_idle_restarts)
       throw Error(
           exit_failure,
           fmt::format("Slurm job {} was restarted {} times in a row at step {} without reaching a new checkpoint, "
                       "and run.max_idle_restarts = {}; {}/run.log and the job's output say how the starts "
                       "ended. A smaller checkpoint.every_steps or a longer time before the kill (sbatch "
                       "--signal=USR1@SECONDS) may help; submit the job again to go on",
-                      slurm_job(), static_cast<std::int64_t>(idle), step, config.run.max_idle_restarts, folder.path));
+                      slurm_job(), idle, step, config.run.max_idle_restarts, folder.path));
+    return std::string();
   });
 }
 
 /// Trains, and enters in provenance.json how that ended.
-ExitStatus run_and_record(Trainer& trainer, const Options& options, const RunFolder& folder, const Ranks& ranks) {
+ExitStatus run_and_record(Trainer& trainer, const Dumps& dumps, const RunFolder& folder, const Ranks& ranks) {
   const auto record = [&](int status, const std::string& why) {
     if (ranks.root())
       end_provenance(folder.provenance(), {trainer.state().step, status, why});
   };
   try {
-    const ExitStatus status = trainer.run(options.dumps);
+    const ExitStatus status = trainer.run(dumps);
     record(status, trainer.end_reason());
     return status;
   } catch (const Error& error) {
@@ -162,132 +78,162 @@ ExitStatus run_and_record(Trainer& trainer, const Options& options, const RunFol
   }
 }
 
-int train(const Options& options, const Ranks& ranks) {
-  const std::string started = utc_now();
-  Console console(ranks.root());
+/// What a start is made of, in the order in which it comes to be; freed in the opposite one.
+struct Run {
+  std::string began = utc_now();
   LoadedConfig loaded;
+  StartedRuntime runtime;
+  std::string transport; ///< of the gradients, in words
+  std::unique_ptr<Carrier> carrier;
+  Splits splits;
+  std::unique_ptr<Model> model;
+  double matrix_rate = 0;
+  MemoryPlan memory{};
+  std::unique_ptr<FolderLock> lock;        ///< rank 0's
+  StartingPoint start;                     ///< the notes: rank 0's
+  std::vector<std::string> hosts, kernels; ///< of all ranks
+  std::unique_ptr<Trainer> trainer;
+  const Config& config() const { return loaded.config; }
+};
+
+/// The input, this rank's device, the data and a model without memory. Nothing is written, and what can be wrong with
+/// the input is found here.
+void prepare(Run& run, const Options& options, const Ranks& ranks) {
   agree(ranks, [&] {
-    loaded = load_config(options.input, options.overrides);
-    resolve_from_data(loaded.config);
+    run.loaded = load_config(options.input, options.overrides);
+    resolve_from_data(run.loaded.config);
   });
-  const Config& config = loaded.config;
+  const Config& config = run.config();
   agree(ranks, [&] {
     require_build(config, !device_is_host);
     require_slots(config, ranks.size());
     if (!options.dumps.batches.empty() && ranks.size() > 1)
       throw InputError(fmt::format("--dump-batches: got {} ranks, expected one, which sees all batches", ranks.size()));
   });
-  const StartedRuntime started_runtime = start_runtime(ranks, config.parallel.share_device, config.debug.isa);
-  const std::vector<RankDevice>& taken = started_runtime.devices;
-  std::string transport;
-  std::unique_ptr<Carrier> carrier = make_carrier(config, ranks, taken, transport);
-  std::unique_ptr<Model> model;
-  std::unique_ptr<Trainer> trainer;
-  const RunFolder folder(config);
-  std::unique_ptr<FolderLock> lock; // rank 0's, until the end
-  StartingPoint start;
-  double rate = 0;
-  MemoryPlan memory{};
-  Splits splits;
+  run.runtime = start_runtime(ranks, config.parallel.share_device, config.debug.isa);
+  run.carrier = make_carrier(config, ranks, run.runtime.devices, run.transport);
   agree(ranks, [&] {
-    model = make_model(config);
-    rate = measure_matrix_rate(config);
-    memory = plan_memory(config, *model, ranks.size());
+    run.model = make_model(config);
+    run.matrix_rate = measure_matrix_rate(config);
+    run.memory = plan_memory(config, *run.model, ranks.size());
     if (!device_is_host)
-      require_device_memory(memory, config, Runtime::device().free, ranks_sharing(taken, ranks.rank()));
-    splits = open_splits(config); // known before the work, not after it
-    run_length(config, *splits.train);
+      require_device_memory(run.memory, config, Runtime::device().free,
+                            ranks_sharing(run.runtime.devices, ranks.rank()));
+    run.splits = open_splits(config); // known before the work, not after it
+    run_length(config, *run.splits.train);
   });
-  // Only now is anything written: the input is right and the data is there.
-  std::string failure;
-  int failure_status = 0;
-  if (ranks.root()) {
-    try {
-      lock = std::make_unique<FolderLock>(folder.path);
-      start = find_start(config);
-      if (config.run.fresh) { // the old folder may have been moved, and its lock with it
-        lock.reset();
-        lock = std::make_unique<FolderLock>(folder.path);
-      }
-      Watchdog::forget_heartbeats(folder.heartbeats());
-    } catch (const Error& error) {
-      failure = error.what();
-      failure_status = error.status;
-    } catch (const std::exception& error) {
-      failure = error.what();
-      failure_status = exit_failure;
+}
+
+/// Takes the run folder for this start and finds what to start from.
+void open_run(Run& run, const RunFolder& folder, const Ranks& ranks) {
+  run.start.checkpoint = agree_on_root(ranks, [&] {
+    run.lock = std::make_unique<FolderLock>(folder.path);
+    run.start = find_start(run.config());
+    if (run.config().run.fresh) { // the old folder may have been moved, and its lock with it
+      run.lock.reset();
+      run.lock = std::make_unique<FolderLock>(folder.path);
     }
-  }
-  failure_status = ranks.maximum(failure_status);
-  ranks.broadcast(failure);
-  ranks.broadcast(start.checkpoint);
+    Watchdog::forget_heartbeats(folder.heartbeats());
+    return run.start.checkpoint;
+  });
+}
+
+/// Memory, and the state of the run.
+void make_trainer(Run& run, const RunFolder& folder, const Ranks& ranks, Console& console) {
+  const Config& config = run.config();
   agree(ranks, [&] {
-    if (failure_status != 0)
-      throw Error(static_cast<ExitStatus>(failure_status), failure);
-    model->allocate();
-    trainer = std::make_unique<Trainer>(config, ranks, console, *model, splits, rate,
-                                        expected_step_seconds(config, *model, ranks.size(), rate), std::move(carrier));
+    run.model->allocate();
+    run.trainer = std::make_unique<Trainer>(config, ranks, console, *run.model, run.splits, run.matrix_rate,
+                                            expected_step_seconds(config, *run.model, ranks.size(), run.matrix_rate),
+                                            std::move(run.carrier));
   });
   if (ranks.root())
     console.log_to(folder.log());
-  const std::string resolved = to_toml(config);
-  const std::vector<std::string> hosts = ranks.gather(Ranks::host());
-  const std::vector<std::string> devices = ranks.gather(Runtime::description());
-  agree(ranks, [&] { trainer->start_from(start.checkpoint); });
-  refuse_idle_restarts(config, ranks, folder, *trainer);
-  if (ranks.root()) {
-    print_settings(console, loaded, ranks, taken, transport);
-    print_resources(console, config, *model, memory, ranks.size(), rate);
-    if (!lock->held())
-      console.line("note: the file system of " + folder.path +
-                   " knows no locks: nothing keeps a second run out of this folder");
-    for (const std::string& note : start.notes)
-      console.line("note: " + note);
-    for (const std::string& note : bit_notes(devices, kernels_of(start.checkpoint)))
-      console.line("note: " + note);
-    if (!start.checkpoint.empty()) {
-      note_changes(console, folder, resolved);
-      console.line(fmt::format("continuing from {} (step {})", start.checkpoint, trainer->state().step));
-    }
-    console.line(fmt::format("{} steps, {} per epoch; run folder {}", trainer->length().steps,
-                             trainer->length().steps_per_epoch, folder.path));
-    Start record;
-    if (!std::filesystem::exists(folder.config()) || read_file(folder.config()) != resolved)
-      record.config = resolved;
-    if (const std::int64_t step = trainer->state().step;
-        step >= trainer->length().steps && !record.config.empty() && std::filesystem::exists(folder.config()))
-      console.line(fmt::format("note: nothing is trained: the run is at step {} of {}; config.toml keeps the settings "
-                               "that it was trained with",
-                               step, trainer->length().steps));
-    else
-      replace_file(folder.config(), resolved);
-    record.started = started;
-    record.command = {"weft", "train", options.input};
-    record.command.insert(record.command.end(), options.overrides.begin(), options.overrides.end());
-    record.hosts = hosts;
-    record.ranks = ranks.size();
-    record.threads = Runtime::threads();
-    record.devices = devices;
-    record.seed = config.run.seed;
-    record.config_sha256 = sha256(resolved.data(), resolved.size());
-    record.data_path = config.data.path;
-    record.data_sha256 = splits.train->source_digest();
-    record.resumed_from_step = start.checkpoint.empty() ? -1 : trainer->state().step;
-    record.checkpoint = start.checkpoint;
-    record.why = why_started(folder.provenance());
-    append_provenance(folder.provenance(), record);
-    trainer->describe(checkpoint_attributes(record));
+  run.hosts = ranks.gather(Ranks::host());
+  run.kernels = ranks.gather(Runtime::description());
+  agree(ranks, [&] { run.trainer->start_from(run.start.checkpoint); });
+}
+
+/// Settings, resources and all that a person should know of this start.
+void announce(const Run& run, const RunFolder& folder, const Ranks& ranks, Console& console) {
+  const Config& config = run.config();
+  print_settings(console, config, ranks, run.runtime.devices, run.transport);
+  print_resources(console, config, *run.model, run.memory, ranks.size(), run.matrix_rate);
+  if (!run.lock->held())
+    console.line("note: the file system of " + folder.path +
+                 " knows no locks: nothing keeps a second run out of this folder");
+  for (const std::string& note : run.start.notes)
+    console.line("note: " + note);
+  for (const std::string& note : bit_notes(run.kernels, kernels_of(run.start.checkpoint)))
+    console.line("note: " + note);
+  if (!run.start.checkpoint.empty()) {
+    note_changes(console, folder, to_toml(config));
+    console.line(fmt::format("continuing from {} (step {})", run.start.checkpoint, run.trainer->state().step));
   }
-  const ExitStatus status = run_and_record(*trainer, options, folder, ranks);
+  console.line(fmt::format("{} steps, {} per epoch; run folder {}", run.trainer->length().steps,
+                           run.trainer->length().steps_per_epoch, folder.path));
+}
+
+/// config.toml and provenance.json, and what the checkpoints are to say of this start.
+void record_start(const Run& run, const Options& options, const RunFolder& folder, const Ranks& ranks,
+                  Console& console) {
+  const Config& config = run.config();
+  const std::string resolved = to_toml(config);
+  const std::int64_t step = run.trainer->state().step, steps = run.trainer->length().steps;
+  const bool resumed = !run.start.checkpoint.empty();
+  Start record;
+  if (!std::filesystem::exists(folder.config()) || read_file(folder.config()) != resolved)
+    record.config = resolved;
+  if (step >= steps && !record.config.empty() && std::filesystem::exists(folder.config()))
+    console.line(fmt::format("note: nothing is trained: the run is at step {} of {}; config.toml keeps the settings "
+                             "that it was trained with",
+                             step, steps));
+  else
+    replace_file(folder.config(), resolved);
+  record.started = run.began;
+  record.command = {"weft", "train", options.input};
+  record.command.insert(record.command.end(), options.overrides.begin(), options.overrides.end());
+  record.hosts = run.hosts;
+  record.ranks = ranks.size();
+  record.threads = Runtime::threads();
+  record.devices = run.kernels;
+  record.seed = config.run.seed;
+  record.config_sha256 = sha256(resolved.data(), resolved.size());
+  record.data_path = config.data.path;
+  record.data_sha256 = run.splits.train->source_digest();
+  record.resumed_from_step = resumed ? step : -1;
+  record.checkpoint = run.start.checkpoint;
+  record.why = why_started(folder.provenance());
+  append_provenance(folder.provenance(), record);
+  run.trainer->describe(checkpoint_attributes(record));
+}
+
+void closing_report(const Run& run, const Ranks& ranks, Console& console) {
   if (ranks.size() > 1) {
-    const GradientSum::Overlap overlap = trainer->overlap();
+    const GradientSum::Overlap overlap = run.trainer->overlap();
     console.line(fmt::format("gradient sums: {:.0f} % of the bytes sent while the backward pass ran, waited {} in all",
                              100 * overlap.early_share, human_seconds(overlap.waited_seconds)));
   }
-  console.line(trainer->checkpoint_cost());
+  console.line(run.trainer->checkpoint_cost());
   const double peak = ranks.maximum(static_cast<double>(peak_bytes()));
   console.line(fmt::format("peak memory {} per rank, predicted {}", human_bytes(peak),
-                           human_bytes(static_cast<double>(memory.total()))));
+                           human_bytes(static_cast<double>(run.memory.total()))));
+}
+
+int train(const Options& options, const Ranks& ranks) {
+  Console console(ranks.root());
+  Run run;
+  prepare(run, options, ranks);
+  const RunFolder folder(run.config());
+  open_run(run, folder, ranks); // only now is anything written: the input is right and the data is there
+  make_trainer(run, folder, ranks, console);
+  refuse_idle_restarts(run.config(), ranks, folder, *run.trainer);
+  if (ranks.root()) {
+    announce(run, folder, ranks, console);
+    record_start(run, options, folder, ranks, console);
+  }
+  const ExitStatus status = run_and_record(*run.trainer, options.dumps, folder, ranks);
+  closing_report(run, ranks, console);
   return status;
 }
 

@@ -24,7 +24,7 @@ struct Batch {
 /// Of a micro-batch, per prediction (P), in host memory.
 struct Scores {
   HostVector<float> losses; ///< nats, times the share
-  HostVector<float> hits;   ///< 1 where the most probable choice was the right one, times the share
+  HostVector<float> hits;   ///< 1 where the most probable choice was the right one, 0 where the share is 0
 };
 
 } // namespace weft

@@ -6,8 +6,9 @@ namespace weft {
 /// The class of a sequence: a row is one example of at most N tokens, padded, and one prediction.
 class Classify final : public Labelled {
  public:
-  Classify(const std::string& folder, const std::string& split, std::int64_t length, KeyBits bits)
-      : Labelled(folder, split, length, 1, bits) {}
+  Classify(const std::string& folder, const std::string& split, std::int64_t length, KeyBits bits,
+           std::int64_t classes = 0)
+      : Labelled(folder, split, length, 1, bits, classes) {}
 };
 
 } // namespace weft

@@ -67,7 +67,7 @@ std::int64_t classes_of(const std::string& folder, const std::string& split) {
 }
 
 Labelled::Labelled(const std::string& folder, const std::string& split, std::int64_t length, std::int64_t sequences,
-                   KeyBits bits)
+                   KeyBits bits, std::int64_t classes)
     : Task(folder, split), examples_(folder, split), bits_(bits) {
   if (examples_.size() == 0)
     throw DataError(fmt::format("the {} split of {} is empty; make the data set again", split, folder));
@@ -82,7 +82,11 @@ Labelled::Labelled(const std::string& folder, const std::string& split, std::int
   shape_.tokens = length;
   shape_.sequences = sequences;
   shape_.predictions = shape_.scored = 1;
-  shape_.classes = classes_of(folder, split);
+  const std::int64_t found = classes_of(folder, split);
+  shape_.classes = classes > 0 ? classes : found;
+  if (shape_.classes < found)
+    throw InputError(fmt::format("got model.classes = {}, expected at least {}, the classes of the {} split of {}",
+                                 classes, found, split, folder));
   shape_.padded = bits == KeyBits::by_token; // black pixels are found only by reading all of them
   if (!shape_.padded)
     for_lengths(examples_, [&](std::int32_t one) { shape_.padded = shape_.padded || one < length; });

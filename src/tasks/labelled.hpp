@@ -33,9 +33,10 @@ class Labelled : public Task {
   std::int64_t size() const override { return examples_.size(); }
 
  protected:
-  /// `sequences`: 1 or 2, as the data must be. Throws as open_task.
+  /// `sequences`: 1 or 2, as the data must be. `classes`: that the model tells apart, not fewer than the data has; 0:
+  /// as many. Throws as open_task.
   Labelled(const std::string& folder, const std::string& split, std::int64_t length, std::int64_t sequences,
-           KeyBits bits);
+           KeyBits bits, std::int64_t classes);
 
  private:
   void require_length(std::int64_t row, std::int64_t length) const;

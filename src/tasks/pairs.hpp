@@ -7,8 +7,9 @@ namespace weft {
 /// model are one: the documents are sequences of the same micro-batch, all first ones before all second ones.
 class Pairs final : public Labelled {
  public:
-  Pairs(const std::string& folder, const std::string& split, std::int64_t length, KeyBits bits)
-      : Labelled(folder, split, length, 2, bits) {}
+  Pairs(const std::string& folder, const std::string& split, std::int64_t length, KeyBits bits,
+        std::int64_t classes = 0)
+      : Labelled(folder, split, length, 2, bits, classes) {}
 };
 
 } // namespace weft

@@ -1,7 +1,6 @@
 #include "tasks/task.hpp"
 #include "config/config.hpp"
 #include "io/error.hpp"
-#include "tasks/choice.hpp"
 #include "tasks/classify.hpp"
 #include "tasks/copy.hpp"
 #include "tasks/next_token.hpp"
@@ -27,12 +26,13 @@ void Task::require_sound(const std::uint16_t* tokens, std::int64_t count) const 
 }
 
 std::unique_ptr<Task> open_task(const Config& config, const std::string& split) {
-  const std::string name = task_name(config), &folder = config.data.path;
+  const std::string &name = config.data.task, &folder = config.data.path;
   const std::int64_t N = config.model.context;
+  const KeyBits bits = config.attention.form == "lra" ? KeyBits::by_token : KeyBits::by_length;
   if (name == "classify")
-    return std::make_unique<Classify>(folder, split, N, key_bits(config));
+    return std::make_unique<Classify>(folder, split, N, bits, config.model.classes);
   if (name == "pairs")
-    return std::make_unique<Pairs>(folder, split, N, key_bits(config));
+    return std::make_unique<Pairs>(folder, split, N, bits, config.model.classes);
   if (name == "copy")
     return std::make_unique<Copy>(folder, split, N);
   return std::make_unique<NextToken>(folder, split, N, config.evaluation.minimum_context);

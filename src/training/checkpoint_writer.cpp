@@ -1,6 +1,7 @@
 #include "training/checkpoint_writer.hpp"
 #include "io/checkpoint_file.hpp"
 #include "io/error.hpp"
+#include "training/clock.hpp"
 #include <chrono>
 #include <filesystem>
 #include <sstream>
@@ -10,8 +11,6 @@
 namespace weft {
 
 namespace {
-double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
-
 constexpr const char* groups[] = {"parameters/", "optimizer/m/", "optimizer/v/"};
 constexpr std::size_t digest_letters = 64;
 /// Of the thread that writes: the threads that compute come first. (On Linux the priority is a thread's own.)

@@ -18,6 +18,14 @@ TrainingState::TrainingState(const ParameterList& parameters, std::uint64_t seed
   device_zero(v.data(), v.bytes());
 }
 
+TrainingState initial_state(const Config& config, const ParameterList& parameters, int rank, int ranks) {
+  const std::vector<Owned> parts = owners(parameters, config.parallel.shard_optimizer ? ranks : 1);
+  TrainingState state(parameters, static_cast<std::uint64_t>(config.run.seed),
+                      parts[config.parallel.shard_optimizer ? static_cast<std::size_t>(rank) : 0]);
+  state.loss_scale = LossScale(config);
+  return state;
+}
+
 Attributes state_attributes(const TrainingState& state, const Config& config, int ranks) {
   Attributes attributes;
   attributes["step"] = state.step;

@@ -36,6 +36,10 @@ struct TrainingState {
   float* v_of(const Parameter& p) { return v.data() + (p.offset - moments.begin); }
 };
 
+/// The state that a run begins with: of `ranks` ranks, this one has the moments of its part of the tensors with
+/// parallel.shard_optimizer, else all.
+TrainingState initial_state(const Config& config, const ParameterList& parameters, int rank, int ranks);
+
 /// What a checkpoint says of the state beside its arrays (docs/checkpoint.md).
 Attributes state_attributes(const TrainingState& state, const Config& config, int ranks);
 

@@ -1,15 +1,11 @@
-// What the training loop does between steps: evaluation, checkpoints, metrics.
+// What the training loop does between steps: evaluation and checkpoints.
+#include "training/best.hpp"
+#include "training/clock.hpp"
 #include "training/trainer.hpp"
-#include <chrono>
 #include <cmath>
 #include <fmt/core.h>
-#include <numbers>
 
 namespace weft {
-
-namespace {
-double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
-} // namespace
 
 bool Trainer::evaluation_due() const {
   if (state_.step == 0 || state_.evaluated_at == state_.step || !splits_.valid)
@@ -27,42 +23,39 @@ bool Trainer::evaluate_valid() {
     return false;
   saved_step_ = -1;
   state_.evaluated_at = state_.step;
-  const bool better = config_.evaluation.best == "accuracy" ? result.accuracy > state_.best_valid_accuracy
-                                                            : result.loss < state_.best_valid_loss;
-  state_.evaluations_without_better = better ? 0 : state_.evaluations_without_better + 1;
-  if (better) {
-    state_.best_valid_loss = result.loss;
-    state_.best_valid_accuracy = result.accuracy;
-  }
-  if (config_.training.patience > 0 && state_.evaluations_without_better >= config_.training.patience)
-    state_.stopped_early = true;
-  if (ranks_.root()) {
-    EpochRow row;
-    row.epoch = state_.epoch;
-    row.step = state_.step;
-    const std::int64_t since = metrics_.epochs().empty() ? 0 : metrics_.epochs().back().step;
-    double sum = 0, count = 0;
-    for (const StepRow& step : metrics_.steps())
-      if (step.step > since && std::isfinite(step.loss)) {
-        sum += step.loss;
-        ++count;
-      }
-    row.train_loss = count > 0 ? sum / count : not_measured;
-    row.valid_loss = result.loss;
-    row.valid_accuracy = result.accuracy;
-    row.seconds = now() - begin;
-    metrics_.add_epoch(row);
-    if (events_)
-      events_->add_scalar("valid/bits", row.step, result.bits());
-    console_.line(fmt::format("step {}, epoch {:.2f}: valid {:.4f} bits, accuracy {:.2f} %, over {} tokens in {}{}",
-                              state_.step, state_.epoch, result.bits(), 100 * result.accuracy, result.scored,
-                              human_seconds(row.seconds), better ? ", the best so far" : ""));
-    if (state_.stopped_early)
-      console_.line(fmt::format("early stop: {} evaluations in a row were no better (training.patience)",
-                                state_.evaluations_without_better));
-  }
-  best_due_ = better;
+  best_due_ = note_best(result, state_, config_);
+  if (ranks_.root())
+    report_valid(result, now() - begin, best_due_);
   return true;
+}
+
+void Trainer::report_valid(const Evaluation& result, double seconds, bool better) {
+  EpochRow row;
+  row.epoch = state_.epoch;
+  row.step = state_.step;
+  const std::int64_t since = metrics_.epochs().empty() ? 0 : metrics_.epochs().back().step;
+  double sum = 0, count = 0;
+  for (const StepRow& step : metrics_.steps())
+    if (step.step > since && std::isfinite(step.loss)) {
+      sum += step.loss;
+      ++count;
+    }
+  row.train_loss = count > 0 ? sum / count : not_measured;
+  row.valid_loss = result.loss;
+  row.valid_accuracy = result.accuracy;
+  row.seconds = seconds;
+  metrics_.add_epoch(row);
+  if (events_ && shape_.predicts_tokens()) {
+    events_->add_scalar("valid/bits", row.step, result.bits());
+  } else if (events_) {
+    events_->add_scalar("valid/loss", row.step, result.loss);
+    events_->add_scalar("valid/accuracy", row.step, result.accuracy);
+  }
+  console_.line(fmt::format("step {}, epoch {:.2f}: valid {} in {}{}", state_.step, state_.epoch, scores_text(result),
+                            human_seconds(row.seconds), better ? ", the best so far" : ""));
+  if (state_.stopped_early)
+    console_.line(fmt::format("early stop: {} evaluations in a row were no better (training.patience)",
+                              state_.evaluations_without_better));
 }
 
 bool Trainer::evaluate_test() {
@@ -75,22 +68,8 @@ bool Trainer::evaluate_test() {
   if (!ranks_.root())
     return true;
   metrics_.set_final(result.loss, result.accuracy);
-  console_.line(fmt::format("test {:.4f} bits, accuracy {:.2f} %, over {} tokens (weights of step {})", result.bits(),
-                            100 * result.accuracy, result.scored, state_.step));
+  console_.line(fmt::format("test {} (weights of step {})", scores_text(result), state_.step));
   return true;
-}
-
-void Trainer::report_energy() {
-  double joules = energy_.joules(); // since the last step: the last evaluations
-  if (!ranks_.root())
-    return;
-  for (const StepRow& row : metrics_.steps())
-    joules += row.energy_j;
-  metrics_.set_attribute("energy_kwh", joules / 3.6e6);
-  if (std::isfinite(joules) && config_.energy.grid_g_per_kwh > 0)
-    metrics_.set_attribute("co2_g", joules / 3.6e6 * config_.energy.grid_g_per_kwh);
-  console_.line("energy of the run: " + energy_text(joules, config_.energy.grid_g_per_kwh) +
-                (std::isfinite(joules) ? ", by " + energy_.source() : ""));
 }
 
 bool Trainer::checkpoint_due() const {
@@ -135,15 +114,6 @@ std::string Trainer::checkpoint_cost() const {
   return fmt::format("checkpoints: {} written, {} each; the steps waited {} for them, {:.2f} % of {}", cost.saves,
                      human_seconds(cost.saves > 0 ? cost.behind_seconds / cost.saves : 0),
                      human_seconds(cost.waited_seconds), 100 * cost.waited_seconds / total, human_seconds(total));
-}
-
-void Trainer::write_metrics() {
-  if (!ranks_.root())
-    return;
-  metrics_.write(folder_.metrics());
-  if (events_)
-    events_->flush();
-  last_write_ = now();
 }
 
 } // namespace weft

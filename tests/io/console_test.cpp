@@ -117,6 +117,14 @@ TEST(Console, a_step_line_shows_a_loss_scale_and_skipped_steps_where_there_are_a
   EXPECT_NE(step_text(step).find("  scale 65536  3 skipped"), std::string::npos) << step_text(step);
 }
 
+TEST(Console, a_step_line_of_classes_speaks_of_accuracy_and_not_of_bits) {
+  StepLine step;
+  step.loss = 0.6931;
+  step.accuracy = 0.5125;
+  EXPECT_NE(step_text(step).find("  loss 0.6931  accuracy 51.25 %  gradient"), std::string::npos) << step_text(step);
+  EXPECT_EQ(step_text(step).find("bits"), std::string::npos);
+}
+
 TEST(Console, a_log_that_cannot_be_written_is_an_error) {
   Screen screen;
   Console console(true, screen.file);
