@@ -21,7 +21,8 @@ RunLength run_length(const Config& config, const Task& train) {
   length.steps = std::max<std::int64_t>(1, std::llround(steps));
   const auto& schedule = config.schedule;
   const std::int64_t last = schedule.step_milestones.empty() ? 0 : schedule.step_milestones.back();
-  if (std::max(schedule.warmup_steps, last) >= length.steps)
+  const std::int64_t warmup = schedule.kind == "rsqrt" ? 0 : schedule.warmup_steps; // that one may end before its turn
+  if (std::max(warmup, last) >= length.steps)
     throw InputError(
         fmt::format("{} is {}, expected below the {} steps that training.epochs = {} makes of {} (an epoch "
                     "has {})",

@@ -67,6 +67,8 @@ class TrainTest(ProgramTest):
             self.assertIn("schedule.warmup_steps is 1000, expected below the", done.stderr)
             done = run([command, self.input, "training.steps=0", "training.epochs=1e18"], status=2)
             self.assertIn("training.epochs", done.stderr)
+        self.assertIn("the input is right", run(["check", self.input, *epochs, "schedule.warmup_steps=1000",
+                                                 "schedule.kind='rsqrt'"]).stdout)
         self.assertIn("micro-batches", run(["check", self.input, "--ranks", "5"], status=2).stderr)
         self.assertIn("--dump-batches", self.train("x", "--dump-batches", "f", ranks=2, status=2).stderr)
 

@@ -1,5 +1,5 @@
 // Promise: every input file that is shipped is right, and the rows of published tables have the published sizes and fit
-// the memory they are promised to fit.
+// the memory they are promised to fit; those of the Long Range Arena have the sizes of the released settings.
 #include "config/parse.hpp"
 #include "config/validate.hpp"
 #include "training/resources.hpp"
@@ -51,4 +51,47 @@ TEST(Inputs, PublishedImageModelsHaveTheirSizes) {
     EXPECT_LT(bytes, row.gib * 1e9) << row.file;
     EXPECT_GT(bytes, 16.0 * static_cast<double>(row.parameters)) << row.file; // weights, moments, gradient
   }
+}
+
+TEST(Inputs, ArenaModelsHaveTheSizesOfTheReleasedSettings) {
+  if (!fs::exists(inputs()))
+    GTEST_SKIP() << "no folder " << inputs() << "; set WEFT_SOURCE to the project";
+  struct Released {
+    const char* task;
+    std::int64_t parameters, layers, batch, steps;
+    const char *schedule, *pooling;
+  };
+  for (const Released& row : {Released{"listops", 8'948'746, 4, 32, 5000, "rsqrt", "cls"},
+                              Released{"text", 3'486'722, 4, 32, 20000, "rsqrt", "cls"},
+                              Released{"retrieval", 1'087'618, 4, 32, 5000, "rsqrt", "cls"},
+                              Released{"image", 248'458, 1, 256, 35000, "cosine", "cls"},
+                              Released{"pathfinder", 26'530, 4, 512, 62400, "cosine", "mean_all"},
+                              Released{"pathx", 537'954, 1, 64, 500000, "cosine", "mean_all"}}) {
+    const std::string file = inputs() + "/lra/" + row.task + "/transformer.toml";
+    const Config config = load_config(file, {}, DataCheck::skipped).config;
+    EXPECT_EQ(make_model(config)->parameters().count(), row.parameters) << row.task;
+    EXPECT_EQ(config.model.layers, row.layers) << row.task;
+    EXPECT_EQ(config.training.batch, row.batch) << row.task;
+    EXPECT_EQ(config.training.steps, row.steps) << row.task;
+    EXPECT_EQ(config.schedule.kind, row.schedule) << row.task;
+    EXPECT_EQ(config.model.pooling, row.pooling) << row.task;
+    EXPECT_EQ(config.attention.form, "lra") << row.task;
+    EXPECT_EQ(config.optimizer.decay, "all") << row.task;
+    EXPECT_EQ(config.optimizer.beta2, 0.98) << row.task;
+    EXPECT_EQ(config.optimizer.epsilon, 1e-9) << row.task;
+  }
+}
+
+// The rule of the arena: a model may have a tenth more parameters than the task's Transformer. Local attention has no
+// weights of its own; where its released setting is another one (Image, Pathfinder), it says so itself.
+TEST(Inputs, LocalAttentionOfTheArenaAddsNoParameters) {
+  if (!fs::exists(inputs()))
+    GTEST_SKIP() << "no folder " << inputs() << "; set WEFT_SOURCE to the project";
+  const auto count = [](const std::string& file) {
+    return make_model(load_config(inputs() + "/lra/" + file, {}, DataCheck::skipped).config)->parameters().count();
+  };
+  for (const std::string task : {"listops", "text", "retrieval", "pathx"})
+    EXPECT_EQ(count(task + "/local.toml"), count(task + "/transformer.toml")) << task;
+  EXPECT_EQ(count("image/local.toml"), 248'202); // no CLS vector and no position for it
+  EXPECT_EQ(count("pathfinder/local.toml"), 54'338);
 }

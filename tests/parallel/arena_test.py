@@ -1,0 +1,65 @@
+"""A classifier of padded sequences, with dropout in rows and attention weights: the same bits on any number of ranks and
+through a stop."""
+import os
+import shutil
+import sys
+import tempfile
+
+import numpy as np
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from examples import write_input, write_split  # noqa: E402
+from programs import ProgramTest, main, run  # noqa: E402
+
+LENGTH, SYMBOLS, CLASSES = 150, 20, 3  # two tiles of 64 and a part: micro-batches have two lengths
+DROPOUT = ("model.dropout=0.2", "attention.dropout=0.1", "model.layers=2", "training.steps=12", "training.batch=6",
+           "training.micro_batch=1", "checkpoint.every_steps=5", "evaluation.every_steps=6", "log.every_steps=1")
+
+
+class ArenaRanksTest(ProgramTest):
+    def setUp(self):
+        self.folder = tempfile.mkdtemp(prefix="weft-test-")
+        self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
+        random = np.random.default_rng(4)
+        for split, n in (("train", 50), ("valid", 11)):
+            tokens = [random.integers(1, SYMBOLS, (n, LENGTH)) for _ in range(2)]
+            lengths = [random.integers(1, LENGTH + 1, n) for _ in range(2)]
+            for rows, length in zip(tokens, lengths):
+                rows[np.arange(LENGTH) >= length[:, None]] = 0
+            labels = random.integers(0, CLASSES, n)
+            write_split(self.folder + "/pairs", split, SYMBOLS, tokens, lengths, labels, CLASSES)
+            write_split(self.folder + "/data", split, SYMBOLS, tokens[0], lengths[0], labels, CLASSES)
+        self.input = self.folder + "/input.toml"
+        write_input(self.input, self.folder, LENGTH, SYMBOLS)
+
+    def compare(self, *overrides):
+        whole = (*DROPOUT, *overrides)
+        self.train("whole", *whole)
+        for ranks in (2, 3):
+            self.train(f"ranks{ranks}", *whole, ranks=ranks)
+            self.assert_same_run("whole", f"ranks{ranks}", 12)
+        # A constant rate does not know the run's length: a shorter run is a run that was stopped there.
+        self.train("parts", *whole, "training.steps=7", "schedule.warmup_steps=5", ranks=3)
+        self.train("parts", *whole, "schedule.warmup_steps=5", ranks=2)
+        self.train("whole5", *whole, "schedule.warmup_steps=5")
+        self.assert_same_run("whole5", "parts", 12)
+        texts = [run(["eval", self.run_folder("whole"), "--split", "valid"], ranks=r).stdout for r in (1, 2)]
+        self.assertEqual(texts[0], texts[1])
+
+    def test_the_transformer_with_its_cls_vector(self):
+        self.compare("attention.form='lra'", "optimizer.decay='all'")
+
+    def test_local_attention_on_pairs(self):
+        self.compare("data.task='pairs'", f"data.path='{self.folder}/pairs'", "attention.pattern='local'",
+                     "attention.stride=32", "model.pooling='mean'")
+
+    def test_the_dropout_is_there(self):
+        self.train("whole", *DROPOUT)
+        for name, key in (("rows", "model.dropout=0"), ("weights", "attention.dropout=0")):
+            self.train(name, *DROPOUT, key)
+            with self.assertRaises(AssertionError):
+                self.assert_same_run("whole", name, 12)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""Every model on every task learns 64 fixed examples by heart: all of them right, or all that can be known."""
+import os
+import sys
+import tempfile
+import unittest
+
+import numpy as np
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from examples import write_input, write_split  # noqa: E402
+from programs import main, run, steps  # noqa: E402
+
+EXAMPLES, LENGTH, SYMBOLS, CLASSES = 64, 40, 12, 4
+# Blocks of 16 and 32 end within the rows and within the tiles of the kernels. CLS reads the first block alone, so these
+# read the mean.
+PATTERNS = {"dense": ("attention.pattern='dense'", "model.pooling='cls'"),
+            "local 16": ("attention.pattern='local'", "attention.stride=16", "model.pooling='mean'"),
+            "local 32": ("attention.pattern='local'", "attention.stride=32", "model.pooling='mean'")}
+CAUSAL = ("model.family='sparse_transformer'", "model.positions='grid'", "model.feedforward=0", "model.embedding_scale=8",
+          "model.position_scale=8", "model.weight_scale=2", "model.layers=2", "attention.pattern='fixed'", "attention.stride=8",
+          "attention.summary=4", "training.micro_batch=16")
+
+
+class MemoriseTest(unittest.TestCase):
+    def setUp(self):
+        scratch = tempfile.TemporaryDirectory()
+        self.addCleanup(scratch.cleanup)
+        self.folder = scratch.name
+        self.random = np.random.default_rng(5)
+
+    def rows(self):
+        """Random tokens from 1 up, padded with 0 behind a random length."""
+        lengths = self.random.integers(LENGTH // 2, LENGTH + 1, EXAMPLES)
+        tokens = self.random.integers(1, SYMBOLS, (EXAMPLES, LENGTH))
+        tokens[np.arange(LENGTH) >= lengths[:, None]] = 0
+        return tokens, lengths
+
+    def accuracy(self, context, vocabulary, *overrides):
+        """Share of right predictions over all 64 examples: at the last step, before its update."""
+        path = self.folder + "/input.toml"
+        write_input(path, self.folder, context, vocabulary)
+        run(["train", path, "run.fresh=true", *overrides])
+        accuracy = steps(self.folder + "/runs/run")["accuracy"]
+        self.assertLess(accuracy[0], 0.6)  # it was not known before
+        return accuracy[-1]
+
+    def test_classes_of_sequences(self):
+        tokens, lengths = self.rows()
+        labels = self.random.integers(0, CLASSES, EXAMPLES)
+        write_split(self.folder + "/data", "train", SYMBOLS, tokens, lengths, labels, CLASSES)
+        for name, pattern in PATTERNS.items():
+            with self.subTest(name):
+                self.assertEqual(self.accuracy(LENGTH, SYMBOLS, *pattern), 1)
+
+    def test_classes_of_pairs(self):
+        (tokens, lengths), (tokens2, lengths2) = self.rows(), self.rows()
+        labels = self.random.integers(0, CLASSES, EXAMPLES)
+        write_split(self.folder + "/data", "train", SYMBOLS, (tokens, tokens2), (lengths, lengths2), labels, CLASSES)
+        for name, pattern in PATTERNS.items():
+            for features in ("two", "four"):
+                with self.subTest(f"{name}, {features} features"):
+                    self.assertEqual(self.accuracy(LENGTH, SYMBOLS, "data.task='pairs'", f"model.pair_features='{features}'",
+                                                   *pattern), 1)
+
+    def test_next_tokens(self):
+        # The first tokens of the examples are all different: nothing tells one from the start, all else follows from it.
+        tokens = self.random.integers(0, EXAMPLES, (EXAMPLES, 16))
+        tokens[:, 0] = self.random.permutation(EXAMPLES)
+        write_split(self.folder + "/data", "train", EXAMPLES, tokens)
+        most = (EXAMPLES * 15 + 1) / (EXAMPLES * 16)
+        got = self.accuracy(16, EXAMPLES, "data.task='next_token'", *CAUSAL, "training.steps=250")
+        self.assertGreaterEqual(got, most - 1.5 / (EXAMPLES * 16))
+        self.assertLessEqual(got, most)
+
+    def test_copies(self):
+        run(["generate", "copy", "--to", self.folder + "/data", "--examples", "64,1,1", "--length", "16", "--symbols", "15"])
+        self.assertEqual(self.accuracy(16, 16, "data.task='copy'", *CAUSAL, "training.steps=250"), 1)
+
+
+if __name__ == "__main__":
+    main()

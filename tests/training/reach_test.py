@@ -1,0 +1,52 @@
+"""What a model can see decides what it can learn: the last of 256 tokens is the class, and the CLS vector is read.
+
+Dense attention brings it there; blocks side by side never do, however long they are trained.
+"""
+import os
+import sys
+import tempfile
+import unittest
+
+import h5py
+import numpy as np
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from examples import write_input, write_split  # noqa: E402
+from programs import main, run  # noqa: E402
+
+LENGTH, CLASSES, NOISE, UNSEEN = 256, 4, 2, 1000
+VOCABULARY = 1 + NOISE + CLASSES
+
+
+class ReachTest(unittest.TestCase):
+    def setUp(self):
+        scratch = tempfile.TemporaryDirectory()
+        self.addCleanup(scratch.cleanup)
+        self.folder = scratch.name
+        random = np.random.default_rng(7)
+        for split, n in (("train", 2000), ("test", UNSEEN)):
+            labels = random.integers(0, CLASSES, n)
+            tokens = random.integers(1, 1 + NOISE, (n, LENGTH))
+            tokens[:, -1] = 1 + NOISE + labels
+            write_split(self.folder + "/data", split, VOCABULARY, tokens, None, labels, CLASSES)
+        write_input(self.folder + "/input.toml", self.folder, LENGTH, VOCABULARY)
+
+    def accuracy(self, *pattern):
+        """On sequences that were not trained on."""
+        run(["train", self.folder + "/input.toml", "run.fresh=true", "training.batch=16", "training.micro_batch=16",
+             "training.steps=240", "evaluation.test_at_end=true", "model.width=16", "model.feedforward=32", *pattern])
+        with h5py.File(self.folder + "/runs/run/metrics.h5") as file:
+            return file["final/test_accuracy"][()]
+
+    def test_the_transformer_sees_the_last_token(self):
+        self.assertGreater(self.accuracy("attention.pattern='dense'"), 0.95)
+
+    def test_blocks_side_by_side_do_not(self):
+        chance, sigma = 1 / CLASSES, (1 / CLASSES * (1 - 1 / CLASSES) / UNSEEN)**0.5
+        for stride in (16, 64):
+            accuracy = self.accuracy("attention.pattern='local'", f"attention.stride={stride}", "model.layers=2")
+            self.assertLess(abs(accuracy - chance), 4 * sigma, f"blocks of {stride}")
+
+
+if __name__ == "__main__":
+    main()
