@@ -1,6 +1,6 @@
 #include "kernels/attention/attention.hpp"
 #include "kernels/attention/attention_tables.hpp"
-#include "kernels/attention/host_engine.hpp"
+#include "kernels/attention/host/engine.hpp"
 #include "kernels/attention/team.hpp"
 #include "kernels/common/regions.hpp"
 #include <algorithm>

@@ -1,7 +1,7 @@
 // Packing of the rows of a tile: into fp32 or into pairs of bf16, by row, by depth, and transposed.
-// Included by kernels/attention/*_host.hpp only.
+// Included by kernels/attention/host/*.hpp only.
 #pragma once
-#include "kernels/attention/tile_host.hpp"
+#include "kernels/attention/host/tile.hpp"
 
 namespace weft::detail::WEFT_HOST {
 

@@ -3,8 +3,8 @@
 #define WEFT_HOST host_avx2
 #define WEFT_LANES 8
 #define WEFT_PAIRS 0
-#include "kernels/attention/backward_host.hpp"
-#include "kernels/attention/forward_host.hpp"
+#include "kernels/attention/host/backward.hpp"
+#include "kernels/attention/host/forward.hpp"
 
 namespace weft::detail::WEFT_HOST {
 const HostTiles<float> fp32_tiles{forward_tile<float>, backward_tile<float>};

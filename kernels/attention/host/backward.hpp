@@ -1,7 +1,7 @@
 // The backward pass of one key tile against a range of query tiles on a host core: five products per tile. Columns are
 // the 32 keys: s[query, key], ds[query, key], dv[e, key], dk[e, key]; only dq is summed in rows, in memory.
 #pragma once
-#include "kernels/attention/widening_host.hpp"
+#include "kernels/attention/host/widening.hpp"
 
 namespace weft::detail::WEFT_HOST {
 

@@ -1,10 +1,10 @@
-// Attention of bf16 tensors for AVX-512 with AVX512-BF16; fp32 tensors take host_avx512.
+// The source of host_avx512_bf16 compiled for AVX2: for tests.
 #ifndef WEFT_CUDA
-#define WEFT_HOST host_avx512_bf16
+#define WEFT_HOST host_avx512_bf16_emulated
 #define WEFT_LANES 16
 #define WEFT_PAIRS 1
-#include "kernels/attention/backward_host.hpp"
-#include "kernels/attention/forward_host.hpp"
+#include "kernels/attention/host/backward.hpp"
+#include "kernels/attention/host/forward.hpp"
 
 namespace weft::detail::WEFT_HOST {
 const HostTiles<bf16> bf16_tiles{forward_tile<bf16>, backward_tile<bf16>};

@@ -1,7 +1,7 @@
 // The forward pass of one query tile on a host core. Columns of all tiles are the 32 queries, so the softmax needs no
 // sums across a vector: s[key, query], p[key, query], o[e, query].
 #pragma once
-#include "kernels/attention/widening_host.hpp"
+#include "kernels/attention/host/widening.hpp"
 
 namespace weft::detail::WEFT_HOST {
 
