@@ -3,10 +3,5 @@
 #define WEFT_HOST host_avx512_bf16
 #define WEFT_LANES 16
 #define WEFT_PAIRS 1
-#include "kernels/attention/host/backward.hpp"
-#include "kernels/attention/host/forward.hpp"
-
-namespace weft::detail::WEFT_HOST {
-const HostTiles<bf16> bf16_tiles{forward_tile<bf16>, backward_tile<bf16>};
-} // namespace weft::detail::WEFT_HOST
+#include "kernels/attention/host/instances.hpp"
 #endif

@@ -1,85 +1,10 @@
 // The backward pass of one key tile against a range of query tiles on a host core: five products per tile. Columns are
 // the 32 keys: s[query, key], ds[query, key], dv[e, key], dk[e, key]; only dq is summed in rows, in memory.
 #pragma once
-#include "kernels/attention/host/widening.hpp"
+#include "kernels/attention/host/head.hpp"
+#include "kernels/attention/host/slopes.hpp"
 
 namespace weft::detail::WEFT_HOST {
-
-/// s -> p and dp -> ds, both exactly 0 where a pair is not seen. Rows are queries, columns keys.
-inline void probabilities_and_slopes(float* s, float* dp, const float* lse, const float* delta, float scale,
-                                     const Seen& seen) {
-  for (int side = 0; side < 2; ++side)
-    for (int i = 0; i < tile; ++i) {
-      float *p = s + i * tile + side * half, *ds = dp + i * tile + side * half;
-      if (i < seen.rows[side].begin || i >= seen.rows[side].end) {
-        fill(ds, half, 0.0f); // dq reads it; nobody reads p here
-        continue;
-      }
-      for (int v = 0; v < half; v += lanes) {
-        Lanes weight = softmax_exp(load_lanes(p + v) - lse[i]);
-        Lanes slope = weight * (load_lanes(ds + v) - delta[i]) * scale;
-        if (seen.words) {
-          const Marks marks = marks_of(seen.words[i] >> (side * half + v));
-          weight = from_bits(bits_of(weight) & marks);
-          slope = from_bits(bits_of(slope) & marks);
-        }
-        store_lanes(p + v, weight);
-        store_lanes(ds + v, slope);
-      }
-    }
-}
-
-/// What the products of p and ds take: as fp32 they are s and ds themselves.
-template <class Element>
-struct PairProbabilities;
-template <>
-struct PairProbabilities<float> {
-  float* p;
-  const float *ds, *ds_rows;
-  /// s and ds are overwritten.
-  WEFT_ALWAYS PairProbabilities(float* s, float* dp, const float* lse, const float* delta, float scale,
-                                const Seen& seen)
-      : p(s), ds(dp), ds_rows(dp) {
-    probabilities_and_slopes(s, dp, lse, delta, scale, seen);
-  }
-};
-/// As pairs, rounded to bf16: p and ds with the pairs across queries, ds once more with the pairs across keys. s must
-/// still be multiplied by `scale`.
-template <>
-struct PairProbabilities<Pair> {
-  alignas(64) Pair p[tile * tile / 2], ds[tile * tile / 2]; ///< [query / 2, key]
-  alignas(64) Pair ds_rows[tile * tile / 2];                ///< [query, key / 2]
-
-  inline PairProbabilities(const float* s, const float* dp, const float* lse, const float* delta, float scale,
-                           const Seen& seen) {
-    for (int side = 0; side < 2; ++side) {
-      const Range queries = elements_of<Pair>(seen.rows[side]);
-      for (int k = 0; k < tile / 2; ++k)
-        for (int c = side * half; c < (side + 1) * half; c += lanes) {
-          Bits weight[2] = {}, slope[2] = {};
-          if (k >= queries.begin && k < queries.end)
-            for (int n = 0; n < 2; ++n) {
-              const int i = 2 * k + n;
-              const Lanes w = softmax_exp(load_lanes(s + i * tile + c) * scale - lse[i]);
-              const Lanes x = w * (load_lanes(dp + i * tile + c) - delta[i]) * scale;
-              weight[n] = rounded(w);
-              slope[n] = rounded(x);
-              if (seen.words) {
-                const Bits marks = reinterpret_cast<Bits>(marks_of(seen.words[i] >> c));
-                weight[n] &= marks;
-                slope[n] &= marks;
-              }
-            }
-          store_lanes(p + k * tile + c, paired(weight[0], weight[1]));
-          store_lanes(ds + k * tile + c, paired(slope[0], slope[1]));
-          for (int n = 0; n < 2; ++n) {
-            const Halves row = __builtin_convertvector(slope[n] >> 16, Halves);
-            __builtin_memcpy(ds_rows + (2 * k + n) * (tile / 2) + c / 2, &row, sizeof row);
-          }
-        }
-    }
-  }
-};
 
 /// rows[r][e] += from[r * ld + e], for the rows that are live.
 inline void add_to_rows(float* base, std::int64_t stride, const int* positions, int count, const float* from, int ld,
@@ -105,98 +30,133 @@ inline int first_from(const TileEntry* entries, int begin, int end, int number) 
   return begin;
 }
 
+/// Key tile kt of a head in one part.
+template <class T>
+struct KeyTile : Head {
+  const BackwardCall<T>& call;
+  const PartTables& part;
+  const int* positions;
+  std::uint32_t live;
+
+  WEFT_ALWAYS KeyTile(const BackwardCall<T>& of, const PartTables& tables, std::int64_t sequence, int head, int kt)
+      : Head(of.shape, sequence, head), call(of), part(tables), positions(part.key_position + kt * tile),
+        live(live_keys(call.widening, b, positions)) {}
+};
+
+/// The memory of one key tile. Where products take fp32, rows of fp32 need none of their own.
+template <class Element>
+struct BackwardMemory : TileSizes<Element> {
+  using Sizes = TileSizes<Element>;
+  using Sizes::count, Sizes::pairs;
+  alignas(64) Element keys[Sizes::capacity], key_columns[Sizes::capacity], value_columns[Sizes::capacity];
+  alignas(64) Element queries[Sizes::capacity], slopes[Sizes::capacity];
+  alignas(64) Element key_pairs[Sizes::spare], query_pairs[Sizes::spare], slope_pairs[Sizes::spare];
+  alignas(64) float dk[Sizes::numbers], dv[Sizes::numbers], s[tile * tile], ds[tile * tile];
+  alignas(64) float own_rows[Sizes::spare_numbers];
+  const Element* keys_by_depth;
+
+  WEFT_ALWAYS float* rows() {
+    if constexpr (pairs)
+      return own_rows;
+    else
+      return queries;
+  }
+};
+
+/// Packs the keys and values; dk and dv begin with 0.
+template <class T, class Element>
+WEFT_ALWAYS void start(const KeyTile<T>& key, BackwardMemory<Element>& at) {
+  const BackwardCall<T>& call = key.call;
+  const std::int64_t stride = call.shape.row_stride_qkv;
+  const int row_k = key.ldk / at.count, row_v = key.ldv / at.count; // elements of a packed row
+  const T *k = key.rows_of(call.k, stride, key.width), *v = key.rows_of(call.v, stride, key.value_width);
+  pack(at.queries, row_v, rows_at(v, stride, key.positions, key.live), key.value_width);
+  transpose_to_columns(at.value_columns, at.queries, row_v, 1.0f);
+  pack(at.keys, row_k, rows_at(k, stride, key.positions, key.live), key.width);
+  transpose_to_columns(at.key_columns, at.keys, row_k, call.scale);
+  at.keys_by_depth = by_depth(at.key_pairs, at.keys, key.ldk);
+  fill(at.dk, key.ldk * tile, 0.0f);
+  fill(at.dv, key.ldv * tile, 0.0f);
+}
+
+/// The gradients from the query tile of `entry`: adds to dk, dv and, in memory, dq. `next`: null or what follows it.
+template <class T, class Element>
+WEFT_ALWAYS void take_in(const KeyTile<T>& key, TileEntry entry, const TileEntry* next, BackwardMemory<Element>& at) {
+  const BackwardCall<T>& call = key.call;
+  const AttentionShape& shape = call.shape;
+  const Widening& widening = call.widening;
+  const bool dropped = widening.dropout.probability > 0;
+  const T* q = key.rows_of(call.q, shape.row_stride_qkv, key.width);
+  const T* dout = key.rows_of(call.dout, shape.row_stride_out, key.value_width);
+  TileMask own;
+  const TileMask* mask = mask_of(key.part, entry, key.live, own);
+  const Seen seen = mask ? Seen(mask->of_query, mask->of_key) : Seen();
+  const int* positions = key.part.query_position + entry.tile * tile;
+  const Rows<T> query_rows = rows_at(q, shape.row_stride_qkv, positions);
+  float lse[tile] = {}, delta[tile] = {};
+  for (int r = 0; r < query_rows.count; ++r) {
+    lse[r] = call.lse[key.statistics + positions[r]];
+    delta[r] = call.delta[key.statistics + positions[r]];
+  }
+  if (next) {
+    const int* next_positions = key.part.query_position + next->tile * tile;
+    prefetch(q, shape.row_stride_qkv, next_positions, key.width);
+    prefetch(dout, shape.row_stride_out, next_positions, key.value_width);
+  }
+  const int row_k = key.ldk / at.count, row_v = key.ldv / at.count;
+  pack(at.queries, row_k, query_rows, key.width);
+  pack(at.slopes, row_v, rows_at(dout, shape.row_stride_out, positions), key.value_width);
+  pair_products(at.s, at.queries, row_k, at.key_columns, elements_of<Element>(key.width), seen);
+  pair_products(at.ds, at.slopes, row_v, at.value_columns, elements_of<Element>(key.value_width), seen);
+  std::uint32_t keep[tile];
+  if (dropped) {
+    dropout_bits(keep, KeepBits::by_query, widening, key.b, key.h, positions, key.positions,
+                 mask ? mask->of_query : nullptr);
+    drop(at.ds, keep, widening.kept);
+  }
+  PairProbabilities<Element> pair(at.s, at.ds, lse, delta, call.scale, seen);
+  if (dropped)
+    drop(pair.p, keep); // dv is scaled once, at the end
+  sum_over_pairs<Start::add>(at.dv, key.ldv, by_depth(at.slope_pairs, at.slopes, key.ldv), key.ldv, pair.p, seen);
+  sum_over_pairs<Start::add>(at.dk, key.ldk, by_depth(at.query_pairs, at.queries, key.ldk), key.ldk, pair.ds, seen);
+  rows_times(at.rows(), key.ldk, pair.ds_rows, at.keys_by_depth, seen);
+  add_to_rows(key.rows_of(call.dq, call.dq_stride, key.width), call.dq_stride, positions, query_rows.count, at.rows(),
+              key.ldk, key.width);
+}
+
+/// Adds dk and dv of the tile to those in memory.
+template <class T, class Element>
+WEFT_ALWAYS void finish(const KeyTile<T>& key, BackwardMemory<Element>& at) {
+  const BackwardCall<T>& call = key.call;
+  const int count = row_count(key.positions);
+  transpose_to_rows(at.rows(), key.ldk, at.dk);
+  add_to_rows(key.rows_of(call.dk, call.dk_stride, key.width), call.dk_stride, key.positions, count, at.rows(), key.ldk,
+              key.width, key.live);
+  if (call.widening.dropout.probability > 0)
+    scale(at.dv, key.ldv * tile, call.widening.kept);
+  transpose_to_rows(at.rows(), key.ldv, at.dv);
+  add_to_rows(key.rows_of(call.dv, call.dv_stride, key.value_width), call.dv_stride, key.positions, count, at.rows(),
+              key.ldv, key.value_width, key.live);
+}
+
 /// Key tile kt of part call.part of head h against its query tiles in [first_query, end_query).
 template <class T>
 void backward_tile(const BackwardCall<T>& call, const PartTables& part, std::int64_t b, int h, int kt, int first_query,
                    int end_query) {
-  typedef typename ElementOf<T>::type Element;
-  constexpr bool pairs = depth_per_element<Element> == 2;
   const TileEntry* entries = part.query_tiles_entries;
-  const int list = part.query_tiles_begin[kt], list_end = part.query_tiles_begin[kt + 1];
-  const int n0 = first_from(entries, list, list_end, first_query), n1 = first_from(entries, n0, list_end, end_query);
-  if (n0 == n1)
+  const int list_end = part.query_tiles_begin[kt + 1];
+  const int begin = first_from(entries, part.query_tiles_begin[kt], list_end, first_query);
+  const int end = first_from(entries, begin, list_end, end_query);
+  if (begin == end)
     return;
-  const int* key_positions = part.key_position + kt * tile;
-  const Widening& widening = call.widening;
-  const bool dropped = widening.dropout.probability > 0;
-  const std::uint32_t live = live_keys(widening, b, key_positions);
-  if (live == 0)
+  const KeyTile<T> key(call, part, b, h, kt);
+  if (key.live == 0)
     return;
-
-  const AttentionShape& shape = call.shape;
-  const int width = static_cast<int>(shape.key_width), value_width = static_cast<int>(shape.value_width);
-  const int ldk = padded(width), ldv = padded(value_width);
-  const std::int64_t row = b * shape.length, statistics = (b * shape.heads + h) * shape.length;
-  const T* q = call.q + row * shape.row_stride_qkv + h * width;
-  const T* k = call.k + row * shape.row_stride_qkv + h * width;
-  const T* v = call.v + row * shape.row_stride_qkv + h * value_width;
-  const T* dout = call.dout + row * shape.row_stride_out + h * value_width;
-  float* dq = call.dq + row * call.dq_stride + h * width;
-
-  // keys, columns, queries and slopes hold elements; row_k and row_v of them are a packed row.
-  constexpr int capacity = max_width * tile, count = depth_per_element<Element>, spare = pairs ? capacity / count : 1;
-  const int row_k = ldk / count, row_v = ldv / count;
-  alignas(64) Element keys[capacity / count], key_columns[capacity / count], value_columns[capacity / count];
-  alignas(64) Element queries[capacity / count], slopes[capacity / count];
-  alignas(64) Element key_pairs[spare], query_pairs[spare], slope_pairs[spare];
-  alignas(64) float dk[capacity], dv[capacity], s[tile * tile], ds[tile * tile], own_rows[pairs ? capacity : 1];
-  float* rows; // fp32
-  if constexpr (pairs)
-    rows = own_rows;
-  else
-    rows = queries;
-  const Rows<T> key_rows = rows_at(k, shape.row_stride_qkv, key_positions, live);
-  pack(queries, row_v, rows_at(v, shape.row_stride_qkv, key_positions, live), value_width);
-  transpose_to_columns(value_columns, queries, row_v, 1.0f);
-  pack(keys, row_k, key_rows, width);
-  transpose_to_columns(key_columns, keys, row_k, call.scale);
-  const Element* keys_by_depth = by_depth(key_pairs, keys, ldk);
-  fill(dk, ldk * tile, 0.0f);
-  fill(dv, ldv * tile, 0.0f);
-
-  TileMask own;
-  std::uint32_t keep[tile];
-  for (int n = n0; n < n1; ++n) {
-    const TileEntry entry = entries[n];
-    const TileMask* mask = mask_of(part, entry, live, own);
-    const Seen seen = mask ? Seen(mask->of_query, mask->of_key) : Seen();
-    const int* positions = part.query_position + entry.tile * tile;
-    const Rows<T> query_rows = rows_at(q, shape.row_stride_qkv, positions);
-    float lse[tile] = {}, delta[tile] = {};
-    for (int r = 0; r < query_rows.count; ++r) {
-      lse[r] = call.lse[statistics + positions[r]];
-      delta[r] = call.delta[statistics + positions[r]];
-    }
-    if (n + 1 < n1) {
-      const int* next_positions = part.query_position + entries[n + 1].tile * tile;
-      prefetch(q, shape.row_stride_qkv, next_positions, width);
-      prefetch(dout, shape.row_stride_out, next_positions, value_width);
-    }
-    pack(queries, row_k, query_rows, width);
-    pack(slopes, row_v, rows_at(dout, shape.row_stride_out, positions), value_width);
-    pair_products(s, queries, row_k, key_columns, elements_of<Element>(width), seen);
-    pair_products(ds, slopes, row_v, value_columns, elements_of<Element>(value_width), seen);
-    if (dropped) {
-      dropout_bits(keep, KeepBits::by_query, widening, b, h, positions, key_positions, mask ? mask->of_query : nullptr);
-      drop(ds, keep, widening.kept);
-    }
-    PairProbabilities<Element> pair(s, ds, lse, delta, call.scale, seen);
-    if (dropped)
-      drop(pair.p, keep); // dv is scaled once, below
-    sum_over_pairs<Start::add>(dv, ldv, by_depth(slope_pairs, slopes, ldv), ldv, pair.p, seen);
-    sum_over_pairs<Start::add>(dk, ldk, by_depth(query_pairs, queries, ldk), ldk, pair.ds, seen);
-    rows_times(rows, ldk, pair.ds_rows, keys_by_depth, seen);
-    add_to_rows(dq, call.dq_stride, positions, query_rows.count, rows, ldk, width);
-  }
-
-  transpose_to_rows(rows, ldk, dk);
-  add_to_rows(call.dk + row * call.dk_stride + h * width, call.dk_stride, key_positions, key_rows.count, rows, ldk,
-              width, live);
-  if (dropped)
-    scale(dv, ldv * tile, widening.kept);
-  transpose_to_rows(rows, ldv, dv);
-  add_to_rows(call.dv + row * call.dv_stride + h * value_width, call.dv_stride, key_positions, key_rows.count, rows,
-              ldv, value_width, live);
+  BackwardMemory<typename ElementOf<T>::type> at;
+  start(key, at);
+  for (int n = begin; n < end; ++n)
+    take_in(key, entries[n], n + 1 < end ? entries + n + 1 : nullptr, at);
+  finish(key, at);
 }
 
 } // namespace weft::detail::WEFT_HOST

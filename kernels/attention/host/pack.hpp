@@ -5,6 +5,14 @@
 
 namespace weft::detail::WEFT_HOST {
 
+/// The slots that hold a row; those without one (position -1) are the last.
+WEFT_ALWAYS int row_count(const int* positions) {
+  int count = 0;
+  while (count < tile && positions[count] >= 0)
+    ++count;
+  return count;
+}
+
 /// The rows of a tile where they lie in memory; missing ones and those that are not live are null.
 template <class T>
 struct Rows {
@@ -15,9 +23,7 @@ struct Rows {
 template <class T>
 inline Rows<T> rows_at(const T* base, std::int64_t stride, const int* positions, std::uint32_t live = ~0u) {
   Rows<T> rows;
-  rows.count = 0;
-  while (rows.count < tile && positions[rows.count] >= 0)
-    ++rows.count;
+  rows.count = row_count(positions);
   for (int r = 0; r < tile; ++r)
     rows.row[r] = r < rows.count && (live >> r & 1u) ? base + positions[r] * stride : nullptr;
   return rows;
