@@ -1,6 +1,7 @@
 // Files and folders that are either complete or not there: built under a temporary name beside the target, synced to
 // the disk, then renamed. A reader, a crash or a full disk never meets half of one.
 #pragma once
+#include "io/uncopied.hpp"
 #include <cstddef>
 #include <string>
 #include <string_view>
@@ -11,12 +12,10 @@ namespace weft {
 /// (/dev/null, /dev/stdout) is written as it is. Missing parent folders are created. Unless commit() was reached, the
 /// destructor removes what was written and a file already at `path` stays as it was.
 /// Every failure (disk full, permission, quota) is an Error with status 1 that names the file and the reason.
-class AtomicFile {
+class AtomicFile : Uncopied {
  public:
   explicit AtomicFile(std::string path);
   ~AtomicFile();
-  AtomicFile(const AtomicFile&) = delete;
-  AtomicFile& operator=(const AtomicFile&) = delete;
 
   /// The temporary name, for libraries that open files by themselves; they must have closed it before commit().
   const std::string& temporary() const { return temporary_; }
@@ -36,12 +35,10 @@ class AtomicFile {
 
 /// One folder, built as `<path>.partial-<pid>` and removed with all it holds unless commit() was reached. commit()
 /// fails (InputError) where `path` exists and is not an empty folder.
-class AtomicFolder {
+class AtomicFolder : Uncopied {
  public:
   explicit AtomicFolder(std::string path);
   ~AtomicFolder();
-  AtomicFolder(const AtomicFolder&) = delete;
-  AtomicFolder& operator=(const AtomicFolder&) = delete;
 
   const std::string& temporary() const { return temporary_; }
   void commit();

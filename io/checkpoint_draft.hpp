@@ -5,6 +5,7 @@
 #pragma once
 #include "io/atomic_file.hpp"
 #include "io/hdf5.hpp"
+#include "io/uncopied.hpp"
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -46,12 +47,10 @@ class CheckpointDraft {
 };
 
 /// Writes arrays into a file that a CheckpointDraft has laid out, in this process or another one.
-class ArrayWriter {
+class ArrayWriter : Uncopied {
  public:
   explicit ArrayWriter(const std::string& temporary);
   ~ArrayWriter();
-  ArrayWriter(const ArrayWriter&) = delete;
-  ArrayWriter& operator=(const ArrayWriter&) = delete;
 
   /// Takes the SHA-256 of the numbers, then writes them at `offset` (bytes). Returns the digest.
   std::string write(std::int64_t offset, const float* values, std::int64_t elements);

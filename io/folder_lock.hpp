@@ -1,5 +1,6 @@
 // One process at a time writes into a folder.
 #pragma once
+#include "io/uncopied.hpp"
 #include <string>
 
 namespace weft {
@@ -8,12 +9,10 @@ namespace weft {
 /// `<folder>/lock` (which stays, with a line for people): it ends with the process, however that ends. Throws Error
 /// (status 1) where another process holds it, with that process's host, number and time, and where the file cannot be
 /// made. A folder that is renamed takes its lock along.
-class FolderLock {
+class FolderLock : Uncopied {
  public:
   explicit FolderLock(const std::string& folder);
   ~FolderLock();
-  FolderLock(const FolderLock&) = delete;
-  FolderLock& operator=(const FolderLock&) = delete;
 
   /// False on a file system that knows no locks: then nothing keeps a second process out.
   bool held() const { return held_; }

@@ -8,6 +8,12 @@
 
 namespace weft::detail {
 
+/// The way out of most errors here.
+constexpr const char* again = "prepare the data set again (weft prepare ..., weft prepare --help)";
+
+/// K of the file names `<split>-?????-of-K.h5`; 0 where there is none. DataError where two K are mixed.
+int count_shards(const std::string& folder, const std::string& split);
+
 /// Rows [first, first + count) of one shard.
 struct Part {
   int shard;

@@ -6,7 +6,14 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402  (the backend comes first)
 
-__all__ = ["plt", "save"]
+__all__ = ["finish", "plt", "save"]
+
+
+def finish(axes):
+    """A light grid, no frame at the top and right, the legend."""
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, fontsize=8)
 
 
 def save(figure, prefix):

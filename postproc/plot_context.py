@@ -12,7 +12,7 @@ import csv
 import os
 import sys
 
-from figures import plt, save
+from figures import finish, plt, save
 
 import numpy as np  # noqa: E402  (figures chooses the backend first)
 
@@ -61,9 +61,7 @@ def draw(curves, bins=24):
     axes.set_xscale("log")
     axes.set_xlabel("tokens of context + 1")
     axes.set_ylabel("bits per token")
-    axes.grid(alpha=0.25)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize=8)
+    finish(axes)
     return figure
 
 

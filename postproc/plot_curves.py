@@ -9,7 +9,7 @@ test bytes.
 import argparse
 import sys
 
-from figures import plt, save
+from figures import finish, plt, save
 
 import numpy as np  # noqa: E402  (figures chooses the backend first)
 
@@ -53,9 +53,7 @@ def draw(runs, against, floors):
     finite = values[np.isfinite(values)]
     if len(finite):
         axes.set_ylim(min([finite.min(), *floors.values()]) * 0.95, min(8.1, finite.max() * 1.02))
-    axes.grid(alpha=0.25)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize=8)
+    finish(axes)
     return figure
 
 

@@ -1,6 +1,7 @@
 // Downloads as they come: a plain file, a compressed one (gzip, bzip2, xz, zstd), a zip or a tar archive, compressed or
 // not. Members are only ever read as bytes; names inside an archive decide nothing on this machine's disk.
 #pragma once
+#include "io/uncopied.hpp"
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -11,12 +12,10 @@ namespace weft {
 /// Reads a download member by member. A file that is no archive is one member under its own name.
 /// Throws DataError where the file is missing, empty, truncated or fails its checksums (gzip: CRC-32 and length of
 /// every part; zip: CRC-32; xz, bzip2, zstd: their own; a tar archive has only its compression's).
-class RawFile {
+class RawFile : Uncopied {
  public:
   explicit RawFile(const std::string& path);
   ~RawFile();
-  RawFile(const RawFile&) = delete;
-  RawFile& operator=(const RawFile&) = delete;
 
   /// Goes to the next regular file; false at the end. Members without a name or that are links or folders are passed.
   /// The end is only reached when all of the compressed file has been read and found whole.

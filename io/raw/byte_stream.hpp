@@ -3,6 +3,7 @@
 #pragma once
 #include "io/digest.hpp"
 #include "io/shards.hpp"
+#include "io/uncopied.hpp"
 #include <csignal>
 #include <cstdint>
 #include <string>
@@ -21,12 +22,10 @@ struct Prepared {
 class AtomicFolder;
 
 /// Collects unpacked bytes in a file within the folder under construction, counting and hashing them.
-class StagedBytes {
+class StagedBytes : Uncopied {
  public:
   explicit StagedBytes(const std::string& folder);
   ~StagedBytes();
-  StagedBytes(const StagedBytes&) = delete;
-  StagedBytes& operator=(const StagedBytes&) = delete;
 
   /// Removes the file; nothing can be read any more.
   void drop();
@@ -54,12 +53,10 @@ Prepared write_byte_splits(AtomicFolder& folder, const std::string& target, Stag
 
 /// While one lives, SIGINT and SIGTERM make `stage` and `write_byte_splits` throw (status 1), so that what was half
 /// written is removed on the way out.
-class StopGuard {
+class StopGuard : Uncopied {
  public:
   StopGuard();
   ~StopGuard();
-  StopGuard(const StopGuard&) = delete;
-  StopGuard& operator=(const StopGuard&) = delete;
   /// Throws where a signal has come.
   static void check();
 

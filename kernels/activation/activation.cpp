@@ -1,5 +1,6 @@
 #include "kernels/activation/activation.hpp"
 #include "kernels/activation/forms.hpp"
+#include "kernels/common/instantiate.hpp"
 #include "kernels/sum/column_sums.hpp"
 
 namespace weft {
@@ -68,14 +69,9 @@ void activation_backward(T* out, T* du, float* dbias, const T* dout, const T* u,
   }
 }
 
-template void activation_forward(float*, const float*, std::int64_t, Activation);
-template void activation_forward(bf16*, const bf16*, std::int64_t, Activation);
-template void activation_forward(fp16*, const fp16*, std::int64_t, Activation);
-template void activation_backward(float*, float*, float*, const float*, const float*, std::int64_t, std::int64_t,
-                                  float*, Activation);
-template void activation_backward(bf16*, bf16*, float*, const bf16*, const bf16*, std::int64_t, std::int64_t, float*,
-                                  Activation);
-template void activation_backward(fp16*, fp16*, float*, const fp16*, const fp16*, std::int64_t, std::int64_t, float*,
-                                  Activation);
+#define WEFT_ACTIVATION_OF(T)                                                                                          \
+  template void activation_forward(T*, const T*, std::int64_t, Activation);                                            \
+  template void activation_backward(T*, T*, float*, const T*, const T*, std::int64_t, std::int64_t, float*, Activation)
+WEFT_FOR_EACH_STORAGE(WEFT_ACTIVATION_OF);
 
 } // namespace weft

@@ -1,7 +1,8 @@
 #include "kernels/attention/attention.hpp"
 #include "kernels/attention/attention_tables.hpp"
-#include "kernels/attention/host_engine.hpp"
+#include "kernels/attention/host/engine.hpp"
 #include "kernels/attention/team.hpp"
+#include "kernels/common/instantiate.hpp"
 #include "kernels/common/regions.hpp"
 #include <algorithm>
 #include <cmath>
@@ -52,6 +53,19 @@ detail::Widening widening_of(const AttentionPlan& plan, const AttentionExtras& e
   }
   return {extras.seen, (plan.length() + 31) / 32, extras.dropout, static_cast<std::uint64_t>(stride),
           1.0f / (1.0f - p)};
+}
+
+detail::PatternCall call_of(const AttentionPlan& plan, const AttentionShape& shape, const AttentionExtras& extras) {
+  const std::int64_t query_tiles = (plan.length() + query_tile - 1) / query_tile;
+  return {plan.part_tables(),
+          plan.pass_begin(),
+          plan.groups(),
+          plan.passes(),
+          plan.parts(),
+          static_cast<int>(query_tiles),
+          shape,
+          static_cast<float>(1.0 / std::sqrt(static_cast<double>(shape.key_width))),
+          widening_of(plan, extras)};
 }
 
 /// One team per index in [0, n): teams of threads on a device; one thread on a host, or two where the portable version
@@ -226,15 +240,7 @@ void attention_forward(const AttentionPlan& plan, const AttentionShape& shape, T
   check(plan, shape);
   const TimedRegion timed(&RegionSeconds::attention);
   ForwardCall<T> call{};
-  call.parts = plan.part_tables();
-  call.pass_begin = plan.pass_begin();
-  call.groups = plan.groups();
-  call.passes = plan.passes();
-  call.parts_per_group = plan.parts();
-  call.query_tiles = (plan.length() + query_tile - 1) / query_tile;
-  call.shape = shape;
-  call.scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(shape.key_width)));
-  call.widening = widening_of(plan, extras);
+  static_cast<detail::PatternCall&>(call) = call_of(plan, shape, extras);
   call.out = out;
   call.lse = lse;
   call.sum = workspace;
@@ -263,14 +269,7 @@ void attention_backward(const AttentionPlan& plan, const AttentionShape& shape, 
   float* delta = workspace;
   slopes_of_rows(shape, delta, dout, out);
   BackwardCall<T> call{};
-  call.parts = plan.part_tables();
-  call.pass_begin = plan.pass_begin();
-  call.groups = plan.groups();
-  call.passes = plan.passes();
-  call.parts_per_group = plan.parts();
-  call.query_tiles = (plan.length() + query_tile - 1) / query_tile;
-  call.shape = shape;
-  call.scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(shape.key_width)));
+  static_cast<detail::PatternCall&>(call) = call_of(plan, shape, extras);
   if constexpr (std::is_same_v<T, float>) {
     call.dq = dq;
     call.dk = dk;
@@ -286,7 +285,6 @@ void attention_backward(const AttentionPlan& plan, const AttentionShape& shape, 
   clear(call.dq, call.dq_stride, rows, key_row);
   clear(call.dk, call.dk_stride, rows, key_row);
   clear(call.dv, call.dv_stride, rows, value_row);
-  call.widening = widening_of(plan, extras);
   call.dout = dout;
   call.q = q;
   call.k = k;
@@ -302,20 +300,12 @@ void attention_backward(const AttentionPlan& plan, const AttentionShape& shape, 
   }
 }
 
-template void attention_forward(const AttentionPlan&, const AttentionShape&, float*, float*, const float*, const float*,
-                                const float*, float*, AttentionPath, const AttentionExtras&);
-template void attention_forward(const AttentionPlan&, const AttentionShape&, bf16*, float*, const bf16*, const bf16*,
-                                const bf16*, float*, AttentionPath, const AttentionExtras&);
-template void attention_forward(const AttentionPlan&, const AttentionShape&, fp16*, float*, const fp16*, const fp16*,
-                                const fp16*, float*, AttentionPath, const AttentionExtras&);
-template void attention_backward(const AttentionPlan&, const AttentionShape&, float*, float*, float*, const float*,
-                                 const float*, const float*, const float*, const float*, const float*, float*,
-                                 AttentionPath, const AttentionExtras&);
-template void attention_backward(const AttentionPlan&, const AttentionShape&, bf16*, bf16*, bf16*, const bf16*,
-                                 const bf16*, const bf16*, const bf16*, const bf16*, const float*, float*,
-                                 AttentionPath, const AttentionExtras&);
-template void attention_backward(const AttentionPlan&, const AttentionShape&, fp16*, fp16*, fp16*, const fp16*,
-                                 const fp16*, const fp16*, const fp16*, const fp16*, const float*, float*,
-                                 AttentionPath, const AttentionExtras&);
+#define WEFT_ATTENTION_OF(T)                                                                                           \
+  template void attention_forward(const AttentionPlan&, const AttentionShape&, T*, float*, const T*, const T*,         \
+                                  const T*, float*, AttentionPath, const AttentionExtras&);                            \
+  template void attention_backward(const AttentionPlan&, const AttentionShape&, T*, T*, T*, const T*, const T*,        \
+                                   const T*, const T*, const T*, const float*, float*, AttentionPath,                  \
+                                   const AttentionExtras&)
+WEFT_FOR_EACH_STORAGE(WEFT_ATTENTION_OF);
 
 } // namespace weft

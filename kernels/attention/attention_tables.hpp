@@ -33,42 +33,35 @@ WEFT_FUNCTION std::uint64_t dropout_element(const Widening& widening, int h, int
   return row * widening.dropout_stride + static_cast<std::uint64_t>(j);
 }
 
-/// One call, by value into the kernels. Accumulators are fp32: the result itself for T = float, the workspace else.
-template <class T>
-struct ForwardCall {
+/// What a call of either direction says of its pattern and shape.
+struct PatternCall {
   const PartTables* parts;
   const int* pass_begin;
-  int groups, passes, parts_per_group, query_tiles, pass;
+  int groups, passes, parts_per_group, query_tiles;
   AttentionShape shape;
   float scale;
+  Widening widening;
+};
+
+/// One call, by value into the kernels. Accumulators are fp32: the result itself for T = float, the workspace else.
+template <class T>
+struct ForwardCall : PatternCall {
+  int pass;
   T* out;
   float* lse;  ///< the running maximum between passes
   float* sum;  ///< [B,H,N], the running sum between passes
   float* open; ///< [B,N,H,Ev] at open_stride, the output times the running sum, between passes
   std::int64_t open_stride;
   const T *q, *k, *v;
-  Widening widening;
 };
 
 template <class T>
-struct BackwardCall {
-  const PartTables* parts;
-  const int* pass_begin;
-  int groups, passes, parts_per_group, query_tiles, part;
-  AttentionShape shape;
-  float scale;
+struct BackwardCall : PatternCall {
+  int part;
   float *dq, *dk, *dv; ///< fp32 accumulators
   std::int64_t dq_stride, dk_stride, dv_stride;
   const T *dout, *q, *k, *v;
   const float *lse, *delta; ///< [B,H,N]
-  Widening widening;
 };
-
-WEFT_FUNCTION int row_count(const int* positions) {
-  int count = 0;
-  while (count < query_tile && positions[count] >= 0)
-    ++count;
-  return count;
-}
 
 } // namespace weft::detail

@@ -1,4 +1,5 @@
 #include "kernels/attention/padded_rows.hpp"
+#include "kernels/common/instantiate.hpp"
 #include "kernels/common/kokkos.hpp"
 #include "kernels/common/numbers.hpp"
 
@@ -76,14 +77,10 @@ void padded_rows_give(const AttentionShape& shape, T* dv, const float* workspace
       });
 }
 
-template void padded_rows_forward(const AttentionShape&, float*, const float*, const std::uint32_t*, float*);
-template void padded_rows_forward(const AttentionShape&, bf16*, const bf16*, const std::uint32_t*, float*);
-template void padded_rows_forward(const AttentionShape&, fp16*, const fp16*, const std::uint32_t*, float*);
-template void padded_rows_take(const AttentionShape&, float*, const std::uint32_t*, float*);
-template void padded_rows_take(const AttentionShape&, bf16*, const std::uint32_t*, float*);
-template void padded_rows_take(const AttentionShape&, fp16*, const std::uint32_t*, float*);
-template void padded_rows_give(const AttentionShape&, float*, const float*);
-template void padded_rows_give(const AttentionShape&, bf16*, const float*);
-template void padded_rows_give(const AttentionShape&, fp16*, const float*);
+#define WEFT_PADDED_ROWS_OF(T)                                                                                         \
+  template void padded_rows_forward(const AttentionShape&, T*, const T*, const std::uint32_t*, float*);                \
+  template void padded_rows_take(const AttentionShape&, T*, const std::uint32_t*, float*);                             \
+  template void padded_rows_give(const AttentionShape&, T*, const float*)
+WEFT_FOR_EACH_STORAGE(WEFT_PADDED_ROWS_OF);
 
 } // namespace weft

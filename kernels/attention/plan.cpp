@@ -46,10 +46,52 @@ class Table {
   std::vector<int> ints_;
 };
 
+/// Where the tables of one part begin in the block.
 struct Offsets {
   std::size_t query_position, key_position, key_begin, key_entries, query_begin, query_entries, masks;
   int key_tiles;
+
+  detail::PartTables tables(const int* base) const {
+    return {base + query_position,
+            base + key_position,
+            base + key_begin,
+            reinterpret_cast<const TileEntry*>(base + key_entries),
+            base + query_begin,
+            reinterpret_cast<const TileEntry*>(base + query_entries),
+            reinterpret_cast<const TileMask*>(base + masks),
+            key_tiles};
+  }
 };
+
+/// Adds one part of a pattern of this length, whose queries and masks are in the block.
+Offsets add_part(Table& table, const Part& part, int length, std::size_t queries, std::size_t masks) {
+  const int keys = part.key_order.empty() ? length : static_cast<int>(part.key_order.size());
+  return {queries,
+          table.positions(part.key_order, keys),
+          table.begin(part.key_tiles),
+          table.records(part.key_tiles.entries),
+          table.begin(part.query_tiles),
+          table.records(part.query_tiles.entries),
+          masks,
+          (keys + key_tile - 1) / key_tile};
+}
+
+/// Adds all parts of one pattern, `offsets` its own; begin[p] becomes the number of the first part of pass p, and of
+/// each pass that the pattern lacks the number of its parts.
+void add_pattern(Table& table, const Pattern& pattern, int passes, Offsets* offsets, std::size_t begin) {
+  const std::size_t masks = table.records(pattern.masks);
+  int number = 0;
+  for (int p = 0; p < passes; ++p) {
+    table.ints()[begin + p] = number;
+    if (p < static_cast<int>(pattern.passes.size())) {
+      const PatternPass& pass = pattern.passes[p];
+      const std::size_t queries = table.positions(pass.query_order, pattern.length);
+      for (const Part& part : pass.parts)
+        offsets[number++] = add_part(table, part, pattern.length, queries, masks);
+    }
+    table.ints()[begin + p + 1] = number;
+  }
+}
 
 } // namespace
 
@@ -68,58 +110,27 @@ AttentionPlan::AttentionPlan(const std::vector<Pattern>& per_group, int heads)
     parts_per_group_ = std::max(parts_per_group_, parts);
     passes_ = std::max(passes_, static_cast<int>(pattern.passes.size()));
   }
-  key_tiles_.assign(parts_per_group_, 0);
 
   Table table;
   table.ints().assign(static_cast<std::size_t>(groups_) * (passes_ + 1), 0);
   std::vector<Offsets> offsets(static_cast<std::size_t>(groups_) * parts_per_group_, Offsets{});
+  key_tiles_.assign(parts_per_group_, 0);
   for (int g = 0; g < groups_; ++g) {
-    const Pattern& pattern = per_group[g];
-    const PatternWork work = pattern_work(pattern);
+    const PatternWork work = pattern_work(per_group[g]);
     const int heads_here = (heads - g + groups_ - 1) / groups_;
     keys_ += work.keys * heads_here;
     tiles_ += work.tiles * heads_here;
-    const std::size_t masks = table.records(pattern.masks);
-    int number = 0;
-    for (int p = 0; p < passes_; ++p) {
-      table.ints()[g * (passes_ + 1) + p] = number;
-      if (p < static_cast<int>(pattern.passes.size())) {
-        const PatternPass& pass = pattern.passes[p];
-        const std::size_t queries = table.positions(pass.query_order, length_);
-        for (const Part& part : pass.parts) {
-          const int keys = part.key_order.empty() ? length_ : static_cast<int>(part.key_order.size());
-          Offsets& at = offsets[g * parts_per_group_ + number];
-          at = {queries,
-                table.positions(part.key_order, keys),
-                table.begin(part.key_tiles),
-                table.records(part.key_tiles.entries),
-                table.begin(part.query_tiles),
-                table.records(part.query_tiles.entries),
-                masks,
-                (keys + key_tile - 1) / key_tile};
-          key_tiles_[number] = std::max(key_tiles_[number], at.key_tiles);
-          ++number;
-        }
-      }
-      table.ints()[g * (passes_ + 1) + p + 1] = number;
-    }
+    Offsets* own = offsets.data() + g * parts_per_group_;
+    add_pattern(table, per_group[g], passes_, own, static_cast<std::size_t>(g) * (passes_ + 1));
+    for (int part = 0; part < parts_per_group_; ++part)
+      key_tiles_[part] = std::max(key_tiles_[part], own[part].key_tiles);
   }
 
   table_ = Buffer<int>(static_cast<std::int64_t>(table.ints().size()), "weft::attention::plan");
   copy_to_device(table_.data(), table.ints().data(), table_.bytes());
-  std::vector<detail::PartTables> parts(offsets.size());
-  for (std::size_t p = 0; p < parts.size(); ++p) {
-    const int* base = table_.data();
-    const Offsets& at = offsets[p];
-    parts[p] = {base + at.query_position,
-                base + at.key_position,
-                base + at.key_begin,
-                reinterpret_cast<const TileEntry*>(base + at.key_entries),
-                base + at.query_begin,
-                reinterpret_cast<const TileEntry*>(base + at.query_entries),
-                reinterpret_cast<const TileMask*>(base + at.masks),
-                at.key_tiles};
-  }
+  std::vector<detail::PartTables> parts;
+  for (const Offsets& at : offsets)
+    parts.push_back(at.tables(table_.data()));
   parts_ = Buffer<unsigned char>(static_cast<std::int64_t>(parts.size() * sizeof(detail::PartTables)),
                                  "weft::attention::plan_parts");
   if (!parts.empty())

@@ -26,6 +26,11 @@ struct Scratch {
         factor(sum + tile), o(factor + tile), ds(o) {}
 };
 
+KOKKOS_INLINE_FUNCTION Scratch scratch_of(const Member& member, int last) {
+  const int bytes = static_cast<int>(sizeof(float)) * scratch_floats(last);
+  return Scratch(static_cast<float*>(member.team_scratch(0).get_shmem(bytes)));
+}
+
 /// body(i) for i in [0, n), then a barrier.
 template <class Body>
 KOKKOS_INLINE_FUNCTION void each(const Member& member, int n, const Body& body) {
@@ -87,6 +92,55 @@ struct Keeper {
   }
 };
 
+/// s -> p of one key tile, 0 where a pair is not seen; moves the running maximum and sum, and leaves in `factor` what
+/// earlier sums must be multiplied by.
+KOKKOS_INLINE_FUNCTION void softmax_rows(const Member& member, const Scratch& scratch, const PartTables& part,
+                                         TileEntry entry, std::uint32_t live, float scale) {
+  const float infinity = Kokkos::Experimental::infinity_v<float>;
+  each(member, tile, [&](int i) {
+    const std::uint32_t bits = seen(part, entry, i) & live;
+    float* s = scratch.s + i * ld;
+    float maximum = scratch.maximum[i], sum = 0;
+    for (int j = 0; j < tile; ++j) {
+      s[j] = bits >> j & 1u ? s[j] * scale : -infinity;
+      maximum = s[j] > maximum ? s[j] : maximum;
+    }
+    const float shift = maximum == -infinity ? 0.0f : maximum;
+    for (int j = 0; j < tile; ++j) {
+      s[j] = bits >> j & 1u ? Kokkos::exp(s[j] - shift) : 0.0f;
+      sum += s[j];
+    }
+    scratch.factor[i] = Kokkos::exp(scratch.maximum[i] - shift);
+    scratch.maximum[i] = maximum;
+    scratch.sum[i] = scratch.sum[i] * scratch.factor[i] + sum;
+  });
+}
+
+/// p -> m p for one pair of tiles.
+KOKKOS_INLINE_FUNCTION void drop_weights(const Member& member, const Scratch& scratch, const Keeper& keeps, int h,
+                                         const int* query_position, const int* key_position) {
+  each(member, tile * tile, [&](int m) {
+    const int i = m / tile, j = m % tile;
+    if (query_position[i] >= 0 && key_position[j] >= 0 && !keeps(h, query_position[i], key_position[j]))
+      scratch.s[i * ld + j] = 0;
+  });
+}
+
+/// o = factor o + p v
+template <class T>
+KOKKOS_INLINE_FUNCTION void add_values(const Member& member, const Scratch& scratch, int value_width, const T* v,
+                                       std::int64_t stride, const int* key_position) {
+  each(member, tile * value_width, [&](int m) {
+    const int i = m / value_width, e = m % value_width;
+    const float* weight = scratch.s + i * ld;
+    float sum = scratch.o[m] * scratch.factor[i];
+    for (int j = 0; j < tile; ++j)
+      if (weight[j] != 0) // a value that is not seen may be NaN
+        sum += weight[j] * load(v[key_position[j] * stride + e]);
+    scratch.o[m] = sum;
+  });
+}
+
 /// Forward: one query tile. `dropped`: with attention dropout.
 template <bool dropped, class T>
 KOKKOS_INLINE_FUNCTION void forward_tile(const Member& member, const ForwardCall<T>& call, std::int64_t b, int h,
@@ -105,8 +159,7 @@ KOKKOS_INLINE_FUNCTION void forward_tile(const Member& member, const ForwardCall
     return first_part < end_part ? parts[first_part].query_position[slot]
                                  : (slot < shape.length ? static_cast<int>(slot) : -1);
   };
-  const Scratch scratch(static_cast<float*>(
-      member.team_scratch(0).get_shmem(static_cast<int>(sizeof(float)) * scratch_floats(forward_last(value_width)))));
+  const Scratch scratch = scratch_of(member, forward_last(value_width));
   const float infinity = Kokkos::Experimental::infinity_v<float>;
   const std::int64_t row = b * shape.length, statistics = (b * shape.heads + h) * shape.length;
   float* open = call.open + row * call.open_stride + h * value_width;
@@ -134,40 +187,10 @@ KOKKOS_INLINE_FUNCTION void forward_tile(const Member& member, const ForwardCall
         continue;
       pair_products(member, scratch, scratch.s, q, shape.row_stride_qkv, part.query_position + t * tile, k,
                     shape.row_stride_qkv, key_position, width);
-      each(member, tile, [&](int i) {
-        const std::uint32_t bits = seen(part, entry, i) & live;
-        float* s = scratch.s + i * ld;
-        float maximum = scratch.maximum[i], sum = 0;
-        for (int j = 0; j < tile; ++j) {
-          s[j] = bits >> j & 1u ? s[j] * call.scale : -infinity;
-          maximum = s[j] > maximum ? s[j] : maximum;
-        }
-        const float shift = maximum == -infinity ? 0.0f : maximum;
-        for (int j = 0; j < tile; ++j) {
-          s[j] = bits >> j & 1u ? Kokkos::exp(s[j] - shift) : 0.0f;
-          sum += s[j];
-        }
-        scratch.factor[i] = Kokkos::exp(scratch.maximum[i] - shift);
-        scratch.maximum[i] = maximum;
-        scratch.sum[i] = scratch.sum[i] * scratch.factor[i] + sum;
-      });
-      if constexpr (dropped) { // after the sums that normalise: out = sum of m p v / (1 - p)
-        const Keeper keeps(call.widening, b);
-        each(member, tile * tile, [&](int m) {
-          const int i = m / tile, j = m % tile;
-          if (position(i) >= 0 && key_position[j] >= 0 && !keeps(h, position(i), key_position[j]))
-            scratch.s[i * ld + j] = 0;
-        });
-      }
-      each(member, tile * value_width, [&](int m) {
-        const int i = m / value_width, e = m % value_width;
-        const float* weight = scratch.s + i * ld;
-        float sum = scratch.o[m] * scratch.factor[i];
-        for (int j = 0; j < tile; ++j)
-          if (weight[j] != 0) // a value that is not seen may be NaN
-            sum += weight[j] * load(v[key_position[j] * shape.row_stride_qkv + e]);
-        scratch.o[m] = sum;
-      });
+      softmax_rows(member, scratch, part, entry, live, call.scale);
+      if constexpr (dropped) // after the sums that normalise: out = sum of m p v / (1 - p)
+        drop_weights(member, scratch, Keeper(call.widening, b), h, part.query_position + t * tile, key_position);
+      add_values(member, scratch, value_width, v, shape.row_stride_qkv, key_position);
     }
   }
 
@@ -237,8 +260,7 @@ KOKKOS_INLINE_FUNCTION void query_gradient_tile(const Member& member, const Back
   const AttentionShape& shape = call.shape;
   const int width = static_cast<int>(shape.key_width);
   const std::int64_t row = b * shape.length;
-  const Scratch scratch(static_cast<float*>(
-      member.team_scratch(0).get_shmem(static_cast<int>(sizeof(float)) * scratch_floats(backward_last))));
+  const Scratch scratch = scratch_of(member, backward_last);
   const int* query_position = part.query_position + t * tile;
   for (int n = part.key_tiles_begin[t]; n < part.key_tiles_begin[t + 1]; ++n) {
     const TileEntry entry = part.key_tiles_entries[n];
@@ -267,8 +289,7 @@ KOKKOS_INLINE_FUNCTION void key_gradient_tile(const Member& member, const Backwa
   const AttentionShape& shape = call.shape;
   const int width = static_cast<int>(shape.key_width), value_width = static_cast<int>(shape.value_width);
   const std::int64_t row = b * shape.length;
-  const Scratch scratch(static_cast<float*>(
-      member.team_scratch(0).get_shmem(static_cast<int>(sizeof(float)) * scratch_floats(backward_last))));
+  const Scratch scratch = scratch_of(member, backward_last);
   const int* key_position = part.key_position + kt * tile;
   const std::uint32_t live = live_keys(call.widening, b, key_position);
   if (live == 0)

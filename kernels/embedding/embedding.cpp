@@ -1,4 +1,5 @@
 #include "kernels/embedding/embedding.hpp"
+#include "kernels/common/instantiate.hpp"
 #include "kernels/common/kokkos.hpp"
 
 namespace weft {
@@ -89,23 +90,13 @@ void embedding_backward(const EmbeddingTables<float*>& dtables, const EmbeddingS
       });
 }
 
-template void embedding_forward(float*, const EmbeddingShape&, const Coordinates&, const EmbeddingTables<const float*>&,
-                                const std::uint16_t*);
-template void embedding_forward(bf16*, const EmbeddingShape&, const Coordinates&, const EmbeddingTables<const float*>&,
-                                const std::uint16_t*);
-template void embedding_forward(fp16*, const EmbeddingShape&, const Coordinates&, const EmbeddingTables<const float*>&,
-                                const std::uint16_t*);
-template void embedding_slot(float*, const EmbeddingShape&, const Coordinates&, const EmbeddingTables<const float*>&,
-                             const std::uint16_t*, std::int64_t);
-template void embedding_slot(bf16*, const EmbeddingShape&, const Coordinates&, const EmbeddingTables<const float*>&,
-                             const std::uint16_t*, std::int64_t);
-template void embedding_slot(fp16*, const EmbeddingShape&, const Coordinates&, const EmbeddingTables<const float*>&,
-                             const std::uint16_t*, std::int64_t);
-template void embedding_backward(const EmbeddingTables<float*>&, const EmbeddingShape&, const Coordinates&,
-                                 const float*, const std::uint16_t*, Into);
-template void embedding_backward(const EmbeddingTables<float*>&, const EmbeddingShape&, const Coordinates&, const bf16*,
-                                 const std::uint16_t*, Into);
-template void embedding_backward(const EmbeddingTables<float*>&, const EmbeddingShape&, const Coordinates&, const fp16*,
-                                 const std::uint16_t*, Into);
+#define WEFT_EMBEDDING_OF(T)                                                                                           \
+  template void embedding_forward(T*, const EmbeddingShape&, const Coordinates&, const EmbeddingTables<const float*>&, \
+                                  const std::uint16_t*);                                                               \
+  template void embedding_slot(T*, const EmbeddingShape&, const Coordinates&, const EmbeddingTables<const float*>&,    \
+                               const std::uint16_t*, std::int64_t);                                                    \
+  template void embedding_backward(const EmbeddingTables<float*>&, const EmbeddingShape&, const Coordinates&,          \
+                                   const T*, const std::uint16_t*, Into)
+WEFT_FOR_EACH_STORAGE(WEFT_EMBEDDING_OF);
 
 } // namespace weft

@@ -4,6 +4,7 @@
 #include "kernels/common/memory.hpp"
 #include "kernels/common/regions.hpp"
 #include "kernels/gemm/gemm.hpp"
+#include "kernels/gemm/instances.hpp"
 #include <cublasLt.h>
 #include <map>
 #include <stdexcept>
@@ -159,21 +160,6 @@ std::size_t linear_workspace_bytes(const LinearShape&) {
 
 void linear_reserve(std::size_t) { workspace(); }
 
-template void linear_forward(const LinearShape&, float*, const float*, const float*, const float*);
-template void linear_forward(const LinearShape&, float*, const bf16*, const bf16*, const float*);
-template void linear_forward(const LinearShape&, float*, const fp16*, const fp16*, const float*);
-template void linear_forward(const LinearShape&, bf16*, const bf16*, const bf16*, const float*);
-template void linear_forward(const LinearShape&, fp16*, const fp16*, const fp16*, const float*);
-template void linear_backward_input(const LinearShape&, float*, const float*, const float*);
-template void linear_backward_input(const LinearShape&, bf16*, const bf16*, const bf16*);
-template void linear_backward_input(const LinearShape&, fp16*, const fp16*, const fp16*);
-template void linear_backward_input(const LinearShape&, float*, const bf16*, const bf16*);
-template void linear_backward_input(const LinearShape&, float*, const fp16*, const fp16*);
-template void linear_backward_weight(const LinearShape&, float*, const float*, const float*, Into);
-template void linear_backward_weight(const LinearShape&, float*, const bf16*, const bf16*, Into);
-template void linear_backward_weight(const LinearShape&, float*, const fp16*, const fp16*, Into);
-template std::size_t linear_workspace_bytes<float>(const LinearShape&);
-template std::size_t linear_workspace_bytes<bf16>(const LinearShape&);
-template std::size_t linear_workspace_bytes<fp16>(const LinearShape&);
+WEFT_LINEAR_INSTANCES;
 
 } // namespace weft

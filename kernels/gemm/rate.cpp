@@ -1,4 +1,5 @@
 #include "kernels/gemm/rate.hpp"
+#include "kernels/common/instantiate.hpp"
 #include "kernels/common/memory.hpp"
 #include <algorithm>
 #include <chrono>
@@ -26,8 +27,7 @@ double matrix_rate(const LinearShape& s, double seconds) {
   return 2.0 * static_cast<double>(s.rows) * static_cast<double>(s.inputs) * static_cast<double>(s.outputs) / best;
 }
 
-template double matrix_rate<float>(const LinearShape&, double);
-template double matrix_rate<bf16>(const LinearShape&, double);
-template double matrix_rate<fp16>(const LinearShape&, double);
+#define WEFT_RATE_OF(T) template double matrix_rate<T>(const LinearShape&, double)
+WEFT_FOR_EACH_STORAGE(WEFT_RATE_OF);
 
 } // namespace weft

@@ -1,4 +1,5 @@
 #include "kernels/loss/loss.hpp"
+#include "kernels/common/instantiate.hpp"
 #include "kernels/common/kokkos.hpp"
 #include "kernels/common/numbers.hpp"
 
@@ -79,11 +80,9 @@ void cross_entropy(float* losses, float* hits, T* dlogits, const float* logits, 
       });
 }
 
-template void cross_entropy(float*, float*, float*, const float*, const std::uint16_t*, float, std::int64_t,
-                            std::int64_t, const float*);
-template void cross_entropy(float*, float*, bf16*, const float*, const std::uint16_t*, float, std::int64_t,
-                            std::int64_t, const float*);
-template void cross_entropy(float*, float*, fp16*, const float*, const std::uint16_t*, float, std::int64_t,
-                            std::int64_t, const float*);
+#define WEFT_LOSS_OF(T)                                                                                                \
+  template void cross_entropy(float*, float*, T*, const float*, const std::uint16_t*, float, std::int64_t,             \
+                              std::int64_t, const float*)
+WEFT_FOR_EACH_STORAGE(WEFT_LOSS_OF);
 
 } // namespace weft

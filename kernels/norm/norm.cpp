@@ -1,4 +1,5 @@
 #include "kernels/norm/norm.hpp"
+#include "kernels/common/instantiate.hpp"
 #include "kernels/norm/row.hpp"
 
 namespace weft {
@@ -82,23 +83,13 @@ void norm_backward(T* dx, float* dgain, float* dbias, const T* dout, const T* x,
     backward_into<Into::overwrite>(dx, dgain, dbias, dout, x, mean, rstd, gain, rows, width, partial);
 }
 
-template void norm_forward(float*, float*, float*, const float*, const float*, const float*, std::int64_t, std::int64_t,
-                           float);
-template void norm_forward(bf16*, float*, float*, const bf16*, const float*, const float*, std::int64_t, std::int64_t,
-                           float);
-template void norm_forward(fp16*, float*, float*, const fp16*, const float*, const float*, std::int64_t, std::int64_t,
-                           float);
-template void norm_again(float*, const float*, const float*, const float*, const float*, const float*, std::int64_t,
-                         std::int64_t);
-template void norm_again(bf16*, const float*, const float*, const bf16*, const float*, const float*, std::int64_t,
-                         std::int64_t);
-template void norm_again(fp16*, const float*, const float*, const fp16*, const float*, const float*, std::int64_t,
-                         std::int64_t);
-template void norm_backward(float*, float*, float*, const float*, const float*, const float*, const float*,
-                            const float*, std::int64_t, std::int64_t, float*, Into);
-template void norm_backward(bf16*, float*, float*, const bf16*, const bf16*, const float*, const float*, const float*,
-                            std::int64_t, std::int64_t, float*, Into);
-template void norm_backward(fp16*, float*, float*, const fp16*, const fp16*, const float*, const float*, const float*,
-                            std::int64_t, std::int64_t, float*, Into);
+#define WEFT_NORM_OF(T)                                                                                                \
+  template void norm_forward(T*, float*, float*, const T*, const float*, const float*, std::int64_t, std::int64_t,     \
+                             float);                                                                                   \
+  template void norm_again(T*, const float*, const float*, const T*, const float*, const float*, std::int64_t,         \
+                           std::int64_t);                                                                              \
+  template void norm_backward(T*, float*, float*, const T*, const T*, const float*, const float*, const float*,        \
+                              std::int64_t, std::int64_t, float*, Into)
+WEFT_FOR_EACH_STORAGE(WEFT_NORM_OF);
 
 } // namespace weft

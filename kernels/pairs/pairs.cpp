@@ -1,4 +1,5 @@
 #include "kernels/pairs/pairs.hpp"
+#include "kernels/common/instantiate.hpp"
 #include "kernels/common/kokkos.hpp"
 #include "kernels/common/numbers.hpp"
 
@@ -48,11 +49,9 @@ void pairs_backward(T* dx, const T* dfeatures, const T* x, PairFeatures kind, st
       });
 }
 
-template void pairs_forward(float*, const float*, PairFeatures, std::int64_t, std::int64_t);
-template void pairs_forward(bf16*, const bf16*, PairFeatures, std::int64_t, std::int64_t);
-template void pairs_forward(fp16*, const fp16*, PairFeatures, std::int64_t, std::int64_t);
-template void pairs_backward(float*, const float*, const float*, PairFeatures, std::int64_t, std::int64_t);
-template void pairs_backward(bf16*, const bf16*, const bf16*, PairFeatures, std::int64_t, std::int64_t);
-template void pairs_backward(fp16*, const fp16*, const fp16*, PairFeatures, std::int64_t, std::int64_t);
+#define WEFT_PAIRS_OF_ROWS_OF(T)                                                                                       \
+  template void pairs_forward(T*, const T*, PairFeatures, std::int64_t, std::int64_t);                                 \
+  template void pairs_backward(T*, const T*, const T*, PairFeatures, std::int64_t, std::int64_t)
+WEFT_FOR_EACH_STORAGE(WEFT_PAIRS_OF_ROWS_OF);
 
 } // namespace weft

@@ -1,4 +1,5 @@
 #include "kernels/pool/attention_pool.hpp"
+#include "kernels/common/instantiate.hpp"
 #include "kernels/pool/rows.hpp"
 #include "kernels/sum/column_sums.hpp"
 
@@ -123,26 +124,14 @@ void attention_pool_backward_rows(T* dx, const T* through, const T* dout, const 
       });
 }
 
-template void tanh_scores_forward(float*, const float*, const float*, std::int64_t, std::int64_t);
-template void tanh_scores_forward(float*, const bf16*, const float*, std::int64_t, std::int64_t);
-template void tanh_scores_forward(float*, const fp16*, const float*, std::int64_t, std::int64_t);
-template void tanh_scores_backward(float*, float*, const float*, const float*, const float*, std::int64_t, std::int64_t,
-                                   float*);
-template void tanh_scores_backward(bf16*, float*, const float*, const bf16*, const float*, std::int64_t, std::int64_t,
-                                   float*);
-template void tanh_scores_backward(fp16*, float*, const float*, const fp16*, const float*, std::int64_t, std::int64_t,
-                                   float*);
-template void attention_pool_forward(float*, float*, const float*, const float*, const std::uint32_t*, const PoolShape&,
-                                     float*);
-template void attention_pool_forward(bf16*, float*, const bf16*, const float*, const std::uint32_t*, const PoolShape&,
-                                     float*);
-template void attention_pool_forward(fp16*, float*, const fp16*, const float*, const std::uint32_t*, const PoolShape&,
-                                     float*);
-template void attention_pool_backward_scores(float*, const float*, const float*, const float*, const PoolShape&);
-template void attention_pool_backward_scores(float*, const bf16*, const bf16*, const float*, const PoolShape&);
-template void attention_pool_backward_scores(float*, const fp16*, const fp16*, const float*, const PoolShape&);
-template void attention_pool_backward_rows(float*, const float*, const float*, const float*, const PoolShape&);
-template void attention_pool_backward_rows(bf16*, const bf16*, const bf16*, const float*, const PoolShape&);
-template void attention_pool_backward_rows(fp16*, const fp16*, const fp16*, const float*, const PoolShape&);
+#define WEFT_ATTENTION_POOL_OF(T)                                                                                      \
+  template void tanh_scores_forward(float*, const T*, const float*, std::int64_t, std::int64_t);                       \
+  template void tanh_scores_backward(T*, float*, const float*, const T*, const float*, std::int64_t, std::int64_t,     \
+                                     float*);                                                                          \
+  template void attention_pool_forward(T*, float*, const T*, const float*, const std::uint32_t*, const PoolShape&,     \
+                                       float*);                                                                        \
+  template void attention_pool_backward_scores(float*, const T*, const T*, const float*, const PoolShape&);            \
+  template void attention_pool_backward_rows(T*, const T*, const T*, const float*, const PoolShape&)
+WEFT_FOR_EACH_STORAGE(WEFT_ATTENTION_POOL_OF);
 
 } // namespace weft

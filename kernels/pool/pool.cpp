@@ -1,4 +1,5 @@
 #include "kernels/pool/pool.hpp"
+#include "kernels/common/instantiate.hpp"
 #include "kernels/pool/rows.hpp"
 
 namespace weft {
@@ -53,17 +54,11 @@ void pool_mean_backward(T* dx, const T* dout, const std::uint32_t* seen, float d
       });
 }
 
-template void pool_first_forward(float*, const float*, const PoolShape&);
-template void pool_first_forward(bf16*, const bf16*, const PoolShape&);
-template void pool_first_forward(fp16*, const fp16*, const PoolShape&);
-template void pool_first_backward(float*, const float*, const PoolShape&);
-template void pool_first_backward(bf16*, const bf16*, const PoolShape&);
-template void pool_first_backward(fp16*, const fp16*, const PoolShape&);
-template void pool_mean_forward(float*, const float*, const std::uint32_t*, float, const PoolShape&, float*);
-template void pool_mean_forward(bf16*, const bf16*, const std::uint32_t*, float, const PoolShape&, float*);
-template void pool_mean_forward(fp16*, const fp16*, const std::uint32_t*, float, const PoolShape&, float*);
-template void pool_mean_backward(float*, const float*, const std::uint32_t*, float, const PoolShape&);
-template void pool_mean_backward(bf16*, const bf16*, const std::uint32_t*, float, const PoolShape&);
-template void pool_mean_backward(fp16*, const fp16*, const std::uint32_t*, float, const PoolShape&);
+#define WEFT_POOL_OF(T)                                                                                                \
+  template void pool_first_forward(T*, const T*, const PoolShape&);                                                    \
+  template void pool_first_backward(T*, const T*, const PoolShape&);                                                   \
+  template void pool_mean_forward(T*, const T*, const std::uint32_t*, float, const PoolShape&, float*);                \
+  template void pool_mean_backward(T*, const T*, const std::uint32_t*, float, const PoolShape&)
+WEFT_FOR_EACH_STORAGE(WEFT_POOL_OF);
 
 } // namespace weft

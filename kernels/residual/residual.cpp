@@ -1,4 +1,5 @@
 #include "kernels/residual/residual.hpp"
+#include "kernels/common/instantiate.hpp"
 #include "kernels/common/numbers.hpp"
 #include "kernels/norm/row.hpp"
 #include "kernels/random/words.hpp"
@@ -17,7 +18,7 @@ struct Mask {
   Mask(const Dropout& d, std::int64_t n, std::int64_t w)
       : dropout(d), length(n), width(w), threshold(dropout_threshold(d.probability)),
         kept(1.0f / (1.0f - d.probability)) {}
-  bool off() const { return dropout.probability == 0.0f; }
+  WEFT_FUNCTION bool off() const { return dropout.probability == 0.0f; }
 
   /// factors[0 .. count) = 0 or 1/(1-p) for the columns j0 .. j0 + count - 1 of row i; count <= strip_width.
   WEFT_FUNCTION void factors(float* to, std::int64_t i, std::int64_t j0, std::int64_t count) const {
@@ -32,6 +33,18 @@ struct Mask {
       to[j] = dropout_keeps(at[j], limit) ? yes : 0.0f;
   }
 };
+
+/// body(at, factors, count) for the strips of row i: `at` the first of `count` numbers; factors unset without dropout.
+template <class Body>
+KOKKOS_INLINE_FUNCTION void for_strips(const Mask& mask, std::int64_t i, const Body& body) {
+  for (std::int64_t j0 = 0; j0 < mask.width; j0 += strip_width) {
+    const std::int64_t columns = j0 + strip_width < mask.width ? strip_width : mask.width - j0;
+    float factor[strip_width];
+    if (!mask.off())
+      mask.factors(factor, i, j0, columns);
+    body(i * mask.width + j0, factor, columns);
+  }
+}
 } // namespace
 
 template <class T>
@@ -42,16 +55,12 @@ void residual_forward(T* out, T* normed, float* mean, float* rstd, const T* x, c
   const std::int64_t width = shape.width;
   for_each(
       "weft::residual_forward", shape.batch * shape.length, KOKKOS_LAMBDA(std::int64_t i) {
-        for (std::int64_t j0 = 0; j0 < width; j0 += strip_width) {
-          const std::int64_t columns = j0 + strip_width < width ? strip_width : width - j0, at = i * width + j0;
-          float factor[strip_width];
-          if (!off)
-            mask.factors(factor, i, j0, columns);
+        for_strips(mask, i, [&](std::int64_t at, const float* factor, std::int64_t columns) {
           for_numbers(0, columns, [&](std::int64_t j, std::int64_t count) {
             const Numbers left = numbers_at(x + at + j, count), right = numbers_at(y + at + j, count);
             put_numbers(out + at + j, off ? left + right : left + numbers_at(factor + j, count) * right, count);
           });
-        }
+        });
         norm_row(normed + i * width, mean[i], rstd[i], out + i * width, gain, bias, width, epsilon);
       });
 }
@@ -79,33 +88,22 @@ template <class T>
 void dropout_forward(T* out, const T* x, const Dropout& dropout, const ResidualShape& shape) {
   const Mask mask(dropout, shape.length, shape.width);
   const bool off = mask.off();
-  const std::int64_t width = shape.width;
   for_each(
       "weft::dropout_forward", shape.batch * shape.length, KOKKOS_LAMBDA(std::int64_t i) {
-        for (std::int64_t j0 = 0; j0 < width; j0 += strip_width) {
-          const std::int64_t columns = j0 + strip_width < width ? strip_width : width - j0, at = i * width + j0;
-          float factor[strip_width];
-          if (!off)
-            mask.factors(factor, i, j0, columns);
+        for_strips(mask, i, [&](std::int64_t at, const float* factor, std::int64_t columns) {
           for_numbers(0, columns, [&](std::int64_t j, std::int64_t count) {
             const Numbers value = numbers_at(x + at + j, count);
             put_numbers(out + at + j, off ? value : numbers_at(factor + j, count) * value, count);
           });
-        }
+        });
       });
 }
 
-template void residual_forward(float*, float*, float*, float*, const float*, const float*, const Dropout&, const float*,
-                               const float*, float, const ResidualShape&);
-template void residual_forward(bf16*, bf16*, float*, float*, const bf16*, const bf16*, const Dropout&, const float*,
-                               const float*, float, const ResidualShape&);
-template void residual_forward(fp16*, fp16*, float*, float*, const fp16*, const fp16*, const Dropout&, const float*,
-                               const float*, float, const ResidualShape&);
-template void residual_backward(float*, float*, const float*, const Dropout&, const ResidualShape&, float*);
-template void residual_backward(bf16*, float*, const bf16*, const Dropout&, const ResidualShape&, float*);
-template void residual_backward(fp16*, float*, const fp16*, const Dropout&, const ResidualShape&, float*);
-template void dropout_forward(float*, const float*, const Dropout&, const ResidualShape&);
-template void dropout_forward(bf16*, const bf16*, const Dropout&, const ResidualShape&);
-template void dropout_forward(fp16*, const fp16*, const Dropout&, const ResidualShape&);
+#define WEFT_RESIDUAL_OF(T)                                                                                            \
+  template void residual_forward(T*, T*, float*, float*, const T*, const T*, const Dropout&, const float*,             \
+                                 const float*, float, const ResidualShape&);                                           \
+  template void residual_backward(T*, float*, const T*, const Dropout&, const ResidualShape&, float*);                 \
+  template void dropout_forward(T*, const T*, const Dropout&, const ResidualShape&)
+WEFT_FOR_EACH_STORAGE(WEFT_RESIDUAL_OF);
 
 } // namespace weft

@@ -1,4 +1,5 @@
 #include "kernels/sum/sum.hpp"
+#include "kernels/common/instantiate.hpp"
 #include "kernels/common/numbers.hpp"
 #include "kernels/sum/column_sums.hpp"
 #include <vector>
@@ -98,11 +99,9 @@ template void convert(float*, const bf16*, std::int64_t);
 template void convert(float*, const fp16*, std::int64_t);
 template void convert(bf16*, const float*, std::int64_t);
 template void convert(fp16*, const float*, std::int64_t);
-template std::int64_t first_nonfinite(const float*, std::int64_t);
-template std::int64_t first_nonfinite(const bf16*, std::int64_t);
-template std::int64_t first_nonfinite(const fp16*, std::int64_t);
-template void column_sum(float*, const float*, std::int64_t, std::int64_t, float*);
-template void column_sum(float*, const bf16*, std::int64_t, std::int64_t, float*);
-template void column_sum(float*, const fp16*, std::int64_t, std::int64_t, float*);
+#define WEFT_SUM_OF(T)                                                                                                 \
+  template std::int64_t first_nonfinite(const T*, std::int64_t);                                                       \
+  template void column_sum(float*, const T*, std::int64_t, std::int64_t, float*)
+WEFT_FOR_EACH_STORAGE(WEFT_SUM_OF);
 
 } // namespace weft

@@ -10,7 +10,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 from programs import WEFT, ProgramTest, main, run
 
 ARCHIVE = os.path.join(os.path.dirname(WEFT), "libweft_kernels.a")
-FILES = ("host_avx512.cpp.o", "host_avx512_bf16.cpp.o")
+FILES = ("avx512.cpp.o", "avx512_bf16.cpp.o")
 OWN = re.compile(r"^(void |bool )?weft::detail::host_avx512(_bf16)?::")
 # Registers that came with AVX-512: 512 bits, the upper sixteen, masks.
 LARGER = re.compile(r"%zmm|%[xy]mm(1[6-9]|2[0-9]|3[01])|%k[0-7]")

@@ -1,10 +1,10 @@
 // Attention dropout: the mask is a function of what it is for, whoever computes it.
 #include "kernels/random/words.hpp"
+#include "tests/kernels/attention_differences.hpp"
 #include "tests/kernels/attention_widened.hpp"
+#include "tests/kernels/thread_counts.hpp"
 #include <cmath>
 #include <cstdio>
-#include <cstdlib>
-#include <unistd.h>
 
 namespace weft::test {
 namespace {
@@ -29,34 +29,7 @@ TEST(AttentionReference, GradientsWithKeyBitsAndDropoutMatchFiniteDifferences) {
       SCOPED_TRACE(p.name + ", " + bits.name);
       AttentionCase<float> c = widened_case<float>(p, bits, 17, 3, 5);
       c.drop(some_dropout(), 50);
-      const AttentionResult gradients = run_reference(c);
-      std::vector<double> out(c.value_numbers()), lse(gradients.lse.size());
-      const auto weighted_sum = [&] {
-        weft::reference::attention_forward(c.reference, out.data(), lse.data(), c.q.data(), c.k.data(), c.v.data());
-        double sum = 0;
-        for (std::size_t i = 0; i < out.size(); ++i)
-          sum += c.dout[i] * out[i];
-        return sum;
-      };
-      const auto expect_gradient = [&](const char* name, std::vector<double>& x, const std::vector<double>& gradient) {
-        const double step = 1e-3;
-        std::vector<double> numerical(x.size());
-        for (std::size_t i = 0; i < x.size(); ++i) {
-          const double at = x[i];
-          const auto f = [&](double shift) {
-            x[i] = at + shift * step;
-            return weighted_sum();
-          };
-          numerical[i] = (8 * (f(1) - f(-1)) - (f(2) - f(-2))) / (12 * step);
-          x[i] = at;
-        }
-        EXPECT_GT(largest(gradient), 1e-3) << name;
-        EXPECT_TRUE(relative_difference(gradient, numerical) <= 1e-7)
-            << name << " " << relative_difference(gradient, numerical);
-      };
-      expect_gradient("q", c.q, gradients.dq);
-      expect_gradient("k", c.k, gradients.dk);
-      expect_gradient("v", c.v, gradients.dv);
+      expect_gradients_of_differences(c);
     }
 }
 
@@ -179,45 +152,24 @@ TEST(AttentionExtras, OutOfRangeAreRefused) {
   EXPECT_EQ(refused(some_dropout(), 92681), "nothing was thrown");
 }
 
-/// FNV-1a over everything that widened calls compute, for every pattern.
+/// Of everything that widened calls compute, for every pattern.
 std::string hash_of_results() {
-  std::uint64_t hash = 14695981039346656037u;
+  Hash hash;
   for (const PatternCase& p : pattern_cases()) {
     AttentionCase<float> c = widened_case<float>(p, bits_cases()[0], 200, 16, 24);
     c.drop(some_dropout());
     const AttentionResult r = run_attention(c);
     for (const auto* x : {&r.out, &r.lse, &r.dq, &r.dk, &r.dv})
-      for (std::size_t i = 0; i < x->size() * sizeof(double); ++i)
-        hash = (hash ^ reinterpret_cast<const unsigned char*>(x->data())[i]) * 1099511628211u;
+      hash.add(*x);
   }
-  char text[32];
-  std::snprintf(text, sizeof text, "hash %016llx", static_cast<unsigned long long>(hash));
-  return text;
+  return hash.text();
 }
 
 // Not a promise of its own: the test below runs it in processes with other numbers of threads.
 TEST(AttentionDropoutBits, DISABLED_PrintHash) { std::printf("\n%s\n", hash_of_results().c_str()); }
 
 TEST(AttentionDropoutBits, DoNotDependOnTheNumberOfThreads) {
-  char self[4096];
-  const ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
-  if (length <= 0)
-    GTEST_SKIP() << "SKIPPED: no /proc/self/exe to start a second process from";
-  self[length] = 0;
-  const std::string want = hash_of_results();
-  for (const int threads : {1, 2}) {
-    const std::string command =
-        "OMP_NUM_THREADS=" + std::to_string(threads) + " '" + self +
-        "' --gtest_also_run_disabled_tests --gtest_filter=AttentionDropoutBits.DISABLED_PrintHash 2>&1";
-    FILE* pipe = popen(command.c_str(), "r");
-    ASSERT_NE(pipe, nullptr);
-    std::string output;
-    char line[512];
-    while (std::fgets(line, sizeof line, pipe))
-      output += line;
-    EXPECT_EQ(pclose(pipe), 0) << output;
-    EXPECT_NE(output.find(want), std::string::npos) << threads << " threads: expected " << want << " in\n" << output;
-  }
+  expect_from_threads("AttentionDropoutBits.DISABLED_PrintHash", hash_of_results(), {1, 2});
 }
 
 } // namespace

@@ -1,11 +1,10 @@
 // Never leak the future, and always the same bits.
 #include "tests/kernels/attention_support.hpp"
+#include "tests/kernels/thread_counts.hpp"
 #include <algorithm>
 #include <cstdio>
-#include <cstdlib>
 #include <gtest/gtest.h>
 #include <limits>
-#include <unistd.h>
 
 namespace weft::test {
 namespace {
@@ -121,53 +120,24 @@ TEST(AttentionBits, AreTheSameInEveryRun) {
   }
 }
 
-/// FNV-1a over everything that a call computes, for every pattern.
-std::uint64_t hash_of_results() {
-  std::uint64_t hash = 14695981039346656037u;
-  const auto add = [&hash](const std::vector<double>& x) {
-    const auto* bytes = reinterpret_cast<const unsigned char*>(x.data());
-    for (std::size_t i = 0; i < x.size() * sizeof(double); ++i)
-      hash = (hash ^ bytes[i]) * 1099511628211u;
-  };
+/// Of everything that a call computes, for every pattern.
+std::string hash_of_results() {
+  Hash hash;
   for (const PatternCase& p : pattern_cases())
     for (const int heads : {1, 5}) {
       AttentionCase<float> c(p.groups(300), 1, heads, 16, 24, 61);
       const AttentionResult r = run_attention(c);
       for (const auto* x : {&r.out, &r.lse, &r.dq, &r.dk, &r.dv})
-        add(*x);
+        hash.add(*x);
     }
-  return hash;
+  return hash.text();
 }
 
 // Not a promise of its own: the test below runs it in processes with other numbers of threads.
-TEST(AttentionBits, DISABLED_PrintHash) {
-  std::printf("\nhash %016llx\n", static_cast<unsigned long long>(hash_of_results()));
-}
+TEST(AttentionBits, DISABLED_PrintHash) { std::printf("\n%s\n", hash_of_results().c_str()); }
 
 TEST(AttentionBits, DoNotDependOnTheNumberOfThreads) {
-  char self[4096];
-  const ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
-  if (length <= 0)
-    GTEST_SKIP() << "SKIPPED: no /proc/self/exe to start a second process from";
-  self[length] = 0;
-  const std::string want = [] {
-    char text[32];
-    std::snprintf(text, sizeof text, "hash %016llx", static_cast<unsigned long long>(hash_of_results()));
-    return std::string(text);
-  }();
-  for (const int threads : {1, 2, 3}) {
-    const std::string command =
-        "OMP_NUM_THREADS=" + std::to_string(threads) + " '" + self +
-        "' --gtest_also_run_disabled_tests --gtest_filter=AttentionBits.DISABLED_PrintHash 2>&1";
-    FILE* pipe = popen(command.c_str(), "r");
-    ASSERT_NE(pipe, nullptr);
-    std::string output;
-    char line[512];
-    while (std::fgets(line, sizeof line, pipe))
-      output += line;
-    EXPECT_EQ(pclose(pipe), 0) << output;
-    EXPECT_NE(output.find(want), std::string::npos) << threads << " threads: expected " << want << " in\n" << output;
-  }
+  expect_from_threads("AttentionBits.DISABLED_PrintHash", hash_of_results(), {1, 2, 3});
 }
 
 } // namespace

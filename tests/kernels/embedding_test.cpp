@@ -13,12 +13,7 @@ using weft::test::widened;
 
 namespace {
 
-template <class T>
-struct Embedding : ::testing::Test {
-  static constexpr double limit = std::is_same_v<T, float> ? 3e-6 : std::is_same_v<T, bf16> ? 6e-3 : 8e-4;
-};
-using Types = ::testing::Types<float, bf16, fp16>;
-TYPED_TEST_SUITE(Embedding, Types);
+WEFT_STORAGE_SUITE(Embedding);
 
 constexpr std::int64_t B = 3, N = 13, V = 400, D = 21; // more tokens than a byte holds
 

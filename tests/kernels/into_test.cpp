@@ -13,12 +13,7 @@ using weft::test::widened;
 
 namespace {
 
-template <class T>
-struct IntoResult : ::testing::Test {
-  static constexpr double limit = std::is_same_v<T, float> ? 3e-6 : std::is_same_v<T, bf16> ? 6e-3 : 8e-4;
-};
-using Types = ::testing::Types<float, bf16, fp16>;
-TYPED_TEST_SUITE(IntoResult, Types);
+WEFT_STORAGE_SUITE(IntoResult);
 
 TYPED_TEST(IntoResult, NormOverwritesDxWhateverItHolds) {
   for (const auto& [rows, width] : {std::pair<std::int64_t, std::int64_t>{1, 1}, {3, 7}, {65, 48}, {130, 129}})

@@ -11,12 +11,7 @@ using weft::test::same_bits;
 
 namespace {
 
-template <class T>
-struct Loss : ::testing::Test {
-  static constexpr double limit = std::is_same_v<T, float> ? 3e-6 : std::is_same_v<T, bf16> ? 6e-3 : 8e-4;
-};
-using Types = ::testing::Types<float, bf16, fp16>;
-TYPED_TEST_SUITE(Loss, Types);
+WEFT_STORAGE_SUITE(Loss);
 
 constexpr std::int64_t rows = 37;
 

@@ -7,11 +7,24 @@
 #include <gtest/gtest.h>
 #include <random>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 namespace weft::testing {
 
 using Doubles = std::vector<double>;
+
+/// The base of a suite that is run for every storage type.
+template <class T>
+struct StorageTest : ::testing::Test {
+  // One rounding to storage per output number; sums are fp32. 2-norm errors of random arrays stay below these.
+  static constexpr double limit = std::is_same_v<T, float> ? 3e-6 : std::is_same_v<T, bf16> ? 6e-3 : 8e-4;
+};
+using StorageTypes = ::testing::Types<float, bf16, fp16>;
+#define WEFT_STORAGE_SUITE(Name)                                                                                       \
+  template <class T>                                                                                                   \
+  struct Name : StorageTest<T> {};                                                                                     \
+  TYPED_TEST_SUITE(Name, StorageTypes)
 
 inline Doubles random_doubles(std::int64_t n, unsigned seed, double scale = 1) {
   std::mt19937 generator(seed);

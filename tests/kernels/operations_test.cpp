@@ -18,13 +18,7 @@ using namespace weft::testing;
 
 namespace {
 
-template <class T>
-struct Operations : ::testing::Test {
-  // One rounding to storage per output number; sums are fp32. 2-norm errors of random arrays stay below these.
-  static constexpr double limit = std::is_same_v<T, float> ? 3e-6 : std::is_same_v<T, bf16> ? 6e-3 : 8e-4;
-};
-using Types = ::testing::Types<float, bf16, fp16>;
-TYPED_TEST_SUITE(Operations, Types);
+WEFT_STORAGE_SUITE(Operations);
 
 const LinearShape linear_shapes[] = {{1, 1, 1}, {7, 5, 3}, {33, 64, 96}, {100, 130, 17}};
 

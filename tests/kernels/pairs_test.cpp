@@ -13,12 +13,7 @@ namespace {
 
 constexpr PairFeatures kinds[] = {PairFeatures::both, PairFeatures::second_first, PairFeatures::four};
 
-template <class T>
-struct Pairs : ::testing::Test {
-  static constexpr double limit = std::is_same_v<T, float> ? 3e-6 : std::is_same_v<T, bf16> ? 6e-3 : 8e-4;
-};
-using Types = ::testing::Types<float, bf16, fp16>;
-TYPED_TEST_SUITE(Pairs, Types);
+WEFT_STORAGE_SUITE(Pairs);
 
 TEST(Reference, PairFeaturesAreWhatTheirNamesSay) {
   const Doubles x = {2, 3, /* second */ 5, 7};

@@ -12,12 +12,7 @@ using weft::test::widened;
 
 namespace {
 
-template <class T>
-struct Pool : ::testing::Test {
-  static constexpr double limit = std::is_same_v<T, float> ? 3e-6 : std::is_same_v<T, bf16> ? 6e-3 : 8e-4;
-};
-using Types = ::testing::Types<float, bf16, fp16>;
-TYPED_TEST_SUITE(Pool, Types);
+WEFT_STORAGE_SUITE(Pool);
 
 const PoolShape shapes[] = {{1, 1, 1}, {3, 7, 5}, {4, 64, 8}, {5, 131, 301}, {2, 320, 33}};
 

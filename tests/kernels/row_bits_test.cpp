@@ -6,29 +6,21 @@
 #include "kernels/pairs/pairs.hpp"
 #include "kernels/pool/attention_pool.hpp"
 #include "tests/kernels/numbers.hpp"
+#include "tests/kernels/thread_counts.hpp"
 #include <cstdio>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 using namespace weft;
 using namespace weft::testing;
 
 namespace {
 
-struct Hash {
-  std::uint64_t value = 14695981039346656037u;
+struct Hash : test::Hash {
   template <class T>
   void add(const Buffer<T>& x) {
     std::vector<T> host(static_cast<std::size_t>(x.size()));
     copy_to_host(host.data(), x.data(), x.bytes());
-    const auto* bytes = reinterpret_cast<const unsigned char*>(host.data());
-    for (std::size_t i = 0; i < x.bytes(); ++i)
-      value = (value ^ bytes[i]) * 1099511628211u;
-  }
-  std::string text() const {
-    char out[32];
-    std::snprintf(out, sizeof out, "hash %016llx", static_cast<unsigned long long>(value));
-    return out;
+    test::Hash::add(host.data(), x.bytes());
   }
 };
 
@@ -123,24 +115,7 @@ std::string hash_of_results() {
 TEST(RowBits, DISABLED_PrintHash) { std::printf("\n%s\n", hash_of_results().c_str()); }
 
 TEST(RowBits, DoNotDependOnTheNumberOfThreads) {
-  char self[4096];
-  const ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
-  if (length <= 0)
-    GTEST_SKIP() << "SKIPPED: no /proc/self/exe to start a second process from";
-  self[length] = 0;
-  const std::string want = hash_of_results();
-  for (const int threads : {1, 2, 3}) {
-    const std::string command = "OMP_NUM_THREADS=" + std::to_string(threads) + " '" + self +
-                                "' --gtest_also_run_disabled_tests --gtest_filter=RowBits.DISABLED_PrintHash 2>&1";
-    FILE* pipe = popen(command.c_str(), "r");
-    ASSERT_NE(pipe, nullptr);
-    std::string output;
-    char line[512];
-    while (std::fgets(line, sizeof line, pipe))
-      output += line;
-    EXPECT_EQ(pclose(pipe), 0) << output;
-    EXPECT_NE(output.find(want), std::string::npos) << threads << " threads: expected " << want << " in\n" << output;
-  }
+  test::expect_from_threads("RowBits.DISABLED_PrintHash", hash_of_results(), {1, 2, 3});
 }
 
 } // namespace

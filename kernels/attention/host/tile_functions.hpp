@@ -1,4 +1,4 @@
-// The tile functions of a host core, once per instruction set; kernels/attention/host_engine.hpp chooses.
+// The tile functions of a host core, once per instruction set; kernels/attention/host/engine.hpp chooses.
 #pragma once
 #include "kernels/attention/attention_tables.hpp"
 

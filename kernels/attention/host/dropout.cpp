@@ -2,7 +2,7 @@
 // are (h S + i) S + j: which blocks the keys j need, counted from the row's first block, depends on the row's first
 // element modulo 4 alone. So these lists are made once per tile, and a row is made eight blocks at a time.
 #ifndef WEFT_CUDA
-#include "kernels/attention/dropout_host.hpp"
+#include "kernels/attention/host/dropout.hpp"
 #include "kernels/random/words.hpp"
 
 namespace weft::detail {

@@ -1,9 +1,17 @@
 // Packing of the rows of a tile: into fp32 or into pairs of bf16, by row, by depth, and transposed.
-// Included by kernels/attention/*_host.hpp only.
+// Included by kernels/attention/host/*.hpp only.
 #pragma once
-#include "kernels/attention/tile_host.hpp"
+#include "kernels/attention/host/tile.hpp"
 
 namespace weft::detail::WEFT_HOST {
+
+/// The slots that hold a row; those without one (position -1) are the last.
+WEFT_ALWAYS int row_count(const int* positions) {
+  int count = 0;
+  while (count < tile && positions[count] >= 0)
+    ++count;
+  return count;
+}
 
 /// The rows of a tile where they lie in memory; missing ones and those that are not live are null.
 template <class T>
@@ -15,9 +23,7 @@ struct Rows {
 template <class T>
 inline Rows<T> rows_at(const T* base, std::int64_t stride, const int* positions, std::uint32_t live = ~0u) {
   Rows<T> rows;
-  rows.count = 0;
-  while (rows.count < tile && positions[rows.count] >= 0)
-    ++rows.count;
+  rows.count = row_count(positions);
   for (int r = 0; r < tile; ++r)
     rows.row[r] = r < rows.count && (live >> r & 1u) ? base + positions[r] * stride : nullptr;
   return rows;

@@ -8,7 +8,7 @@
 // standard library is called: an inline function of std:: compiled here could be the copy that the linker keeps for
 // all.
 #pragma once
-#include "kernels/attention/host_tiles.hpp"
+#include "kernels/attention/host/tile_functions.hpp"
 #include <cstddef>
 #include <immintrin.h>
 

@@ -1,4 +1,4 @@
-#include "kernels/attention/host_engine.hpp"
+#include "kernels/attention/host/engine.hpp"
 #include "kernels/common/isa.hpp"
 #include <stdexcept>
 

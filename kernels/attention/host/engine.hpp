@@ -1,7 +1,7 @@
 // Which of the host's tile functions a call takes. For builds without a device.
 #pragma once
 #include "kernels/attention/attention.hpp"
-#include "kernels/attention/host_tiles.hpp"
+#include "kernels/attention/host/tile_functions.hpp"
 
 namespace weft::detail {
 

@@ -1,7 +1,7 @@
 // Key bits and attention dropout in the tile functions of a host core (attention.hpp, AttentionExtras).
 #pragma once
-#include "kernels/attention/dropout_host.hpp"
-#include "kernels/attention/pack_host.hpp"
+#include "kernels/attention/host/dropout.hpp"
+#include "kernels/attention/host/pack.hpp"
 
 namespace weft::detail::WEFT_HOST {
 
