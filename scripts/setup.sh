@@ -22,7 +22,7 @@ for argument in "$@"; do
 done
 
 packages=(
-  g++ cmake ninja-build git ca-certificates gzip bzip2 xz-utils
+  g++ cmake ninja-build ccache git ca-certificates gzip bzip2 xz-utils
   openmpi-bin libopenmpi-dev libhdf5-openmpi-dev
   libdnnl-dev ocl-icd-opencl-dev opencl-c-headers # oneDNN: its CMake files want OpenCL
   libtomlplusplus-dev libfmt-dev libcli11-dev libarchive-dev libpng-dev libssl-dev

@@ -37,12 +37,13 @@ check() { # NAME COMMAND...: one check that is not a CTest test
 skip() { skipped=$((skipped + 1)) && echo "SKIPPED: $*"; }
 wanted() { [ -z "$only" ] || [ "$only" = "$1" ]; }
 
-# Runs CTest in build/PRESET and adds up what it reports.
+# Runs CTest in build/PRESET, as many tests at once as there are cores (tests/processors.cmake says which take more than
+# one), and adds up what it reports.
 tests() { # PRESET [ctest options]
   local preset=$1 report=build/$1/tests.xml
   shift
   rm -f "$report"
-  ctest --test-dir "build/$preset" --output-on-failure --no-tests=error --output-junit "$PWD/$report" "$@" 2>&1
+  ctest --test-dir "build/$preset" --parallel "$(nproc)" --output-on-failure --no-tests=error --output-junit "$PWD/$report" "$@" 2>&1
   local counts
   counts=$(/usr/bin/python3 - "$report" 2> /dev/null << 'EOF'
 import sys, xml.etree.ElementTree as tree

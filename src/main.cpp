@@ -13,6 +13,7 @@
 #include "config/parse.hpp"
 #include "config/version.hpp"
 #include "io/error.hpp"
+#include "parallel/waiting.hpp"
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
@@ -102,6 +103,7 @@ std::string explained(const CLI::App& app, const CLI::ParseError& error, int arg
 } // namespace
 
 int main(int argc, char** argv) {
+  weft::choose_waiting(); // first: it may start the program again
   // A data file must not take the place of a closed standard output.
   while (true)
     if (const int lowest = open("/dev/null", O_RDWR); lowest > STDERR_FILENO || lowest < 0) {
@@ -115,7 +117,8 @@ int main(int argc, char** argv) {
       "is damaged or missing; 75 stopped on request after a checkpoint, requeue me; 1 anything else.",
       "weft"};
   app.require_subcommand(1);
-  app.set_version_flag("--version", weft::version_text(), "Version, commit, build options and libraries");
+  app.set_version_flag("--version", fmt::format("{}\nwaiting   {}", weft::version_text(), weft::waiting_text()),
+                       "Version, commit, build options, libraries, and how threads wait");
   weft::add_train(app, action);
   weft::add_eval(app, action);
   weft::add_sample(app, action);

@@ -25,8 +25,8 @@ template <class T>
 void residual_backward(T* dy, float* dbias, const T* dout, const Dropout& dropout, const ResidualShape& shape,
                        float* partial);
 
-/// out = dropout(x) alone, of shape (B N, D); out may be x. With p = 0 a copy. The gradient by x is the same function of
-/// the gradient by out.
+/// out = dropout(x) alone, of shape (B N, D); out may be x. With p = 0 a copy. The gradient by x is the same function
+/// of the gradient by out.
 template <class T>
 void dropout_forward(T* out, const T* x, const Dropout& dropout, const ResidualShape& shape);
 
