@@ -44,7 +44,9 @@ TEST(EventFile, RecordsHoldWhatWasAdded) {
   const auto all = records(get(path));
   ASSERT_EQ(all.size(), 3u);
   // Each: key 9 and the wall time, key 16 and the step, then the body.
-  EXPECT_EQ(all[0].substr(9), std::string("\x10\0\x1a\x0d", 4) + "brain.Event:2");
+  EXPECT_EQ(all[0].substr(9), std::string("\x10\0\x1a\x0d"
+                                          "brain.Event:2",
+                                          17));
   EXPECT_EQ(all[1].substr(9), std::string("\x10\xac\x02\x3a\x02\x08\x01"));
   EXPECT_EQ(all[2].substr(9), std::string("\x10\xac\x02\x2a\x0d\x0a\x0b\x0a\x04loss\x15\0\0\x20\x40", 18));
 }
