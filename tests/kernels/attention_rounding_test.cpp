@@ -43,10 +43,14 @@ struct Comparison {
 
   /// Roundings at the same places give the same distribution of errors: over some hundred rows, of which early ones
   /// with few keys and large errors count most, the root mean squares agree within 5 %. A number that is wrong by more
-  /// than its rounding shows in the largest error. `fp32`: what fp32 adds to the largest of many numbers.
-  void expect_no_more(const std::string& name, double fp32) const {
+  /// than its rounding shows in the largest error. Where the roundings are the same in distribution only, that is the
+  /// largest of other draws from a distribution with long tails: the two evaluations together are the sample that it is
+  /// held against. `fp32`: what fp32 adds to the largest of many numbers.
+  void expect_no_more(const std::string& name, double fp32, Roundings roundings) const {
+    const double most =
+        roundings == Roundings::factors ? weft::test::largest({same.largest(), everything.largest()}) : same.largest();
     EXPECT_TRUE(got.rms() <= 1.05 * same.rms() + fp32 / 4) << name << " rms " << got.rms() << " " << same.rms();
-    EXPECT_TRUE(got.largest() <= 2 * same.largest() + fp32) << name << " " << got.largest() << " " << same.largest();
+    EXPECT_TRUE(got.largest() <= 2 * most + fp32) << name << " " << got.largest() << " " << most;
     EXPECT_TRUE(got.rms() <= 2 * everything.rms() + fp32 / 4)
         << name << " rms " << got.rms() << " " << everything.rms();
   }
@@ -63,7 +67,7 @@ Roundings roundings_of(AttentionPath path) {
 /// factors are, exp(s - max) is rounded with the maximum of the tiles up to there: the same in distribution only.
 int samples(Roundings roundings, const Size& s) {
   const int rows = s.length * s.batch * s.heads;
-  return roundings == Roundings::results ? 1 : (300 + rows - 1) / rows;
+  return roundings == Roundings::results ? 1 : (600 + rows - 1) / rows;
 }
 
 template <class T>
@@ -88,7 +92,7 @@ void expect_low(AttentionPath path, const std::vector<Size>& all) {
         }
       }
       for (std::size_t t = 0; t < std::size(tensors); ++t)
-        of[t].expect_no_more(tensors[t].name, fp32_limit(s) * scale);
+        of[t].expect_no_more(tensors[t].name, fp32_limit(s) * scale, roundings);
     }
 }
 
