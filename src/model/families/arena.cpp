@@ -30,8 +30,9 @@ EmbeddingSetup embedding_of(const Config& c) {
   return setup;
 }
 
-/// The released code's padded queries see all positions alike. With the CLS vector nobody reads those rows.
-bool uniform_padding(const Config& c) { return c.attention.form == "lra" && c.model.pooling == "mean_all"; }
+/// The released code's padded queries see all positions alike, the CLS vector too where the first token is padding. A
+/// mean over the real rows reads none of them.
+bool uniform_padding(const Config& c) { return c.attention.form == "lra" && c.model.pooling != "mean"; }
 
 /// Xavier's uniform numbers for a matrix.
 Initial xavier(std::int64_t inputs, std::int64_t outputs) {
