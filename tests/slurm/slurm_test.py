@@ -141,6 +141,13 @@ class SlurmTest(ProgramTest):
         self.assertEqual(resumed, sorted(set(resumed)), "every start has made steps")
         print(f"stopped by Slurm at steps {resumed[1:]} of {STEPS}, bit-equal", flush=True)
 
+    def bring_back(self, node):
+        """Resumes a node that was set down. It may have answered and be back in service already: then Slurm refuses."""
+        def in_service():
+            self.cluster.call("scontrol", "update", "nodename=" + node, "state=resume", check=False)
+            return not re.search(r"State=\S*(DOWN|DRAIN|NOT_RESPONDING)", self.cluster.call("scontrol", "show", "node", node))
+        wait_for(node + " to be in service", in_service, 30)
+
     def test_a_job_without_progress_is_not_requeued_for_ever(self):
         job = self.submit("run.name=idle", "training.steps=1000000", "run.max_idle_restarts=1",
                           "evaluation.max_windows=1")
@@ -153,7 +160,7 @@ class SlurmTest(ProgramTest):
                     os.kill(pid, signal.SIGKILL)
             self.cluster.call("scontrol", "update", "nodename=" + self.cluster.nodes[0], "state=down", "reason=test")
             wait_for("the ranks' end", lambda: not self.ranks(), 30)
-            self.cluster.call("scontrol", "update", "nodename=" + self.cluster.nodes[0], "state=resume")
+            self.bring_back(self.cluster.nodes[0])
             self.wait_restart(job, count)
         end = self.cluster.wait_state(job, "FAILED", "COMPLETED", seconds=60)
         self.assertEqual((end["JobState"], end["ExitCode"], end["Restarts"]), ("FAILED", "1:0", "2"))
