@@ -43,6 +43,7 @@ CASES = {
                     stride=96, position_shape=[32, 32, 3], target=5.0),
 }
 QUICK = dict(layers=2, width=64, heads=2, context=256, batch=2)
+SUMMARY = "summary = 32\nshared_summary = true\n"  # read by fixed alone
 INPUT = """[run]
 precision = "{precision}"
 [data]
@@ -59,9 +60,7 @@ position_shape = {shape}
 [attention]
 pattern = "{pattern}"
 stride = {stride}
-summary = 32
-shared_summary = true
-[optimizer]
+{summary}[optimizer]
 weight_decay = 0.01
 [training]
 steps = 10
@@ -114,7 +113,7 @@ class Weft:
     def __init__(self, program, case, precision, threads, limit):
         self.program, self.threads, self.left = program, threads, limit
         self.input = INPUT.format(precision=precision, half=str(case["half_size"]).lower(),
-                                  shape=json.dumps(case["position_shape"]),
+                                  summary=SUMMARY if case["pattern"] == "fixed" else "", shape=json.dumps(case["position_shape"]),
                                   **{k: case[k] for k in ("layers", "width", "heads", "context", "pattern", "stride",
                                                           "batch")})
 
