@@ -1,4 +1,5 @@
 #include "commands/pattern.hpp"
+#include "config/keys.hpp"
 #include "config/parse.hpp"
 #include "config/patterns.hpp"
 #include "io/atomic_file.hpp"
@@ -119,6 +120,11 @@ void write_picture(const std::string& path, const Pattern& pattern, const std::o
 int show(const Options& options) {
   const LoadedConfig loaded = load_config(options.input, options.overrides, DataCheck::skipped);
   const Config& config = loaded.config;
+  if (pattern_row(config.attention.pattern).operation)
+    throw InputError(
+        fmt::format("got attention.pattern = \"{}\", which is no softmax over a set of keys, so that there "
+                    "is nothing to show; expected one of {}",
+                    config.attention.pattern, joined(key_set_patterns(), ", ")));
   if (options.layer < 0 || options.layer >= config.model.layers)
     throw InputError(fmt::format("--layer: got {}, expected 0 to {} (model.layers = {})", options.layer,
                                  config.model.layers - 1, config.model.layers));

@@ -162,7 +162,7 @@ std::vector<Key> attention_keys(Config& c) {
       {"attention.combination", &c.attention.combination, any, "",
        "how the pattern's sets are shared out: merged, interleaved (by layer), heads (by head), or a list with one "
        "entry per layer, repeating, of merged, dense and the sets: local, strided (strided); block, summary (fixed)",
-       of_family(attending), Shapes::attention},
+       with("attention.pattern", key_set_patterns()), Shapes::attention},
   };
 }
 

@@ -66,7 +66,17 @@ const PatternRow& pattern_row(const std::string& pattern) {
       fmt::format("attention.pattern: got \"{}\", expected one of {}", pattern, joined(pattern_names(), ", ")));
 }
 
+std::vector<std::string> key_set_patterns() {
+  std::vector<std::string> names;
+  for (const PatternRow& row : pattern_table())
+    if (!row.operation)
+      names.push_back(row.name);
+  return names;
+}
+
 std::vector<std::string> pattern_reads(const PatternRow& row) {
+  if (row.operation)
+    return row.operation->reads;
   std::vector<std::string> keys;
   for (const PatternSet& set : row.sets)
     for (const std::string& key : set.reads)
@@ -88,7 +98,8 @@ std::vector<std::string> patterns_reading(const std::string& key) {
 std::vector<std::string> patterns_without_causal_form() {
   std::vector<std::string> names;
   for (const PatternRow& row : pattern_table())
-    if (std::any_of(row.sets.begin(), row.sets.end(), [](const PatternSet& set) { return !set.causal; }))
+    if ((row.operation && !row.operation->causal) ||
+        std::any_of(row.sets.begin(), row.sets.end(), [](const PatternSet& set) { return !set.causal; }))
       names.push_back(row.name);
   return names;
 }
@@ -114,6 +125,8 @@ const KeySet& form_of(const Config& config, const PatternSet& set) {
 }
 
 bool looks_ahead(const Config& config) {
+  if (const std::optional<Operation>& operation = pattern_row(config.attention.pattern).operation)
+    return !operation->causal || !task_row(config.data.task).causal;
   const auto both_ways = [&](const PatternSet& set) { return &form_of(config, set) == &set.both_ways; };
   const std::vector<PatternSet>& sets = pattern_row(config.attention.pattern).sets;
   const auto& entries = config.attention.combination;
@@ -131,6 +144,12 @@ std::string pattern_markdown() {
       "| `attention.pattern` | set | a query at i sees, in a causal task | in a task that sees both ways | "
       "reads |\n| --- | --- | --- | --- | --- |\n";
   for (const PatternRow& row : pattern_table()) {
+    if (row.operation) {
+      const Operation& o = *row.operation;
+      out += fmt::format("| `{}` | no key set | {} | {} | {} |\n", row.name,
+                         o.causal ? o.does + ", over j <= i" : "not defined", o.both_ways ? o.does : "not defined",
+                         joined(o.reads, ", "));
+    }
     std::vector<PatternSet> sets = row.sets;
     if (row.merged)
       sets.push_back(*row.merged);

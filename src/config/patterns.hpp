@@ -26,10 +26,18 @@ struct PatternSet {
   bool grouped = false;           ///< heads have summary sub-blocks of their own
 };
 
+/// Attention that is no softmax over a set of keys: a layer of its own (model/layers/attention.hpp).
+struct Operation {
+  std::string does;               ///< its formula in a line
+  std::vector<std::string> reads; ///< keys of [attention] that it depends on, without the section
+  bool causal, both_ways;         ///< which tasks it has a form for
+};
+
 struct PatternRow {
   std::string name;
-  std::vector<PatternSet> sets;     ///< in the order in which layers or heads take turns
-  std::optional<PatternSet> merged; ///< the union, where there is more than one
+  std::vector<PatternSet> sets;                      ///< in the order in which layers or heads take turns
+  std::optional<PatternSet> merged;                  ///< the union, where there is more than one
+  std::optional<Operation> operation = std::nullopt; ///< instead of sets
 };
 
 const std::vector<PatternRow>& pattern_table();
@@ -38,7 +46,10 @@ std::vector<std::string> pattern_names();
 /// The row of attention.pattern. InputError, with the names there are, for any other.
 const PatternRow& pattern_row(const std::string& pattern);
 
-/// Keys of [attention], without the section, that some set of the row depends on.
+/// Names of the patterns that are sets of keys, and not operations.
+std::vector<std::string> key_set_patterns();
+
+/// Keys of [attention], without the section, that some set of the row, or its operation, depends on.
 std::vector<std::string> pattern_reads(const PatternRow& row);
 /// Names of the patterns that read this key of [attention].
 std::vector<std::string> patterns_reading(const std::string& key);

@@ -66,6 +66,8 @@ void check_positions(const Config& c, Checker& rules) {
 void check_combination(const Config& c, Checker& rules) {
   const auto& a = c.attention;
   const std::vector<PatternSet>& sets = pattern_row(a.pattern).sets;
+  if (!rules.reads("attention.combination"))
+    return;
   std::vector<std::string> entries = {"merged", "dense"};
   for (const PatternSet& set : sets)
     if (set.name != "dense")

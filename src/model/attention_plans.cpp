@@ -1,4 +1,5 @@
 #include "model/attention_plans.hpp"
+#include "config/patterns.hpp"
 #include "model/patterns.hpp"
 
 namespace weft {
@@ -15,6 +16,8 @@ const std::vector<AttentionPlan>& AttentionPlans::at(std::int64_t length) const 
   Config shorter = config_;
   shorter.model.context = length;
   std::vector<AttentionPlan>& plans = by_length_[length];
+  if (pattern_row(config_.attention.pattern).operation)
+    return plans;
   for (std::int64_t layer = 0; layer < pattern_period(config_); ++layer)
     plans.emplace_back(layer_patterns(shorter, layer), static_cast<int>(config_.model.heads));
   return plans;

@@ -2,9 +2,9 @@
 // and a head.
 #pragma once
 #include "model/attention_plans.hpp"
+#include "model/layers/attention.hpp"
 #include "model/layers/embedding.hpp"
 #include "model/layers/feed_forward.hpp"
-#include "model/layers/self_attention.hpp"
 #include "model/program.hpp"
 #include "model/stream/pre_norm.hpp"
 
@@ -31,7 +31,7 @@ class Chain : public Program<T> {
   Chain(const Config& config, std::int64_t sequences, std::optional<FrontBit> front, const ChainSetup& setup,
         const HeadArguments&... head)
       : Program<T>(config, sequences, config.model.context, front), patterns_(config, front ? 1 : 0),
-        embedding_(plan_, setup.embedding), stream_(blocks(setup)), head_(plan_, head...) {
+        embedding_(plan_, setup.embedding), stream_(blocks(config, setup)), head_(plan_, head...) {
     plan_.tables(patterns_.bytes());
     this->plan_inputs();
   }
@@ -51,13 +51,13 @@ class Chain : public Program<T> {
   Head head_;
 
  private:
-  PreNorm<T> blocks(const ChainSetup& setup) {
+  PreNorm<T> blocks(const Config& config, const ChainSetup& setup) {
     PreNorm<T> stream(plan_, setup.embedding.width, setup.dropout);
     for (std::int64_t r = 0; r < setup.layers; ++r) {
       const std::string block = block_name(r, setup.layers);
       stream.block();
       stream.norm(block + "norm1", block, "input", "1", setup.block_epsilon);
-      stream.add(std::make_unique<SelfAttention<T>>(plan_, block, r, setup.attention, patterns_));
+      stream.add(make_attention<T>(config, plan_, block, r, setup.attention, patterns_));
       stream.norm(block + "norm2", block, "middle", "2", setup.block_epsilon);
       stream.add(std::make_unique<FeedForward<T>>(plan_, block, setup.feed_forward));
     }

@@ -1,0 +1,20 @@
+#include "model/layers/attention.hpp"
+#include "model/storage.hpp"
+
+namespace weft {
+
+template <class T>
+std::unique_ptr<Layer<T>> make_attention(const Config& /*config*/, Plan& plan, const std::string& name,
+                                         std::int64_t layer, const AttentionSetup& setup, const AttentionPlans& plans) {
+  return std::make_unique<SelfAttention<T>>(plan, name, layer, setup, plans);
+}
+
+#define WEFT_INSTANCE(T)                                                                                               \
+  template std::unique_ptr<Layer<T>> make_attention<T>(const Config&, Plan&, const std::string&, std::int64_t,         \
+                                                       const AttentionSetup&, const AttentionPlans&)
+WEFT_INSTANCE(float);
+WEFT_INSTANCE(bf16);
+WEFT_INSTANCE(fp16);
+#undef WEFT_INSTANCE
+
+} // namespace weft
