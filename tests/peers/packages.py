@@ -1,0 +1,51 @@
+"""Packages that judge the models, fetched from the package index when a test wants them: never part of the program.
+
+    packages.need("linformer==0.2.3")        importable afterwards, or the test is skipped (77) with the reason
+
+Only what is named is fetched, without what it asks for: PyTorch is the distribution's. They lie in .deps/peers of the
+source tree, so that one fetch serves all builds.
+"""
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+
+def skip(reason):
+    print("SKIPPED: " + reason)
+    sys.exit(77)
+
+
+def fetcher():
+    """A pip that installs for this interpreter: its own, or another one of the same version."""
+    for python in (sys.executable, shutil.which("python3"), shutil.which("python")):
+        if not python:
+            continue
+        probe = subprocess.run([python, "-c", "import pip, sys; print(sys.version_info[:2])"], capture_output=True, text=True,
+                               check=False)
+        if probe.returncode == 0 and probe.stdout.strip() == str(sys.version_info[:2]):
+            return python
+    return None
+
+
+def need(*requirements):
+    """Each "name==version"; those already fetched are not fetched again."""
+    os.makedirs(os.path.join(ROOT, ".deps"), exist_ok=True)
+    with open(os.path.join(ROOT, ".deps", "peers.lock"), "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # tests run side by side
+        for requirement in requirements:
+            folder = os.path.join(ROOT, ".deps", "peers", requirement)
+            if not os.path.isdir(folder):
+                python = fetcher()
+                if python is None:
+                    skip(f"{requirement} cannot be fetched: no pip for Python {sys.version_info[0]}.{sys.version_info[1]}")
+                shutil.rmtree(folder + ".part", ignore_errors=True)
+                done = subprocess.run([python, "-m", "pip", "install", "--quiet", "--no-deps", "--disable-pip-version-check",
+                                       "--target", folder + ".part", requirement], capture_output=True, text=True, check=False)
+                if done.returncode != 0:
+                    skip(f"{requirement} cannot be fetched: " + (done.stderr.strip().splitlines() or ["no reason told"])[-1])
+                os.rename(folder + ".part", folder)
+            sys.path.insert(0, folder)
