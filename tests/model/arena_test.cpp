@@ -32,16 +32,16 @@ Config small(const std::string& pooling = "cls", const std::string& task = "clas
 
 /// A model with memory, padded random rows, and weights that are not the initial ones.
 struct Fixture {
-  explicit Fixture(const Config& config)
+  explicit Fixture(const Config& config, unsigned sample = 0)
       : config(config), model(make_model(config)), flat(model->parameters().extent(), "weights") {
     model->allocate();
     values.resize(static_cast<std::size_t>(model->parameters().extent()));
-    initialise(values.data(), model->parameters(), 1);
-    const Doubles noise = random_doubles(model->parameters().extent(), 5, 0.05);
+    initialise(values.data(), model->parameters(), 1 + sample);
+    const Doubles noise = random_doubles(model->parameters().extent(), 5 + sample, 0.05);
     for (std::size_t i = 0; i < values.size(); ++i)
       values[i] += static_cast<float>(noise[i]);
     use(values);
-    std::mt19937 random(2);
+    std::mt19937 random(2 + sample);
     sequences = config.training.micro_batch * (config.data.task == "pairs" ? 2 : 1);
     for (std::int64_t s = 0; s < sequences; ++s)
       lengths.push_back(std::max<std::int64_t>(1, config.model.context - 9 - 17 * s));
@@ -235,14 +235,23 @@ TEST(Arena, GradientsAreAnnouncedFromTheEndAndFinal) {
   }
 }
 
+/// The median of several samples: where rounding takes a hidden unit of the classifier to the other side of its ReLU,
+/// the unit's whole gradient comes or goes, and one sample in five is off by ten times the rounding.
 TEST(Arena, LowPrecisionStaysClose) {
   for (const Case& c : cases) {
     Config config = config_of(c);
-    Fixture single(config);
     for (const char* precision : {"bf16", "fp16"}) {
-      config.run.precision = precision;
-      Fixture low(config);
-      EXPECT_AT_MOST(relative_error(low.gradient(), single.gradient()), precision == std::string("bf16") ? 8e-2 : 1e-2)
+      std::vector<double> errors;
+      for (unsigned sample = 0; sample < 9; ++sample) {
+        config.run.precision = "fp32";
+        Fixture single(config, sample);
+        config.run.precision = precision;
+        Fixture low(config, sample);
+        errors.push_back(relative_error(low.gradient(), single.gradient()));
+        EXPECT_FALSE(std::isnan(errors.back())) << c.task << " " << c.pooling << " " << precision;
+      }
+      std::sort(errors.begin(), errors.end());
+      EXPECT_AT_MOST(errors[4], precision == std::string("bf16") ? 4e-2 : 4e-3)
           << c.task << " " << c.pooling << " " << precision;
     }
   }

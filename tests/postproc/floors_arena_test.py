@@ -224,10 +224,25 @@ class PicturesTest(FolderTest):
         self.assertGreater(found["ridge"], found["constant"])
         self.assertGreater(found["nearest_mean"], 0.55)
 
-    def test_pathfinder_is_a_coin(self):
+    def test_pathfinder_floors_see_how_many_pixels_are_lit(self):
+        generator = np.random.default_rng(4)
         for split in ("train", "test"):
-            write_split(self.data, split, [[0, 255]] * 4, [0, 1, 1, 1], task="pathfinder", classes=2)
-        self.assertEqual(arena.accuracies(self.data)["accuracies"], {"constant": 0.75, "half": 0.5})
+            label = generator.integers(0, 2, 200)
+            pictures = generator.integers(1, 256, (200, 16))
+            for picture, one in zip(pictures, label):  # label 1: fewer lit pixels, in nine of ten pictures
+                picture[: generator.integers(6, 9) if one == (generator.random() < 0.9) else 4] = 0
+            write_split(self.data, split, list(pictures), label, task="pathfinder", classes=2)
+        found = arena.accuracies(self.data)["accuracies"]
+        self.assertEqual(list(found), ["constant", "lit", "histogram"])
+        self.assertTrue(0.8 < found["lit"] < 0.97, found)
+
+    def test_pathfinder_floors_are_a_coin_where_pixels_do_not_depend_on_the_label(self):
+        generator = np.random.default_rng(5)
+        for split in ("train", "test"):
+            write_split(self.data, split, list(generator.integers(0, 2, (2000, 16)) * 90), generator.integers(0, 2, 2000),
+                        task="pathfinder", classes=2)
+        found = arena.accuracies(self.data)["accuracies"]
+        self.assertTrue(0.45 < found["lit"] < 0.55, found)
 
 
 class ProgramTest(FolderTest):
