@@ -2,6 +2,7 @@
 #ifndef WEFT_CUDA
 #include <oneapi/dnnl/dnnl.hpp>
 #endif
+#include <algorithm>
 #include <stdexcept>
 
 namespace weft {
@@ -14,8 +15,11 @@ std::string& wanted_name() {
   return it;
 }
 
-Isa& chosen() {
-  static Isa it = processor_isa();
+struct Chosen {
+  Isa attention, products;
+};
+Chosen& chosen() {
+  static Chosen it{best_for_attention(this_processor()), best_for_products(this_processor())};
   return it;
 }
 
@@ -43,15 +47,24 @@ Isa processor_isa() {
   return __builtin_cpu_supports("avx512bf16") ? Isa::avx512_bf16 : Isa::avx512;
 }
 
+Processor this_processor() {
+  __builtin_cpu_init();
+  return {processor_isa(), __builtin_cpu_is("intel") != 0,
+          __builtin_cpu_supports("amx-tile") && __builtin_cpu_supports("amx-bf16")};
+}
+
+Isa best_for_attention(const Processor& it) { return it.intel ? std::min(it.most, Isa::avx512) : it.most; }
+Isa best_for_products(const Processor& it) { return it.tiles ? it.most : best_for_attention(it); }
+
 void choose_isa(const std::string& wanted) {
   if (!wanted_name().empty()) {
     if (wanted_name() != wanted)
       throw std::logic_error("choose_isa: got \"" + wanted + "\", but \"" + wanted_name() + "\" is in use");
     return;
   }
-  const Isa best = processor_isa();
-  Isa isa = best;
   if (wanted != "best") {
+    const Isa best = processor_isa();
+    Isa isa = best;
     bool known = false;
     for (const Isa one : {Isa::avx2, Isa::avx512, Isa::avx512_bf16})
       if (wanted == name(one)) {
@@ -64,11 +77,12 @@ void choose_isa(const std::string& wanted) {
       throw std::invalid_argument("got \"" + wanted + "\", but the best that this processor has is " + name(best) +
                                   "; set it to \"best\" or to \"" + name(best) + "\", or run on another machine");
     limit_library(isa);
+    chosen() = {isa, isa};
   }
   wanted_name() = wanted;
-  chosen() = isa;
 }
 
-Isa chosen_isa() { return chosen(); }
+Isa attention_isa() { return chosen().attention; }
+Isa product_isa() { return chosen().products; }
 
 } // namespace weft

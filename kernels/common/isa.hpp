@@ -9,15 +9,29 @@ enum class Isa { avx2, avx512, avx512_bf16 };
 
 const char* name(Isa isa); ///< "avx2", "avx512", "avx512_bf16"
 
-/// The best that this processor and its operating system offer.
+/// The most that this processor and its operating system offer.
 Isa processor_isa();
+
+/// What decides between them.
+struct Processor {
+  Isa most;
+  bool intel; ///< its vdpbf16ps has half the rate of fp32's products (Zen 4 and 5: twice)
+  bool tiles; ///< AMX for bf16
+};
+Processor this_processor();
+
+/// What "best" means: the fastest. Converting bf16 to fp32 beats vdpbf16ps on Intel's processors (docs/performance.md);
+/// the matrix library's products are left to AMX where there is one.
+Isa best_for_attention(const Processor& it);
+Isa best_for_products(const Processor& it);
 
 /// Chooses "best" or one by name, for the whole process: once, before the first kernel (a later call with the same name
 /// is fine). "best" leaves the matrix library free to use more, such as AMX. Throws std::invalid_argument, in words for
 /// the user, if there is no such name or the processor lacks it, and std::logic_error if another one is in use.
 void choose_isa(const std::string& wanted);
 
-/// What was chosen; before choose_isa, the best.
-Isa chosen_isa();
+/// What was chosen, for attention and for products (one unless "best" means two); before choose_isa, the best.
+Isa attention_isa();
+Isa product_isa();
 
 } // namespace weft

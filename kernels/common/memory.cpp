@@ -92,7 +92,9 @@ std::string Runtime::description() {
   std::ostringstream text;
   text << Space::name() << ", " << threads() << (threads() == 1 ? " thread" : " threads") << " per rank";
   if (device_is_host)
-    text << ", " << name(chosen_isa());
+    text << ", " << name(attention_isa());
+  if (device_is_host && product_isa() != attention_isa())
+    text << " (products " << name(product_isa()) << ")";
   if (const Device it = device(); !it.id.empty())
     text << ", device " << it.number << " " << it.name;
   return text.str();

@@ -39,7 +39,7 @@ Buffer<unsigned char> ones(std::int64_t n, Type type) {
 
 template <class T, class Out>
 std::function<void()> bare_product(std::int64_t m, std::int64_t n, std::int64_t k) {
-  const bool wide = std::is_same_v<T, float> || chosen_isa() < Isa::avx512_bf16;
+  const bool wide = std::is_same_v<T, float> || product_isa() < Isa::avx512_bf16;
   const Type in = wide ? Type::f32 : Type::bf16, out = wide || std::is_same_v<Out, float> ? Type::f32 : Type::bf16;
   auto it = std::make_shared<Bare>();
   it->a = ones(m * k, in);

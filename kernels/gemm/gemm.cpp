@@ -91,12 +91,12 @@ Buffer<float>& scratch() {
 /// convert to fp32.
 template <class T>
 bool converts() {
-  return std::is_same_v<T, fp16> || (std::is_same_v<T, bf16> && chosen_isa() < Isa::avx512_bf16);
+  return std::is_same_v<T, fp16> || (std::is_same_v<T, bf16> && product_isa() < Isa::avx512_bf16);
 }
 
 /// oneDNN's products for AVX2 read x by columns for the weights' gradient, and where x has more columns than dy that
 /// takes up to twice as long as making the gradient's transpose, which reads dy by columns.
-bool gradient_by_transpose(const LinearShape& s) { return chosen_isa() == Isa::avx2 && s.inputs > s.outputs; }
+bool gradient_by_transpose(const LinearShape& s) { return product_isa() == Isa::avx2 && s.inputs > s.outputs; }
 
 /// to[n, m] = from[m, n] transposed, or to += that
 void transpose(float* to, const float* from, std::int64_t m, std::int64_t n, Into into) {

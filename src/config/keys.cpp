@@ -301,7 +301,7 @@ std::vector<Key> debug_keys(Config& c) {
       {"debug.fault", &c.debug.fault, any, "",
        "for tests of the program: something that goes wrong on purpose, such as \"kill:rank=1:step=7\""},
       {"debug.isa", &c.debug.isa, one_of({"best", "avx2", "avx512", "avx512_bf16"}), "",
-       "the instruction set of the host's attention and matrix products; best: what the processor has. Another one "
+       "the instruction set of the host's attention and matrix products; best: what is fastest on the processor. Another one "
        "changes the last bits of the results"},
   };
 }

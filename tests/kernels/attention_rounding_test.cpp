@@ -58,7 +58,7 @@ struct Comparison {
 
 template <class T>
 Roundings roundings_of(AttentionPath path) {
-  const bool best_is_pairs = path == AttentionPath::best && device_is_host && chosen_isa() == Isa::avx512_bf16;
+  const bool best_is_pairs = path == AttentionPath::best && device_is_host && attention_isa() == Isa::avx512_bf16;
   const bool pairs = path == AttentionPath::avx512_bf16 || path == AttentionPath::avx512_bf16_emulated || best_is_pairs;
   return std::is_same_v<T, bf16> && pairs ? Roundings::factors : Roundings::results;
 }

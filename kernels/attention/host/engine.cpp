@@ -24,7 +24,7 @@ namespace detail {
 namespace {
 AttentionPath chosen_path() {
   constexpr AttentionPath paths[] = {AttentionPath::avx2, AttentionPath::avx512, AttentionPath::avx512_bf16};
-  return paths[static_cast<int>(chosen_isa())];
+  return paths[static_cast<int>(attention_isa())];
 }
 
 AttentionPath checked(AttentionPath path) {
