@@ -1,13 +1,14 @@
 #!/usr/bin/python3
 """A published table beside our runs and beside what needs no neural network.
 
-  table_paper.py --table sparse2|sparse3|repro1|repro2|lra|all [--runs runs] [--out tables] [--no-floors] [--columns A,B,...]
+  table_paper.py --table sparse2|sparse3|repro1|repro2|lra|lra_speed|all [--runs runs] [--out tables] [--no-floors] [--columns A,B,...]
 
   sparse2  Child et al. 2019, Table 2 (enwik8, CIFAR-10) and ImageNet 64x64
   sparse3  Child et al. 2019, Table 3: minimum context on enwik8, from the records of `weft eval`
   repro1   Soós and Halli Sudhakara 2024, Table 1 (enwik8)
   repro2   Soós and Halli Sudhakara 2024, Table 2 (CIFAR-10)
   lra      Tay et al. 2020, Table 1: the Long Range Arena; table_lra.py says which runs count and what stuck means
+  lra_speed  Tay et al. 2020, Table 2: speed and memory, from --bench FILE of weft bench FOLDER --arena --json FILE
 
 Writes OUT/<table>.csv, .md and .tex, prints the Markdown and keeps the floors in OUT/floors.json (see floors.py). Rows are
 in tables.toml, published figures in published.toml. A run counts for a row if its run.name is the row's (with _seed1 or
@@ -25,6 +26,7 @@ from floors import Floors
 from records import differences, evaluation, evaluations_of
 from runs import RunError, load_all
 import table_lra
+import table_lra_speed
 from table_bits import published, spread
 from tables import Form, write_all
 
@@ -227,18 +229,37 @@ def chosen_columns(text, form):
     return Form(chosen, form.titles, form.text, form.wide)
 
 
+def speed_table(parser, given):
+    """The one table that is of a measurement and not of runs."""
+    if not given.bench:
+        parser.error("--table lra_speed: got no --bench FILE, expected what weft bench inputs/lra/text --arena --json FILE wrote")
+    try:
+        form = chosen_columns(given.columns, table_lra_speed.FORM)
+        title, lines = table_lra_speed.make(given.bench)
+    except ValueError as error:
+        parser.error(str(error))
+    except RunError as error:
+        sys.exit(str(error))
+    write_all(os.path.join(given.out, "lra_speed"), table_lra_speed.FORM, lines, title, table_lra_speed.NOTES, form)
+    print(form.markdown(lines, title, table_lra_speed.NOTES))
+    return None
+
+
 def main():
     with open(os.path.join(HERE, "tables.toml"), "rb") as f:
         tables = list(tomllib.load(f))
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--table", required=True, choices=[*tables, "lra", "all"])
+    parser.add_argument("--table", required=True, choices=[*tables, "lra", "lra_speed", "all"])
     parser.add_argument("--runs", default="runs", metavar="DIR", help="folder of run folders")
     parser.add_argument("--out", default="tables", metavar="DIR")
+    parser.add_argument("--bench", metavar="FILE", help="for lra_speed: what weft bench FOLDER --arena --json FILE wrote")
     parser.add_argument("--no-floors", action="store_true", help="leave the floors out: nothing of the data set is read")
     parser.add_argument("--columns", metavar="A,B,...", help="these only in Markdown and LaTeX (CSV has all): " +
                         ", ".join(COLUMNS) + "; lra: " + ", ".join(table_lra.COLUMNS))
     given = parser.parse_args()
     kinds = {name: (FORM, NOTES) for name in tables} | {"lra": (table_lra.FORM, table_lra.NOTES)}
+    if given.table == "lra_speed":
+        return speed_table(parser, given)
     wanted = list(kinds) if given.table == "all" else [given.table]
     forms = {}
     for name in wanted:

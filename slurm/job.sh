@@ -1,18 +1,18 @@
 # shellcheck shell=bash
 # What every job script does: start the ranks, let them stop with a checkpoint, requeue. Sourced, not submitted.
 #   weft_job INPUT.toml [section.key=value ...]
-# In a job array (sbatch --array=1-3) the seed is the task's number and the run's name ends with it.
+# In a job array (sbatch --array=1-3) the seed is the task's number, or WEFT_SEED, and the run's name ends with it.
 weft_job() {
   cd "$SLURM_SUBMIT_DIR" || exit 1
   # shellcheck source=slurm/site.sh
   source "${WEFT_SITE:-slurm/site.sh}"
-  local input=$1 name argument
+  local input=$1 seed=${WEFT_SEED:-${SLURM_ARRAY_TASK_ID:-}} name argument
   shift
   local arguments=("run.directory=$WEFT_RUNS" "$@")
-  if [ -n "${SLURM_ARRAY_TASK_ID:-}" ]; then
+  if [ -n "$seed" ]; then
     name=$(sed -n 's/^name *= *"\([^"]*\)".*/\1/p' "$input" | head -n 1)
     for argument in "$@"; do case $argument in run.name=*) name=${argument#run.name=} ;; esac; done
-    arguments+=("run.seed=$SLURM_ARRAY_TASK_ID" "run.name=${name}_seed$SLURM_ARRAY_TASK_ID")
+    arguments+=("run.seed=$seed" "run.name=${name}_seed$seed")
   fi
 
   # Before the time limit (--signal) and on preemption the ranks get a signal, finish their step, write a checkpoint

@@ -20,6 +20,9 @@ export WEFT_MPI="${WEFT_MPI:-pmix}"
 # the input file, by every rank only its part.
 export WEFT_RUNS="${WEFT_RUNS:-runs}"
 
+# Tables that a script makes when its runs have ended (slurm/lra.sh), and the Python with NumPy and h5py that makes them.
+export WEFT_TABLES="${WEFT_TABLES:-tables}" WEFT_PYTHON="${WEFT_PYTHON:-/usr/bin/python3}"
+
 # Networks, if Open MPI picks a wrong one:
 # export OMPI_MCA_btl_tcp_if_include=ib0 UCX_NET_DEVICES=mlx5_0:1
 

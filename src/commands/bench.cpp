@@ -1,4 +1,5 @@
 #include "commands/bench.hpp"
+#include "commands/bench_arena.hpp"
 #include "commands/bench_attention.hpp"
 #include "commands/bench_decode.hpp"
 #include "commands/bench_kernels.hpp"
@@ -19,8 +20,8 @@ struct Options {
   std::vector<std::string> overrides, only;
   std::vector<std::int64_t> lengths;
   double budget = AttentionBench().budget;
-  bool quick = false, decode = false;
-  std::int64_t samples = 4, width = 128;
+  bool quick = false, decode = false, arena = false;
+  std::int64_t samples = 4, width = 128, batch = ArenaBench().batch;
   std::string json, trace, precision = "fp32", isa = "best";
 };
 
@@ -54,7 +55,26 @@ int bench_kernels(const Options& options) {
   return exit_done;
 }
 
+int bench_models(const Options& options) {
+  if (options.decode || !options.only.empty() || !options.trace.empty())
+    throw InputError("got --arena with " +
+                     std::string(options.decode          ? "--decode"
+                                 : !options.only.empty() ? "--only"
+                                                         : "--trace") +
+                     ", expected one of the two");
+  ArenaBench arena{.folder = options.input,
+                   .overrides = options.overrides,
+                   .batch = options.batch,
+                   .quick = options.quick,
+                   .json = options.json};
+  if (!options.lengths.empty())
+    arena.lengths = options.lengths;
+  return bench_arena(arena);
+}
+
 int bench(const Options& options) {
+  if (options.arena)
+    return bench_models(options);
   if (options.input.empty() && !options.trace.empty())
     throw InputError("--trace is of the steps of an input file; got none, expected weft bench INPUT.toml --trace " +
                      options.trace);
@@ -77,14 +97,18 @@ void add_bench(CLI::App& app, std::function<int()>& action) {
   auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("bench", "time kernels, or the training steps of an input file, against their "
                                                   "floors");
-  command->add_option("input", options->input, "time whole training steps of this input file (TOML); needs no data");
+  command->add_option(
+      "input", options->input,
+      "time whole training steps of this input file (TOML), or, with --arena, of all in this folder; needs no data");
   command->add_option("overrides", options->overrides, "section.key=value, after the file; the later one wins");
   command->add_flag("--quick", options->quick, "small sizes and few repeats: seconds, not minutes");
   command->add_option("--only", options->only, "products, passes or attention; may be given again")
       ->check(CLI::IsMember({"products", "passes", "attention"}))
       ->expected(1)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-  command->add_option("--lengths", options->lengths, "N of attention's figures, instead of 1024 to 65536")
+  command
+      ->add_option("--lengths", options->lengths,
+                   "N of attention's figures, or of --arena's, instead of 1024 to 65536 and 4096")
       ->check(CLI::Range(32, 1 << 20))
       ->delimiter(',');
   command
@@ -96,6 +120,12 @@ void add_bench(CLI::App& app, std::function<int()>& action) {
   command->add_option("--trace", options->trace,
                       "write what happens when within a step, on every rank, to this file (with an input file; "
                       "postproc/plot_trace.py and chrome://tracing draw it)");
+  CLI::Option* arena = command->add_flag(
+      "--arena", options->arena,
+      "speed and memory of the models of a folder of input files, such as inputs/lra/text, at N = 1024 to 4096");
+  command->add_option("--batch", options->batch, "sequences of a step (with --arena)")
+      ->check(CLI::Range(1, 1 << 16))
+      ->needs(arena);
   CLI::Option* decode =
       command->add_flag("--decode", options->decode, "time sampling byte by byte instead: dense, fixed, strided");
   command->add_option("--samples", options->samples, "samples side by side (with --decode)")->needs(decode);

@@ -177,6 +177,18 @@ std::string json_row(const Config& c, const Ranks& ranks, const Figures& f, std:
 
 } // namespace
 
+StepTime time_step(const Ranks& ranks, const std::string& input, const std::vector<std::string>& overrides,
+                   bool quick) {
+  const Config config = load(input, overrides, ranks).config;
+  const StartedRuntime runtime = start_runtime(ranks, config.parallel.share_device, config.debug.isa);
+  std::unique_ptr<Model> model;
+  agree(ranks, [&] { model = make_model(config); });
+  model->allocate();
+  const std::string none;
+  const Figures figures = measure(config, ranks, *model, runtime.devices, {input, quick, none, none});
+  return {figures.step, figures.peak};
+}
+
 int bench_step(const Ranks& ranks, const std::string& input, const std::vector<std::string>& overrides, bool quick,
                const std::string& json, const std::string& trace) {
   Console console(ranks.root());

@@ -15,4 +15,12 @@ class Ranks;
 int bench_step(const Ranks& ranks, const std::string& input, const std::vector<std::string>& overrides, bool quick,
                const std::string& json, const std::string& trace);
 
+/// A step's median time on the slowest rank and the largest peak memory of a process.
+struct StepTime {
+  double seconds, peak_bytes;
+};
+
+/// The first figures of the above alone, for a table of many models; prints nothing.
+StepTime time_step(const Ranks& ranks, const std::string& input, const std::vector<std::string>& overrides, bool quick);
+
 } // namespace weft

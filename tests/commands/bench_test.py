@@ -48,6 +48,36 @@ class BenchTest(ProgramTest):
             self.assertTrue(0 < f["density"] <= 1, f)
         self.assertIn("time grows as N^", done.stdout)
 
+    def test_models_of_a_folder_stand_beside_the_transformer(self):
+        inputs, out = f"{self.folder}/inputs", f"{self.folder}/arena.json"
+        os.mkdir(inputs)
+        base = ('[data]\ntask = "classify"\n[model]\nfamily = "arena"\nlayers = 1\nwidth = 16\nheads = 2\ncontext = 64\n'
+                'vocabulary = 32\nclasses = 3\npositions = "sinusoid"\n[training]\nsteps = 1\nbatch = 4\n')
+        for name, text in (("base", "nothing that can be read"), ("transformer", base + '[attention]\npattern = "dense"\n'),
+                           ("local", base + '[attention]\npattern = "local"\nstride = 16\n'), ("wrong", base + "[attention]\nx = 1\n")):
+            with open(f"{inputs}/{name}.toml", "w", encoding="ascii") as file:
+                file.write(text)
+        arguments = ["bench", inputs, "--arena", "--quick", "--lengths", "1024,64", "--batch", "2", "--json", out]
+        done = run(arguments, status=1)
+        self.assertIn("attention.x", done.stderr)
+        with open(out, encoding="utf-8") as file:
+            rows = json.load(file)["arena"]
+        self.assertEqual([(r["model"], r["N"]) for r in rows],
+                         [(m, n) for m in ("transformer", "local", "wrong") for n in (1024, 64)])
+        for r in rows[:4]:
+            self.assertGreater(r["seconds"], 0)
+            self.assertGreater(r["peak_bytes"], 1e6)
+        self.assertEqual([r["speed"] for r in rows[:2]], [1, 1])
+        self.assertAlmostEqual(rows[2]["speed"], rows[0]["seconds"] / rows[2]["seconds"])
+        self.assertAlmostEqual(rows[2]["published_speed"], 9.2 / 8.1)
+        self.assertIsNone(rows[3]["published_speed"])  # no published figure at that length
+        self.assertEqual([r["seconds"] for r in rows[4:]], [None, None])
+        os.remove(f"{inputs}/wrong.toml")
+        self.assertIn("N^", run(arguments).stdout)
+        for wrong, told in ((["bench", "--arena"], "expected a folder"), (["bench", self.folder + "/none", "--arena"], "expected a folder"),
+                            (["bench", inputs, "--arena", "--decode"], "--decode"), (["bench", inputs, "--batch", "3"], "--arena")):
+            self.assertIn(told, run(wrong, status=2).stderr)
+
     def test_attention_s_work_is_that_of_its_tiles(self):
         bench, _ = self.bench("--only", "attention", "--lengths", "2048")
         self.assertEqual({f["N"] for f in bench["figures"]}, {2048})

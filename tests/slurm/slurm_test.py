@@ -182,6 +182,39 @@ class SlurmTest(ProgramTest):
         self.assertEqual([len(column) for column in losses], [5, 5])
         self.assertNotEqual(*losses)
 
+    def test_rows_of_the_arena_are_an_array_with_the_table_behind_it(self):
+        data = self.folder + "/listops"
+        run(["generate", "listops", "--to", data, "--examples", "40,8,8", "--max-depth", "3", "--max-arguments", "3",
+             "--min-length", "5", "--max-length", "30"])
+        small = (f"data.path={data} model.layers=1 model.width=16 model.heads=2 model.feedforward=16 model.context=30 "
+                 "training.steps=3 training.batch=8 training.micro_batch=8 evaluation.every_steps=3").split()
+        done = subprocess.run(
+            ["slurm/lra.sh", "--tasks", "listops", "--models", "transformer", "--seeds", "2", *small, "--", "--partition=low",
+             f"--output={self.folder}/%x-%A_%a.out"],
+            cwd=SOURCE, capture_output=True, text=True, timeout=60,
+            env={**self.cluster.environment, "WEFT": WEFT, "WEFT_RUNS": self.folder + "/runs",
+                 "WEFT_TABLES": self.folder + "/tables"})
+        self.assertEqual(done.returncode, 0, done.stderr)
+        array, table = re.search(r"2 runs as the array (\d+)\n.* as job (\d+):", done.stdout).groups()
+        for seed in (1, 2):
+            end = self.cluster.wait_state(f"{array}_{seed}", "COMPLETED", "FAILED", seconds=90)
+            self.assertEqual(end["JobState"], "COMPLETED")
+            with open(self.run_folder(f"lra_listops_transformer_seed{seed}") + "/provenance.json") as file:
+                self.assertEqual(json.load(file)["starts"][0]["seed"], seed)
+        self.assertEqual(self.cluster.wait_state(table, "COMPLETED", "FAILED", seconds=90)["JobState"], "COMPLETED")
+        self.assertRegex(self.text(self.folder + "/tables/lra.md"), r"other run: lra_listops_transformer.* \| 2 \|")
+
+    def test_the_rows_of_the_arena_are_told_without_a_cluster_and_wrong_ones_refused(self):
+        def script(*arguments):
+            return subprocess.run(["slurm/lra.sh", *arguments], cwd=SOURCE, capture_output=True, text=True, timeout=60)
+        listed = script("--list", "--tasks", "text", "--models", "local,transformer", "--seeds", "2").stdout.splitlines()
+        self.assertEqual(listed[1:3], ["2 inputs/lra/text/local.toml seed 2", "3 inputs/lra/text/transformer.toml seed 1"])
+        for wrong, told in ((["--tasks", "nosuch"], "no input file"), (["--seeds", "x"], "got 'x', expected a number"),
+                            (["--what"], "got --what, expected --tasks")):
+            done = script(*wrong)
+            self.assertEqual(done.returncode, 2)
+            self.assertIn(told, done.stderr)
+
     def test_every_job_script_is_one_that_Slurm_would_take(self):
         scripts = [path for path in sorted(glob.glob(SOURCE + "/slurm/*.sh")) if self.text(path).startswith("#!")]
         self.assertGreaterEqual(len(scripts), 4)
