@@ -1,11 +1,13 @@
 #include "io/atomic_file.hpp"
 #include "io/error.hpp"
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
 #include <filesystem>
 #include <fmt/core.h>
+#include <limits>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -160,14 +162,20 @@ void replace_file(const std::string& path, std::string_view contents) {
   file.commit();
 }
 
-std::string read_file(const std::string& path) {
+std::string read_file(const std::string& path) { return read_head(path, std::numeric_limits<std::int64_t>::max()); }
+
+std::string read_head(const std::string& path, std::int64_t most) {
   const int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (descriptor < 0)
     throw DataError(fmt::format("cannot read {}: {}", path, std::strerror(errno)));
   std::string text;
   char block[65536];
   ssize_t got;
-  while ((got = read(descriptor, block, sizeof block)) > 0 || (got < 0 && errno == EINTR))
+  const auto room = [&] {
+    return static_cast<std::size_t>(
+        std::min<std::int64_t>(sizeof block, most - static_cast<std::int64_t>(text.size())));
+  };
+  while ((got = read(descriptor, block, room())) > 0 || (got < 0 && errno == EINTR))
     if (got > 0)
       text.append(block, static_cast<std::size_t>(got));
   const int number = errno;

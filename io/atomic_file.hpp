@@ -3,6 +3,7 @@
 #pragma once
 #include "io/uncopied.hpp"
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -52,6 +53,8 @@ class AtomicFolder : Uncopied {
 void replace_file(const std::string& path, std::string_view contents);
 /// The whole of a small text file; DataError where it cannot be read.
 std::string read_file(const std::string& path);
+/// Its first bytes, at most so many; the rest is not read, so that a device without an end is no trap.
+std::string read_head(const std::string& path, std::int64_t most);
 /// For tests: from now on AtomicFile::commit() fails with this errno where it syncs, as a full network disk does.
 void let_syncs_fail(int number);
 /// fsync of a folder, so that a rename or removal in it survives a crash. Quiet where a file system knows no such

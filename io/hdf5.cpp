@@ -60,6 +60,8 @@ File File::open(const std::string& path) {
   quiet();
   if (!std::filesystem::exists(path))
     throw DataError(fmt::format("there is no file {}", path));
+  if (!std::filesystem::is_regular_file(path)) // a pipe would be waited for
+    throw DataError(fmt::format("{} is no file but a folder, a pipe or a device, expected an HDF5 file", path));
   if (access(path.c_str(), R_OK) != 0)
     throw DataError(fmt::format("cannot read {}: {}", path, std::strerror(errno)));
   check_seal(path);

@@ -30,7 +30,8 @@ Files png_files(const std::string& folder) {
     std::string ending = entry->path().extension().string();
     std::transform(ending.begin(), ending.end(), ending.begin(),
                    [](unsigned char c) { return static_cast<char>(c >= 'A' && c <= 'Z' ? c + 32 : c); });
-    if (ending == ".png" && !entry->is_directory())
+    std::error_code ignored;
+    if (ending == ".png" && entry->is_regular_file(ignored)) // a pipe would be waited for
       files.names.push_back(entry->path().filename().string());
     else
       ++files.others;

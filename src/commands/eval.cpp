@@ -20,6 +20,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <filesystem>
 #include <fmt/core.h>
 
@@ -168,6 +169,11 @@ int eval(const Options& options, const Ranks& ranks) {
   print_result(console, result, options,
                fmt::format("{} (step {}), {} split of {}", path, step, split, config.data.path),
                config.evaluation.minimum_context);
+  if (!std::isfinite(result.loss))
+    throw NumbersError(
+        fmt::format("the loss of {} on the {} split is {}, which is no result: nothing was recorded; weft "
+                    "inspect {} tells whether its weights are finite",
+                    path, split, result.loss, path));
   if (ranks.root())
     leave_records(options, record, trained, config, result, console);
   return exit_done;

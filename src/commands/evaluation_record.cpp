@@ -41,6 +41,14 @@ std::vector<std::string> other_differences(const EvaluationRecord& record, const
   return out;
 }
 
+namespace {
+/// The beginning of a digest. A data set may say anything there, and this becomes part of a file's name.
+std::string plain_digest(const std::string& digest) {
+  const std::string head = digest.substr(0, 8);
+  return head.find_first_not_of("0123456789abcdef") == std::string::npos ? head : "unknown";
+}
+} // namespace
+
 std::string record_name(const EvaluationRecord& record, const Config& trained, const Config& used) {
   std::string name = fmt::format("{}-m{}", record.split, used.evaluation.minimum_context);
   if (record.best)
@@ -52,7 +60,7 @@ std::string record_name(const EvaluationRecord& record, const Config& trained, c
   if (trained.run.precision != used.run.precision)
     name += "-" + used.run.precision;
   if (!record.trained_data_sha256.empty() && record.trained_data_sha256 != record.data_sha256)
-    name += "-data" + record.data_sha256.substr(0, 8);
+    name += "-data" + plain_digest(record.data_sha256);
   if (used.evaluation.max_windows > 0)
     name += fmt::format("-first{}", used.evaluation.max_windows);
   return name + ".json";

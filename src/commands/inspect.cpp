@@ -1,5 +1,6 @@
 #include "commands/inspect.hpp"
 #include "commands/find_checkpoint.hpp"
+#include "commands/settings.hpp"
 #include "io/checkpoint_file.hpp"
 #include "io/console.hpp"
 #include "io/error.hpp"
@@ -106,9 +107,11 @@ int compare_attributes(const CheckpointFile& left, const CheckpointFile& right) 
     if (both && same(a->second, b->second))
       continue;
     const auto text = [](bool there, auto found) { return there ? value_text(found->second) : std::string("absent"); };
-    if (name == "config")
+    if (name == "config" && both) {
       fmt::print("note: the resolved inputs differ (weft inspect FILE --config prints one)\n");
-    else
+      for (const std::string& change : setting_changes(value_text(a->second), value_text(b->second)))
+        fmt::print("  {}\n", change);
+    } else
       fmt::print("{}: attribute {}: {} and {}\n", belongs_to_state(name) ? "different" : "note", name,
                  text(a != left.attributes().end(), a), text(b != right.attributes().end(), b));
     different += belongs_to_state(name);

@@ -90,7 +90,12 @@ std::vector<std::uint16_t> text_prompt(const SampleOptions& o, const Config& con
   if (!o.prompt_file.empty()) {
     require(std::filesystem::exists(o.prompt_file) && !std::filesystem::is_directory(o.prompt_file),
             fmt::format("--prompt-file: got {}, where there is no file", o.prompt_file));
-    text = read_file(o.prompt_file);
+    text = read_head(o.prompt_file, config.model.context + 1);
+    require(
+        static_cast<std::int64_t>(text.size()) <= config.model.context,
+        fmt::format("--prompt-file: got {} of more than {} bytes, expected at most model.context = {}; give the last "
+                    "bytes of it, such as with tail -c",
+                    o.prompt_file, config.model.context, config.model.context));
   }
   std::vector<std::uint16_t> tokens;
   for (const char c : text)

@@ -1,6 +1,10 @@
 #include "commands/settings.hpp"
+#include "config/keys.hpp"
+#include "config/parse.hpp"
 #include "config/resolved.hpp"
 #include "io/atomic_file.hpp"
+#include "io/checkpoint_file.hpp"
+#include "io/error.hpp"
 #include "kernels/common/memory.hpp"
 #include <algorithm>
 #include <filesystem>
@@ -55,17 +59,41 @@ void print_settings(Console& console, const Config& config, const Ranks& ranks, 
   console.table(table);
 }
 
+std::vector<std::string> setting_changes(const std::string& before, const std::string& now) {
+  const std::vector<Setting> old = settings_of(before);
+  std::vector<std::string> changes;
+  for (const Setting& one : settings_of(now)) {
+    const auto was = std::find_if(old.begin(), old.end(),
+                                  [&](const Setting& it) { return it.section == one.section && it.key == one.key; });
+    if (was != old.end() && was->value != one.value)
+      changes.push_back(fmt::format("{}.{} = {}, was {}", one.section, one.key, one.value, was->value));
+  }
+  return changes;
+}
+
+void require_same_run(const std::string& checkpoint, const Config& config, const std::string& data_sha256) {
+  if (checkpoint.empty() || config.run.changes)
+    return;
+  const CheckpointFile file(checkpoint);
+  const Config before = from_toml_text(file.text("config"), checkpoint);
+  std::vector<std::string> other;
+  if (before.run.seed != config.run.seed)
+    other.push_back(fmt::format("run.seed = {}, was {}", config.run.seed, before.run.seed));
+  if (before.training.batch != config.training.batch)
+    other.push_back(fmt::format("training.batch = {}, was {}", config.training.batch, before.training.batch));
+  if (file.attributes().count("data_sha256") > 0 && file.text("data_sha256") != data_sha256)
+    other.push_back(fmt::format("another data set in {}", config.data.path));
+  if (!other.empty())
+    throw InputError(fmt::format("the run would go on from {} with {}; set run.changes=true if that is meant, "
+                                 "run.fresh=true to start over, or another run.name",
+                                 checkpoint, joined(other, ", ")));
+}
+
 void note_changes(Console& console, const RunFolder& folder, const std::string& resolved) {
   if (!std::filesystem::exists(folder.config()))
     return;
-  const std::vector<Setting> before = settings_of(read_file(folder.config()));
-  for (const Setting& now : settings_of(resolved)) {
-    const auto was = std::find_if(before.begin(), before.end(),
-                                  [&](const Setting& old) { return old.section == now.section && old.key == now.key; });
-    if (was != before.end() && was->value != now.value)
-      console.line(fmt::format("note: changed since the last start: {}.{} = {}, was {}", now.section, now.key,
-                               now.value, was->value));
-  }
+  for (const std::string& change : setting_changes(read_file(folder.config()), resolved))
+    console.line("note: changed since the last start: " + change);
 }
 
 } // namespace weft

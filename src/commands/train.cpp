@@ -18,6 +18,7 @@
 #include "training/signals.hpp"
 #include "training/trainer.hpp"
 #include <CLI/CLI.hpp>
+#include <cstdlib>
 #include <filesystem>
 #include <fmt/core.h>
 
@@ -151,7 +152,10 @@ void make_trainer(Run& run, const RunFolder& folder, const Ranks& ranks, Console
     console.log_to(folder.log());
   run.hosts = ranks.gather(Ranks::host());
   run.kernels = ranks.gather(Runtime::description());
-  agree(ranks, [&] { run.trainer->start_from(run.start.checkpoint); });
+  agree(ranks, [&] {
+    require_same_run(run.start.checkpoint, config, run.splits.train->source_digest());
+    run.trainer->start_from(run.start.checkpoint);
+  });
 }
 
 /// Settings, resources and all that a person should know of this start.
@@ -170,6 +174,12 @@ void announce(const Run& run, const RunFolder& folder, const Ranks& ranks, Conso
     note_changes(console, folder, to_toml(config));
     console.line(fmt::format("continuing from {} (step {})", run.start.checkpoint, run.trainer->state().step));
   }
+  if (std::getenv("SLURM_JOB_ID") == nullptr)
+    console.line(fmt::format("to stop with a checkpoint: touch {}/STOP, {}", folder.path,
+                             std::getenv("OMPI_COMM_WORLD_SIZE") != nullptr
+                                 ? "or SIGUSR1 to mpirun (Ctrl-C there kills the ranks within seconds, and what is "
+                                   "behind the last checkpoint is lost)"
+                                 : "or Ctrl-C"));
   console.line(fmt::format("{} steps, {} per epoch; run folder {}", run.trainer->length().steps,
                            run.trainer->length().steps_per_epoch, folder.path));
 }

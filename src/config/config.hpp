@@ -16,6 +16,7 @@ struct Config {
     std::int64_t seed = 0;
     std::string precision = "fp32"; // fp32 | bf16 | fp16
     bool fresh = false;
+    bool changes = false;
     std::int64_t max_idle_restarts = 3; // of one Slurm job, in a row without a new step
     double max_minutes = 0;             // 0: no limit
   } run;
@@ -87,7 +88,7 @@ struct Config {
   } training;
   struct {
     std::int64_t every_steps = 1000;
-    double every_seconds = 0; // 0: off
+    double every_seconds = 300; // 0: off
     std::int64_t keep = 2;
     std::int64_t keep_every = 0; // never removed: steps that are multiples of it; 0: none
     bool behind = true;          // written while the next steps run, from a copy in memory

@@ -52,6 +52,9 @@ std::vector<Key> run_keys(Config& c) {
        "storage of activations; weights, moments, softmax statistics, norms and losses are always fp32; fp16 is for "
        "GPUs without bf16, and scales the loss"},
       {"run.fresh", &c.run.fresh, any, "", "start over instead of resuming; an old run is moved aside, never deleted"},
+      {"run.changes", &c.run.changes, any, "",
+       "go on from a checkpoint with another data set, seed or batch than it was written with, which is refused "
+       "otherwise"},
       {"run.max_idle_restarts", &c.run.max_idle_restarts, at_least(0), "restarts",
        "restarts of one Slurm job in a row without a newer checkpoint; one more ends it with status 1, so that it is "
        "not requeued for ever"},
@@ -232,7 +235,8 @@ std::vector<Key> checkpoint_keys(Config& c) {
       {"checkpoint.every_steps", &c.checkpoint.every_steps, at_least(0), "steps",
        "steps between checkpoints; 0: only on request and at the end"},
       {"checkpoint.every_seconds", &c.checkpoint.every_seconds, at_least(0), "seconds",
-       "time between checkpoints; 0: off"},
+       "time after which a checkpoint is written whatever every_steps says; more where the steps would wait for them "
+       "longer than 0.5 % of it; 0: off"},
       {"checkpoint.keep", &c.checkpoint.keep, at_least(1), "",
        "newest checkpoints that are kept, beside the best; two good ones stay in any case"},
       {"checkpoint.keep_every", &c.checkpoint.keep_every, at_least(0), "steps",
@@ -301,7 +305,8 @@ std::vector<Key> debug_keys(Config& c) {
       {"debug.fault", &c.debug.fault, any, "",
        "for tests of the program: something that goes wrong on purpose, such as \"kill:rank=1:step=7\""},
       {"debug.isa", &c.debug.isa, one_of({"best", "avx2", "avx512", "avx512_bf16"}), "",
-       "the instruction set of the host's attention and matrix products; best: what is fastest on the processor. Another one "
+       "the instruction set of the host's attention and matrix products; best: what is fastest on the processor. "
+       "Another one "
        "changes the last bits of the results"},
   };
 }

@@ -25,6 +25,9 @@ void check_run(const Config& c, Checker& rules) {
           "got \"{}\", expected a plain folder name of at most 200 bytes: no slash, no blank, no leading . or -",
           name));
   rules.check(!c.run.directory.empty(), {"run.directory"}, "got an empty path, expected a folder such as \"runs\"");
+  rules.check(std::all_of(c.run.directory.begin(), c.run.directory.end(),
+                          [](char x) { return static_cast<unsigned char>(x) >= 0x20 && x != 0x7f; }),
+              {"run.directory"}, "got a path with a line break or another control character, expected one without");
 }
 
 void check_training(const Config& c, Checker& rules) {

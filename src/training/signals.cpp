@@ -1,26 +1,44 @@
 #include "training/signals.hpp"
 #include <atomic>
+#include <chrono>
+#include <cstdlib>
+#include <optional>
 #include <pthread.h>
-#include <utility>
+#include <unistd.h>
 
 namespace weft {
 
 namespace {
 std::atomic<int> first_signal = 0;
 
+/// One rank of a job speaks, at once: a step may take minutes.
+void acknowledge(int signal) {
+  for (const char* name : {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "SLURM_PROCID"})
+    if (const char* rank = std::getenv(name); rank != nullptr && std::atoi(rank) != 0)
+      return;
+  const std::string text = "weft: " + signal_text(signal) + ": finishing this step, then a checkpoint" +
+                           (signal == SIGINT ? "; Ctrl-C once more ends now, without one\n" : "\n");
+  [[maybe_unused]] const ssize_t written = write(STDERR_FILENO, text.data(), text.size());
+}
+
 void watch(const std::stop_token& stop, const sigset_t& wanted) {
   const timespec patience = {0, 50'000'000};
-  bool interrupted = false;
+  using Clock = std::chrono::steady_clock;
+  std::optional<Clock::time_point> interrupted;
   while (!stop.stop_requested()) {
     const int signal = sigtimedwait(&wanted, nullptr, &patience);
     if (signal < 0) // nothing came
       continue;
-    if (signal == SIGINT && std::exchange(interrupted, true)) {
+    // mpirun passes on the signal that the terminal gives to every process: within a second it is one decision.
+    if (signal == SIGINT && interrupted && Clock::now() - *interrupted > std::chrono::seconds(1)) {
       pthread_sigmask(SIG_UNBLOCK, &wanted, nullptr);
       raise(SIGINT); // its default action: the end
     }
+    if (signal == SIGINT && !interrupted)
+      interrupted = Clock::now();
     int none = 0;
-    first_signal.compare_exchange_strong(none, signal);
+    if (first_signal.compare_exchange_strong(none, signal))
+      acknowledge(signal);
   }
 }
 } // namespace

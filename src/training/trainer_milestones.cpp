@@ -2,6 +2,7 @@
 #include "training/best.hpp"
 #include "training/clock.hpp"
 #include "training/trainer.hpp"
+#include <algorithm>
 #include <cmath>
 #include <fmt/core.h>
 
@@ -74,8 +75,10 @@ bool Trainer::evaluate_test() {
 
 bool Trainer::checkpoint_due() const {
   const auto& c = config_.checkpoint;
-  // Rank 0's clock decides for all.
-  const bool late = c.every_seconds > 0 && ranks_.maximum(ranks_.root() ? now() - last_save_ : 0.0) >= c.every_seconds;
+  // Rank 0's clock decides for all. Where a checkpoint holds up the steps, the next one waits 200 times as long.
+  const CheckpointWriter::Cost& cost = checkpoints_.cost();
+  const double interval = std::max(c.every_seconds, cost.saves > 0 ? 200 * cost.waited_seconds / cost.saves : 0);
+  const bool late = c.every_seconds > 0 && ranks_.maximum(ranks_.root() ? now() - last_save_ - interval : -1.0) >= 0;
   return late || (c.every_steps > 0 && state_.step % c.every_steps == 0) || state_.step == length_.steps;
 }
 

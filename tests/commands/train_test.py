@@ -76,7 +76,7 @@ class TrainTest(ProgramTest):
         self.train("run")
         with open(self.run_folder("run") + "/config.toml") as file:
             before = file.read()
-        done = self.train("run", "training.steps=8", "run.seed=77")
+        done = self.train("run", "training.steps=8", "run.seed=77", "run.changes=true")
         self.assertIn("nothing is trained: the run is at step 12 of 8", done.stdout)
         with open(self.run_folder("run") + "/config.toml") as file:
             self.assertEqual(file.read(), before)
