@@ -18,10 +18,38 @@ WEFT_FUNCTION bool is_real(const std::uint32_t* seen, std::int64_t words, std::i
   return !seen || (seen[s * words + i / 32] >> (i % 32) & 1u) != 0;
 }
 
-/// The largest and the smallest of the numbers so far, each the first of its kind. NaN is neither.
-struct Ends {
-  float largest, smallest;
-  int at_largest, at_smallest;
+/// Where the largest of |x| lies, in every lane: the largest of [x; -x] is there, and the sign says in which half.
+#ifdef WEFT_CUDA
+typedef int Places;
+WEFT_FUNCTION float size_of(float x) { return x < 0 ? -x : x; }
+WEFT_FUNCTION bool columns_below(std::int64_t) { return true; }
+WEFT_FUNCTION int columns_from(int c) { return c; }
+WEFT_FUNCTION int first_largest(float, int place) { return place; }
+#else
+typedef NumberMarks Places;
+inline Numbers size_of(Numbers x) { return reinterpret_cast<Numbers>(reinterpret_cast<NumberMarks>(x) & 0x7fffffff); }
+constexpr Places lane_numbers = {0, 1, 2, 3, 4, 5, 6, 7};
+inline NumberMarks columns_below(std::int64_t n) { return lane_numbers < static_cast<std::int32_t>(n); }
+inline Places columns_from(int c) { return lane_numbers + c; }
+inline int first_largest(Numbers size, Places place) {
+  Numbers most = size;
+  for (const Places turn :
+       {Places{4, 5, 6, 7, 0, 1, 2, 3}, Places{2, 3, 0, 1, 6, 7, 4, 5}, Places{1, 0, 3, 2, 5, 4, 7, 6}}) {
+    const Numbers other = __builtin_shuffle(most, turn);
+    most = other > most ? other : most;
+  }
+  place = size == most ? place : Places{} + 0x7fffffff;
+  for (const Places turn :
+       {Places{4, 5, 6, 7, 0, 1, 2, 3}, Places{2, 3, 0, 1, 6, 7, 4, 5}, Places{1, 0, 3, 2, 5, 4, 7, 6}}) {
+    const Places other = __builtin_shuffle(place, turn);
+    place = other < place ? other : place;
+  }
+  return place[0];
+}
+#endif
+struct Largest {
+  Numbers size = Numbers{} - 1.0f; ///< NaN is never larger
+  Places place = {};
 };
 } // namespace
 
@@ -73,9 +101,7 @@ void lsh_buckets(int* buckets, const LshHash& hash, const AttentionShape& shape,
         std::int64_t unit = 1;
         for (int f = 0; f < hash.count; ++f) {
           const std::int64_t half = hash.factors[f] / 2;
-          Ends ends[side_by_side];
-          for (int p = 0; p < side_by_side; ++p)
-            ends[p] = {-Kokkos::Experimental::infinity_v<float>, Kokkos::Experimental::infinity_v<float>, 0, 0};
+          Largest largest[side_by_side];
           for (std::int64_t c = 0; c < half; c += number_count) {
             Numbers sums[side_by_side] = {};
             for (std::int64_t e = 0; e < E; ++e) {
@@ -83,26 +109,19 @@ void lsh_buckets(int* buckets, const LshHash& hash, const AttentionShape& shape,
               for (int p = 0; p < side_by_side; ++p)
                 sums[p] = sums[p] + load(rows[p][e]) * g;
             }
-            const std::int64_t n = c + number_count < half ? number_count : half - c;
+            const auto there = columns_below(half - c);
+            const Places column = columns_from(static_cast<int>(c)), opposite = column + static_cast<int>(half);
             for (int p = 0; p < side_by_side; ++p) {
-              float x[number_count];
-              memcpy(x, &sums[p], sizeof x);
-              for (std::int64_t v = 0; v < n; ++v) {
-                if (x[v] > ends[p].largest) {
-                  ends[p].largest = x[v];
-                  ends[p].at_largest = static_cast<int>(c + v);
-                }
-                if (x[v] < ends[p].smallest) {
-                  ends[p].smallest = x[v];
-                  ends[p].at_smallest = static_cast<int>(c + v);
-                }
-              }
+              const Numbers size = size_of(sums[p]);
+              const Places place = sums[p] < 0.0f ? opposite : column;
+              const auto more =
+                  there & ((size > largest[p].size) | ((size == largest[p].size) & (place < largest[p].place)));
+              largest[p].size = more ? size : largest[p].size;
+              largest[p].place = more ? place : largest[p].place;
             }
           }
-          for (int p = 0; p < side_by_side; ++p)
-            if (half > 0)
-              bucket[p] +=
-                  unit * (-ends[p].smallest > ends[p].largest ? half + ends[p].at_smallest : ends[p].at_largest);
+          for (int p = 0; p < side_by_side && half > 0; ++p)
+            bucket[p] += unit * first_largest(largest[p].size, largest[p].place);
           unit *= hash.factors[f];
           matrix += padded_to_lanes(half);
         }
