@@ -34,9 +34,9 @@ void shared_keys_forward(SharedKeys kind, const AttentionShape& shape, T* k, con
 }
 
 template <class T>
-void shared_keys_backward(SharedKeys kind, const AttentionShape& shape, T* dq, const float* dq_part,
-                          const float* dk_part, const T* q) {
-  const std::int64_t H = shape.heads, E = shape.key_width, stride = shape.row_stride_qkv;
+void shared_keys_backward(SharedKeys kind, const AttentionShape& shape, T* dq, T* dv, const float* dq_part,
+                          const float* dk_part, const float* dv_part, const T* q) {
+  const std::int64_t H = shape.heads, E = shape.key_width, Ev = shape.value_width, stride = shape.row_stride_qkv;
   for_each(
       "weft::shared_keys_backward", shape.batch * shape.length * H, KOKKOS_LAMBDA(std::int64_t task) {
         const std::int64_t at = task / H * stride + task % H * E;
@@ -52,12 +52,16 @@ void shared_keys_backward(SharedKeys kind, const AttentionShape& shape, T* dq, c
           const Numbers d = numbers_at(by_k + e, count) - along * numbers_at(q + at + e, count);
           put_numbers(dq + at + e, numbers_at(by_q + e, count) + factor * d, count);
         });
+        for_numbers(0, Ev, [&](std::int64_t e, std::int64_t count) {
+          put_numbers(dv + task / H * stride + task % H * Ev + e, numbers_at(dv_part + task * Ev + e, count), count);
+        });
       });
 }
 
 #define WEFT_SHARED_KEYS_OF(T)                                                                                         \
   template void shared_keys_forward(SharedKeys, const AttentionShape&, T*, const T*);                                  \
-  template void shared_keys_backward(SharedKeys, const AttentionShape&, T*, const float*, const float*, const T*)
+  template void shared_keys_backward(SharedKeys, const AttentionShape&, T*, T*, const float*, const float*,            \
+                                     const float*, const T*)
 WEFT_FOR_EACH_STORAGE(WEFT_SHARED_KEYS_OF);
 
 } // namespace weft

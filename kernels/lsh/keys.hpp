@@ -18,10 +18,11 @@ enum class SharedKeys { unit, trax, raw };
 template <class T>
 void shared_keys_forward(SharedKeys kind, const AttentionShape& shape, T* k, const T* q);
 
-/// Overwrites dq[B, N, H, E] of type T, with the strides of `shape`, from the fp32 gradients by q and k without gaps.
+/// Overwrites dq[B, N, H, E] and dv[B, N, H, Ev] of type T, with the strides of `shape`, from the fp32 gradients by q,
+/// k and v without gaps.
 template <class T>
-void shared_keys_backward(SharedKeys kind, const AttentionShape& shape, T* dq, const float* dq_part,
-                          const float* dk_part, const T* q);
+void shared_keys_backward(SharedKeys kind, const AttentionShape& shape, T* dq, T* dv, const float* dq_part,
+                          const float* dk_part, const float* dv_part, const T* q);
 
 namespace reference {
 /// Rows of E numbers, without gaps.

@@ -545,25 +545,33 @@ TYPED_TEST(Lsh, SharedKeysFollowTheReference) {
       Guarded<TypeParam> q = run.laid_out(run.q, p.H * E, shape.row_stride_qkv),
                          k(static_cast<std::size_t>(p.S * p.N * shape.row_stride_qkv)),
                          dq(static_cast<std::size_t>(p.S * p.N * shape.row_stride_qkv));
-      Buffer<float> from_q = to_device<float>(by_q), from_k = to_device<float>(by_k);
+      const Doubles by_v = rounded<TypeParam>(random_doubles(p.values(), 7));
+      Buffer<float> from_q = to_device<float>(by_q), from_k = to_device<float>(by_k), from_v = to_device<float>(by_v);
       shared_keys_forward(kind, shape, k.data(), q.data());
-      shared_keys_backward(kind, shape, dq.data(), from_q.data(), from_k.data(), q.data());
+      shared_keys_backward(kind, shape, dq.data(), dq.data() + p.H * E, from_q.data(), from_k.data(), from_v.data(),
+                           q.data());
       Doubles want_k(run.q.size()), want_dq = by_q;
       reference::shared_keys_forward(kind, want_k.data(), run.q.data(), p.S * p.N * p.H, E);
       reference::shared_keys_backward(kind, want_dq.data(), by_k.data(), run.q.data(), p.S * p.N * p.H, E);
-      const auto part = [&](const Guarded<TypeParam>& rows) {
+      // Columns [from, from + width) of all rows; behind `written` nobody may have been.
+      const auto part = [&](const Guarded<TypeParam>& rows, std::int64_t from, std::int64_t width,
+                            std::int64_t written) {
         Doubles dense;
         const std::vector<TypeParam> all = rows.get();
-        for (std::int64_t n = 0; n < p.S * p.N * shape.row_stride_qkv; ++n)
-          if (n % shape.row_stride_qkv < p.H * E)
-            dense.push_back(static_cast<double>(load(all[static_cast<std::size_t>(n)])));
-          else
-            EXPECT_TRUE(Guarded<TypeParam>::is_sentinel(all[static_cast<std::size_t>(n)]));
+        for (std::int64_t n = 0; n < p.S * p.N * shape.row_stride_qkv; ++n) {
+          const std::int64_t column = n % shape.row_stride_qkv;
+          const TypeParam x = all[static_cast<std::size_t>(n)];
+          if (column >= from && column < from + width)
+            dense.push_back(static_cast<double>(load(x)));
+          EXPECT_TRUE(column < written || Guarded<TypeParam>::is_sentinel(x));
+        }
         return dense;
       };
-      EXPECT_AT_MOST(relative_error(part(k), want_k), this->limit) << E;
+      const std::int64_t qs = p.H * E, vs = p.H * p.Ev;
+      EXPECT_AT_MOST(relative_error(part(k, 0, qs, qs), want_k), this->limit) << E;
+      EXPECT_EQ(part(dq, qs, vs, qs + vs), by_v);
       if (kind != SharedKeys::trax) { // there the derivative at 0 is 1000 / sqrt(E)
-        EXPECT_AT_MOST(relative_error(part(dq), want_dq), this->limit) << E;
+        EXPECT_AT_MOST(relative_error(part(dq, 0, qs, qs + vs), want_dq), this->limit) << E;
       }
       EXPECT_TRUE(k.guards_survive() && dq.guards_survive());
     }
