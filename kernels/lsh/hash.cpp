@@ -7,6 +7,7 @@
 namespace weft {
 
 namespace {
+static_assert(padded_hash_columns(1) % number_count == 0);
 constexpr std::uint32_t hash_tensors = 0x4c534800u; ///< no dropout site and no weight counts up to here
 #ifdef WEFT_CUDA
 constexpr int side_by_side = 1;
@@ -63,7 +64,7 @@ void lsh_projections(float* projections, const LshHash& hash, std::int64_t heads
         std::int64_t half = 0; // real columns so far
         float* to = projections + row * columns;
         for (int f = 0; f < hash.count; ++f) {
-          const std::int64_t n = hash.factors[f] / 2, padded = padded_to_lanes(n);
+          const std::int64_t n = hash.factors[f] / 2, padded = padded_hash_columns(n);
           for (std::int64_t c = 0; c < padded; ++c) {
             float x = 0;
             if (c < n) { // Box-Muller; the same number whatever the padding is
@@ -123,7 +124,7 @@ void lsh_buckets(int* buckets, const LshHash& hash, const AttentionShape& shape,
           for (int p = 0; p < side_by_side && half > 0; ++p)
             bucket[p] += unit * first_largest(largest[p].size, largest[p].place);
           unit *= hash.factors[f];
-          matrix += padded_to_lanes(half);
+          matrix += padded_hash_columns(half);
         }
         for (int p = 0; p < count; ++p)
           buckets[((s * H + h) * R + r) * N + i0 + p] =

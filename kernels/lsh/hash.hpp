@@ -8,11 +8,14 @@
 // G is a function of (seed, step, layer, head, round): nothing of it is stored.
 #pragma once
 #include "kernels/attention/tiles.hpp"
-#include "kernels/common/lanes.hpp"
+#include "kernels/common/types.hpp"
 
 namespace weft {
 
 constexpr int most_hash_factors = 4;
+
+/// Columns of a factor as they lie in memory: whole vectors, zeros behind.
+constexpr std::int64_t padded_hash_columns(std::int64_t columns) { return (columns + 7) / 8 * 8; }
 
 struct LshHash {
   std::int64_t rounds = 1;              ///< R
@@ -30,11 +33,11 @@ struct LshHash {
       b *= factors[f];
     return b;
   }
-  /// Columns of a matrix as they lie in memory: those of a factor fill whole vectors, zeros behind.
+  /// Columns of a matrix as they lie in memory.
   WEFT_FUNCTION std::int64_t columns() const {
     std::int64_t n = 0;
     for (int f = 0; f < count; ++f)
-      n += padded_to_lanes(factors[f] / 2);
+      n += padded_hash_columns(factors[f] / 2);
     return n;
   }
 };

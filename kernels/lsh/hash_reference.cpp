@@ -23,7 +23,7 @@ int lsh_bucket(const LshHash& hash, const double* q, const double* projections, 
     }
     bucket += unit * best;
     unit *= hash.factors[f];
-    first += padded_to_lanes(half);
+    first += padded_hash_columns(half);
   }
   return bucket;
 }
