@@ -180,7 +180,7 @@ std::vector<Key> attention_keys(Config& c) {
        "one map for queries and keys in dense attention, as lsh has it: keys by attention.score",
        {{{"attention.pattern", {"dense"}}, {"model.family", {"sparse_transformer"}}},
         {{"attention.pattern", {"dense"}}, {"attention.form", {"paper"}}}},
-       Shapes::parameters},
+       Shapes::attention}, // a model trained with lsh has the same map
       {"attention.score", &c.attention.score, one_of({"unit", "trax", "raw"}), "",
        "score of a query q_i and a key made of q_j: unit (q_i . q_j / (|q_j| sqrt(E)), E the head width), trax (q_i . "
        "q_j / |q_j|), raw (q_i . q_j / sqrt(E))",
