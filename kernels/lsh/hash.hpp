@@ -15,7 +15,7 @@ namespace weft {
 constexpr int most_hash_factors = 4;
 
 /// Columns of a factor as they lie in memory: whole vectors, zeros behind.
-constexpr std::int64_t padded_hash_columns(std::int64_t columns) { return (columns + 7) / 8 * 8; }
+WEFT_FUNCTION constexpr std::int64_t padded_hash_columns(std::int64_t columns) { return (columns + 7) / 8 * 8; }
 
 struct LshHash {
   std::int64_t rounds = 1;              ///< R

@@ -16,7 +16,8 @@ EXAMPLES, LENGTH, SYMBOLS, CLASSES = 64, 40, 12, 4
 PATTERNS = {"dense": ("attention.pattern='dense'", "model.pooling='cls'"),
             "local 16": ("attention.pattern='local'", "attention.stride=16", "model.pooling='mean'"),
             "local 32": ("attention.pattern='local'", "attention.stride=32", "model.pooling='mean'"),
-            "lsh": ("attention.pattern='lsh'", "attention.chunk=8", "attention.rounds=4", "model.pooling='mean'", "training.steps=150"),
+            "lsh": ("attention.pattern='lsh'", "attention.chunk=8", "attention.rounds=4", "attention.fixed_hashes=true",
+                    "model.pooling='mean'", "training.steps=150"),
             "lsh lra": ("attention.pattern='lsh'", "attention.form='lra'", "model.pooling='mean'", "training.steps=200")}
 CAUSAL = ("model.family='sparse_transformer'", "model.positions='grid'", "model.feedforward=0", "model.embedding_scale=8",
           "model.position_scale=8", "model.weight_scale=2", "model.layers=2", "attention.pattern='fixed'", "attention.stride=8",
