@@ -74,6 +74,11 @@ int check_causality(const Config& asked, const std::string& csv, const std::stri
     write_targets(csv, seen);
   if (!png.empty())
     draw(png, seen);
+  if (config.attention.pattern == "lsh")
+    console.line(
+        "with lsh no slot reads a later byte, but all bytes move the order of the sorted lists and the ends of "
+        "their chunks, and so which earlier bytes a slot meets (docs/attention.md); attention.buckets=[1] "
+        "leaves that out");
   const std::int64_t N = seen.length;
   Table table("what each slot sees (slot i predicts byte i)");
   table.row("targets", exact_count(N));

@@ -47,15 +47,26 @@ struct Config {
     std::string pair_features = "two";         // two | four
   } model;
   struct {
-    std::string pattern = "fixed"; // config/patterns.hpp
-    std::string form = "paper";    // paper | lra
-    std::int64_t width = 0;        // of queries, keys and values, all heads together; 0: model.width
-    double dropout = 0.0;          // of attention weights
-    std::int64_t stride = 128;     // l
-    std::int64_t window = 0;       // of local and strided; 0: l
-    bool allow_leak = false;       // take a pattern that is not causal
-    std::int64_t summary = 32;     // c
-    bool shared_summary = false;   // every head the last sub-block instead of one of its own
+    std::string pattern = "fixed";     // config/patterns.hpp
+    std::string form = "paper";        // paper | lra
+    std::int64_t width = 0;            // of queries, keys and values, all heads together; 0: model.width
+    double dropout = 0.0;              // of attention weights
+    std::int64_t stride = 128;         // l
+    std::int64_t window = 0;           // of local and strided; 0: l
+    bool allow_leak = false;           // take a pattern that is not causal
+    std::int64_t summary = 32;         // c
+    bool shared_summary = false;       // every head the last sub-block instead of one of its own
+    bool shared_qk = false;            // dense: queries and keys of one map
+    std::string score = "unit";        // unit | trax | raw: kernels/lsh/keys.hpp
+    std::string self = "last_resort";  // last_resort | seen
+    std::int64_t rounds = 2;           // R, of hashing
+    std::vector<std::int64_t> buckets; // factors of their number; empty: 2 (N div m)
+    std::int64_t chunk = 64;           // m
+    bool other_buckets = false;        // a query sees keys of other buckets in its chunks
+    bool duplicates = false;           // a key counts as often as it is seen
+    std::string look_back = "cyclic";  // cyclic | straight
+    std::string join = "softmax";      // softmax | mean
+    bool fixed_hashes = false;         // the same projections in every step
     std::vector<std::string> combination = {
         "merged"}; // merged | interleaved | heads, or a list, one entry per layer, repeating
   } attention;

@@ -25,6 +25,17 @@ std::vector<std::string> with_a_choice_of_positions() {
       names.push_back(row.name);
   return names;
 }
+/// In the released form of the arena lsh has no settings.
+Of of_lsh() {
+  return {{{"attention.pattern", {"lsh"}}, {"model.family", {"sparse_transformer"}}},
+          {{"attention.pattern", {"lsh"}}, {"attention.form", {"paper"}}}};
+}
+/// Those of full attention with shared queries and keys, too.
+Of of_shared_qk() {
+  Of readers = of_lsh();
+  readers.push_back({{"attention.shared_qk", {"true"}}});
+  return readers;
+}
 Of of_patterns(const std::string& key) { return with("attention.pattern", patterns_reading(key)); }
 
 /// The sparse transformer always has the sum of tables, whose second one is l long where nobody gives their sizes.
@@ -162,6 +173,42 @@ std::vector<Key> attention_keys(Config& c) {
       {"attention.shared_summary", &c.attention.shared_summary, any, "",
        "every head uses the last summary sub-block of a block instead of one of its own (fixed)",
        of_patterns("shared_summary"), Shapes::attention},
+      {"attention.shared_qk",
+       &c.attention.shared_qk,
+       any,
+       "",
+       "one map for queries and keys in dense attention, as lsh has it: keys by attention.score",
+       {{{"attention.pattern", {"dense"}}, {"model.family", {"sparse_transformer"}}},
+        {{"attention.pattern", {"dense"}}, {"attention.form", {"paper"}}}},
+       Shapes::attention}, // a model trained with lsh has the same map
+      {"attention.score", &c.attention.score, one_of({"unit", "trax", "raw"}), "",
+       "score of a query q_i and a key made of q_j: unit (q_i . q_j / (|q_j| sqrt(E)), E the head width), trax (q_i . "
+       "q_j / |q_j|), raw (q_i . q_j / sqrt(E))",
+       of_shared_qk(), Shapes::attention},
+      {"attention.self", &c.attention.self, one_of({"last_resort", "seen"}), "",
+       "whether a query sees its own position: last_resort (only where it sees nothing else), seen (like any other)",
+       of_shared_qk(), Shapes::attention},
+      {"attention.rounds", &c.attention.rounds, between(1, 256), "",
+       "R: hashes by independent projections, each with a sorted list of its own", of_lsh(), Shapes::attention},
+      {"attention.buckets", &c.attention.buckets, between(1, 65536), "",
+       "buckets of a hash: one even number, or factors whose product it is, each with projections of its own; [1]: no "
+       "hash; []: 2 (N div m), in two factors where that is more than 128",
+       of_lsh(), Shapes::attention},
+      {"attention.chunk", &c.attention.chunk, between(1, most_positions), "tokens",
+       "m: positions that follow each other in a sorted list and see each other and the chunk before", of_lsh(),
+       Shapes::attention},
+      {"attention.other_buckets", &c.attention.other_buckets, any, "",
+       "a query sees all keys of its chunks, not only those of its bucket", of_lsh(), Shapes::attention},
+      {"attention.duplicates", &c.attention.duplicates, any, "",
+       "a key counts as often as a query sees it in the rounds, not once", of_lsh(), Shapes::attention},
+      {"attention.look_back", &c.attention.look_back, one_of({"cyclic", "straight"}), "",
+       "what the first chunk of a round has before it: cyclic (the last chunk of the round before, of the last round "
+       "for the first), straight (nothing)",
+       of_lsh(), Shapes::attention},
+      {"attention.join", &c.attention.join, one_of({"softmax", "mean"}), "",
+       "how rounds are joined: softmax (over all that they see), mean (of their outputs)", of_lsh(), Shapes::attention},
+      {"attention.fixed_hashes", &c.attention.fixed_hashes, any, "",
+       "the projections of an evaluation in every step, instead of a draw for each", of_lsh(), Shapes::attention},
       {"attention.combination", &c.attention.combination, any, "",
        "how the pattern's sets are shared out: merged, interleaved (by layer), heads (by head), or a list with one "
        "entry per layer, repeating, of merged, dense and the sets: local, strided (strided); block, summary (fixed)",

@@ -47,6 +47,14 @@ const std::vector<PatternRow>& pattern_table() {
        {{"block", {"stride"}, own_block, none}, {"summary", of_summary, summaries, none, true}},
        PatternSet{"fixed merged", of_summary, block_and_summaries, none, true}},
       {"block_bidirectional", {{"block_bidirectional", {"stride"}, none, whole_block}}, {}},
+      {"lsh",
+       {},
+       {},
+       Operation{"softmax over j in the bucket and the chunks of i in one of R rounds of hashing",
+                 {"rounds", "buckets", "chunk", "score", "self", "other_buckets", "duplicates", "look_back", "join",
+                  "fixed_hashes"},
+                 true,
+                 true}},
   };
   return table;
 }

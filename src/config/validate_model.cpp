@@ -10,6 +10,8 @@ namespace {
 
 constexpr std::int64_t largest_head_width = 256; ///< of the attention engine
 constexpr std::size_t most_position_tables = 4;  ///< of the embedding
+constexpr std::size_t most_bucket_factors = 4;   ///< of kernels/lsh/hash.hpp
+constexpr double most_buckets = 1 << 24;
 
 void check_family(const Config& c, Checker& rules) {
   if (!rules.sound({"model.family", "data.task"}))
@@ -114,6 +116,30 @@ void check_direction(const Config& c, Checker& rules) {
                           a.pattern));
 }
 
+/// Hashes of attention.pattern = "lsh".
+void check_hashes(const Config& c, Checker& rules) {
+  const auto& a = c.attention;
+  if (!rules.reads("attention.buckets"))
+    return;
+  rules.check(a.buckets.size() <= most_bucket_factors, {"attention.buckets"},
+              fmt::format("got {} factors, expected at most {}", a.buckets.size(), most_bucket_factors));
+  double product = 1;
+  for (const std::int64_t b : a.buckets) {
+    product *= static_cast<double>(b);
+    rules.check(b % 2 == 0 || b == 1, {"attention.buckets"},
+                fmt::format("got [{}], expected even numbers, or [1] for no hash: half of the buckets are the opposite "
+                            "directions of the other half",
+                            joined(a.buckets, ", ")));
+  }
+  rules.check(product <= most_buckets, {"attention.buckets"},
+              fmt::format("got [{}], which gives {} buckets, expected at most {}", joined(a.buckets, ", "), product,
+                          most_buckets));
+  rules.check(static_cast<double>(a.rounds) * static_cast<double>(c.model.context) < 2147483648.0,
+              {"attention.rounds", "model.context"},
+              fmt::format("got {} rounds over {} positions, expected fewer than 2^31 places in the sorted lists",
+                          a.rounds, c.model.context));
+}
+
 void check_attention(const Config& c, Checker& rules) {
   const auto& a = c.attention;
   if (!rules.reads("attention.pattern") || !rules.sound({"attention.pattern", "data.task"}))
@@ -127,6 +153,7 @@ void check_attention(const Config& c, Checker& rules) {
   rules.check(a.pattern != "strided" || a.window <= a.stride, {"attention.window", "attention.stride"},
               fmt::format("got a window of {}, expected at most attention.stride = {}", a.window, a.stride));
   check_direction(c, rules);
+  check_hashes(c, rules);
   if (!reads("summary"))
     return;
   const bool fits = a.summary <= a.stride;

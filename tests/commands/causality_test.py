@@ -28,10 +28,16 @@ class CausalityTest(ProgramTest):
             several = len(rows) > 1
             for combination in ("merged", "interleaved", "heads") if several else ("merged",):
                 how = (f"attention.pattern={pattern}", f"attention.combination={combination}")
+                if pattern == "lsh":  # its buckets say which earlier keys are met; see below
+                    how += ("attention.buckets=[1]", "attention.chunk=16")
                 if any(leak for _, leak in rows):
                     self.assertIn("LEAK", self.check(*how, "attention.allow_leak=true", status=1).stdout, pattern)
                 else:
                     self.assertIn("no leak: none of 64 targets", self.check(*how).stdout, f"{pattern} {combination}")
+
+    def test_with_hash_buckets_later_bytes_move_what_is_met(self):
+        done = self.check("attention.pattern=lsh", "attention.chunk=8", status=1)
+        self.assertIn("with lsh no slot reads a later byte", done.stdout)
 
     def test_the_leak_of_the_reproduction_is_found_and_counted(self):
         table, picture = self.folder + "/targets.csv", self.folder + "/seen.png"

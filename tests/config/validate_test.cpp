@@ -55,6 +55,31 @@ INSTANTIATE_TEST_SUITE_P(
                     Case{{"run.name="}, "plain folder name"}, Case{{"run.directory="}, "empty path"}));
 
 INSTANTIATE_TEST_SUITE_P(
+    Lsh, Rules,
+    testing::Values(
+        Case{{"attention.pattern=lsh"}, ""}, Case{{"attention.pattern=lsh", "attention.buckets=[64]"}, ""},
+        Case{{"attention.pattern=lsh", "attention.buckets=[1]"}, ""},
+        Case{{"attention.pattern=lsh", "attention.buckets=[32,16]", "attention.rounds=8"}, ""},
+        Case{{"attention.pattern=lsh", "attention.buckets=[7]"}, "got [7], expected even numbers"},
+        Case{{"attention.pattern=lsh", "attention.buckets=[0]"}, "attention.buckets"},
+        Case{{"attention.pattern=lsh", "attention.buckets=[2,2,2,2,2]"}, "got 5 factors, expected at most 4"},
+        Case{{"attention.pattern=lsh", "attention.buckets=[4096,8192]"}, "33554432 buckets, expected at most"},
+        Case{{"attention.pattern=lsh", "attention.rounds=0"}, "attention.rounds"},
+        Case{{"attention.pattern=lsh", "attention.chunk=0"}, "attention.chunk"},
+        Case{{"attention.pattern=lsh", "attention.rounds=256", "model.context=16777216",
+              "model.position_shape=[4096,4096]"},
+             "fewer than 2^31 places"},
+        Case{{"attention.pattern=lsh", "attention.score=cosine"}, "attention.score"},
+        Case{{"attention.pattern=lsh", "attention.stride=16", "model.position_shape=[32,32]"}, "nothing reads it"},
+        Case{{"attention.pattern=fixed", "attention.rounds=4"}, "attention.rounds: is set and nothing reads it"},
+        Case{{"attention.pattern=dense", "attention.score=raw"}, "attention.score: is set and nothing reads it"},
+        Case{{"attention.pattern=dense", "attention.score=raw", "attention.shared_qk=true"}, ""},
+        Case{{"attention.pattern=local", "attention.shared_qk=true"}, "attention.shared_qk: is set and nothing reads"},
+        Case{{"attention.pattern=lsh", "attention.form=lra", "attention.rounds=4", "model.family=arena",
+              "data.task=classify", "model.positions=sinusoid"},
+             "attention.rounds: is set and nothing reads it"}));
+
+INSTANTIATE_TEST_SUITE_P(
     Attention, Rules,
     testing::Values(
         Case{{"attention.summary=129"}, "got 129 summary columns per block, expected at most attention.stride = 128"},

@@ -126,12 +126,15 @@ struct Case {
 const Case cases[] = {
     {"classify", "cls", "learned", "dense", "two"},   {"classify", "mean", "sinusoid", "dense", "two"},
     {"classify", "mean_all", "none", "local", "two"}, {"classify", "attention", "learned", "local", "two"},
-    {"pairs", "cls", "sinusoid", "dense", "two"},     {"pairs", "mean", "learned", "local", "four"}};
+    {"pairs", "cls", "sinusoid", "dense", "two"},     {"pairs", "mean", "learned", "local", "four"},
+    {"classify", "mean", "learned", "lsh", "two"}};
 
 Config config_of(const Case& c) {
   Config config = small(c.pooling, c.task);
   config.model.positions = c.positions;
   config.attention.pattern = c.pattern;
+  config.attention.buckets = {1}; // lsh: what is seen must not jump
+  config.attention.chunk = 16;
   config.model.pair_features = c.features;
   return config;
 }
@@ -301,6 +304,118 @@ TEST(Arena, ThePaddedRowsOfTheReleasedFormReachItsMeanOverAllRows) {
   config.attention.form = "lra";
   Fixture lra(config);
   EXPECT_NE(paper.logits(), lra.logits());
+}
+
+Config hashed(const std::string& form = "paper") {
+  Config config = small(form == "lra" ? "cls" : "mean");
+  config.attention.pattern = "lsh";
+  config.attention.form = form;
+  config.attention.rounds = 3;
+  config.attention.chunk = 8;
+  return config;
+}
+
+TEST(Arena, LshGradientIsThatOfTheLoss) {
+  for (const char* score : {"trax", "raw", "unit"}) {
+    Config config = hashed();
+    config.model.layers = 1;
+    config.attention.buckets = {1}; // what is seen must not jump
+    config.attention.score = score;
+    if (score == std::string("unit")) {
+      config.attention.join = "mean";
+      config.attention.duplicates = true;
+      config.attention.self = "seen";
+    }
+    Fixture f(config);
+    const Doubles gradient = f.gradient();
+    for (const Parameter& p : f.model->parameters().all())
+      EXPECT_AT_MOST(f.directional_error(p, gradient), 3e-2) << score << " " << p.name;
+  }
+}
+
+TEST(Arena, LshSortsPaddingBehindAllThatIsReal) {
+  Config config = hashed();
+  config.attention.dropout = 0.1;
+  Fixture f(config);
+  const std::vector<float> before = f.logits();
+  const Doubles gradient = f.gradient();
+  f.lay_out(config.model.context, 7);
+  EXPECT_EQ(f.logits(), before);
+  f.lay_out(64);
+  const std::vector<float> shorter = f.logits();
+  for (std::size_t i = 0; i < before.size(); ++i)
+    EXPECT_NEAR(before[i], shorter[i], 2e-6);
+  EXPECT_AT_MOST(relative_error(f.gradient(), gradient), 2e-5);
+}
+
+TEST(Arena, LshRecomputationChangesNoBit) {
+  for (const char* form : {"paper", "lra"}) {
+    Config config = hashed(form);
+    config.model.dropout = 0.3;
+    config.attention.dropout = 0.2;
+    Fixture none(config);
+    const Doubles gradient = none.gradient();
+    for (const char* again : {"attention", "block"}) {
+      config.model.recompute = again;
+      Fixture f(config);
+      EXPECT_EQ(f.gradient(), gradient) << form << " " << again;
+      EXPECT_LT(f.model->costs().activation_bytes, none.model->costs().activation_bytes);
+    }
+  }
+}
+
+TEST(Arena, LshDrawsAnewForEveryStepButNotForEvaluations) {
+  for (const bool fixed : {false, true}) {
+    Config config = hashed();
+    config.attention.fixed_hashes = fixed;
+    Fixture f(config);
+    const std::vector<float> evaluated = f.logits();
+    const Doubles first = f.gradient();
+    EXPECT_EQ(f.gradient(), first);
+    f.batch.step = 1;
+    EXPECT_EQ(f.gradient() == first, fixed);
+    EXPECT_EQ(f.logits(), evaluated) << "an evaluation depends on the step";
+    config.run.seed = 1;
+    Fixture other(config);
+    EXPECT_NE(other.logits(), evaluated) << "the projections do not depend on the seed";
+  }
+}
+
+TEST(Arena, LshWithOneBucketAndOneChunkIsDenseAttentionWithSharedQueriesAndKeys) {
+  Config config = hashed();
+  config.attention.buckets = {1};
+  config.attention.chunk = config.model.context;
+  Fixture lsh(config);
+  config.attention.pattern = "dense";
+  config.attention.shared_qk = true;
+  Fixture dense(config);
+  const std::vector<float> a = lsh.logits(), b = dense.logits();
+  for (std::size_t i = 0; i < a.size(); ++i)
+    EXPECT_NEAR(a[i], b[i], 2e-6);
+  EXPECT_AT_MOST(relative_error(lsh.gradient(), dense.gradient()), 2e-5);
+  config.attention.shared_qk = false;
+  EXPECT_GT(Fixture(config).values.size(), dense.values.size());
+}
+
+TEST(Arena, TheReleasedReformerReadsPaddingAndHasNoMapBehind) {
+  const Config config = hashed("lra");
+  Fixture f(config);
+  EXPECT_FALSE(f.model->variable_length());
+  for (const Parameter& p : f.model->parameters().all()) {
+    EXPECT_EQ(p.name.find("attention.out"), std::string::npos) << p.name;
+    if (p.name == "block.00.attention.qv.weight") { // attention.width = 16 does not count
+      EXPECT_EQ(p.shape, (std::vector<std::int64_t>{24, 48}));
+    }
+  }
+  const Doubles gradient = f.gradient();
+  for (const Parameter& p :
+       f.model->parameters().all()) // hashes are real here: a step may move a query to a new bucket
+    EXPECT_AT_MOST(f.directional_error(p, gradient), p.name.rfind("embedding", 0) == 0 ? 0.1 : 2e-2) << p.name;
+  const std::vector<float> before = f.logits();
+  f.batch.step = 5;
+  EXPECT_EQ(f.gradient(), gradient) << "its hashes are fixed";
+  f.lay_out(config.model.context, 7);
+  EXPECT_NE(f.logits(), before);
 }
 
 TEST(Arena, RefusesAReleasedFormThatItDoesNotHave) {

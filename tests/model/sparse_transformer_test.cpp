@@ -18,6 +18,8 @@ Config small(const std::string& pattern = "fixed") {
   c.attention.pattern = pattern;
   c.attention.stride = 16;
   c.attention.summary = 4;
+  c.attention.buckets = {1}; // lsh: what is seen must not jump
+  c.attention.chunk = 16;
   c.training.micro_batch = 2;
   return c;
 }
@@ -127,7 +129,8 @@ struct Case {
 };
 const Case cases[] = {{"dense", {"merged"}},        {"local", {"merged"}},  {"fixed", {"merged"}},
                       {"fixed", {"interleaved"}},   {"fixed", {"heads"}},   {"strided", {"merged"}},
-                      {"strided", {"interleaved"}}, {"strided", {"heads"}}, {"strided", {"strided", "local", "local"}}};
+                      {"strided", {"interleaved"}}, {"strided", {"heads"}}, {"strided", {"strided", "local", "local"}},
+                      {"lsh", {"merged"}}};
 
 TEST(Model, NeverLeaksTheFuture) {
   for (const Case& c : cases) {

@@ -15,10 +15,15 @@ EXAMPLES, LENGTH, SYMBOLS, CLASSES = 64, 40, 12, 4
 # read the mean.
 PATTERNS = {"dense": ("attention.pattern='dense'", "model.pooling='cls'"),
             "local 16": ("attention.pattern='local'", "attention.stride=16", "model.pooling='mean'"),
-            "local 32": ("attention.pattern='local'", "attention.stride=32", "model.pooling='mean'")}
+            "local 32": ("attention.pattern='local'", "attention.stride=32", "model.pooling='mean'"),
+            "lsh": ("attention.pattern='lsh'", "attention.chunk=8", "attention.rounds=4", "attention.fixed_hashes=true",
+                    "model.pooling='mean'", "training.steps=150"),
+            "lsh lra": ("attention.pattern='lsh'", "attention.form='lra'", "model.pooling='mean'", "training.steps=200")}
 CAUSAL = ("model.family='sparse_transformer'", "model.positions='grid'", "model.feedforward=0", "model.embedding_scale=8",
           "model.position_scale=8", "model.weight_scale=2", "model.layers=2", "attention.pattern='fixed'", "attention.stride=8",
           "attention.summary=4", "training.micro_batch=16")
+LSH = ("attention.pattern='lsh'", "attention.stride=128", "attention.summary=32", "attention.chunk=8", "attention.rounds=4",
+       "model.position_shape=[16]")
 
 
 class MemoriseTest(unittest.TestCase):
@@ -74,7 +79,9 @@ class MemoriseTest(unittest.TestCase):
 
     def test_copies(self):
         run(["generate", "copy", "--to", self.folder + "/data", "--examples", "64,1,1", "--length", "16", "--symbols", "15"])
-        self.assertEqual(self.accuracy(16, 16, "data.task='copy'", *CAUSAL, "training.steps=250"), 1)
+        for name, pattern in (("fixed", ()), ("lsh", LSH)):
+            with self.subTest(name):
+                self.assertEqual(self.accuracy(16, 16, "data.task='copy'", *CAUSAL, *pattern, "training.steps=250"), 1)
 
 
 if __name__ == "__main__":

@@ -41,6 +41,11 @@ class ReachTest(unittest.TestCase):
     def test_the_transformer_sees_the_last_token(self):
         self.assertGreater(self.accuracy("attention.pattern='dense'"), 0.95)
 
+    def test_hash_buckets_may_or_may_not(self):
+        # Whether CLS and the last token share a bucket is up to their directions: the figure is told, not judged.
+        accuracy = self.accuracy("attention.pattern='lsh'", "attention.chunk=16", "attention.rounds=4")
+        print(f"lsh: {100 * accuracy:.1f} %, chance is {100 / CLASSES:.1f} %")
+
     def test_blocks_side_by_side_do_not(self):
         chance, sigma = 1 / CLASSES, (1 / CLASSES * (1 - 1 / CLASSES) / UNSEEN)**0.5
         for stride in (16, 64):

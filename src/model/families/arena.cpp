@@ -39,8 +39,13 @@ Initial xavier(std::int64_t inputs, std::int64_t outputs) {
   return {Initialiser::uniform, std::sqrt(6.0 / static_cast<double>(inputs + outputs))};
 }
 
+/// The released code's Reformer: it ignores attention.width and attention.dropout, and takes padding for keys like any
+/// other, so that how much there is counts.
+bool released_lsh(const Config& c) { return c.attention.form == "lra" && c.attention.pattern == "lsh"; }
+
 AttentionSetup attention_of(const Config& c) {
-  const std::int64_t D = c.model.width, wide = c.attention.width > 0 ? c.attention.width : D, E = wide / c.model.heads;
+  const bool own = c.attention.width > 0 && !released_lsh(c);
+  const std::int64_t D = c.model.width, wide = own ? c.attention.width : D, E = wide / c.model.heads;
   AttentionSetup setup{D, c.model.heads, E, E, xavier(D, wide), xavier(wide, D)};
   setup.biases = false;
   setup.dropout = static_cast<float>(c.attention.dropout);
@@ -76,10 +81,11 @@ ClassSetup head_of(const Config& c) {
 
 /// Throws InputError for what the released code computes otherwise and this family does not have.
 const Config& supported(const Config& c) {
-  if (c.attention.form == "lra" && c.attention.pattern != "dense")
-    throw InputError("got attention.form = \"lra\" with attention.pattern = \"" + c.attention.pattern +
-                     "\", expected pattern \"dense\": the released code's form of the others is not there; take form = "
-                     "\"paper\"");
+  if (c.attention.form == "lra" && c.attention.pattern != "dense" && c.attention.pattern != "lsh")
+    throw InputError(
+        "got attention.form = \"lra\" with attention.pattern = \"" + c.attention.pattern +
+        "\", expected pattern \"dense\" or \"lsh\": the released code's form of the others is not there; take form = "
+        "\"paper\"");
   return c;
 }
 
@@ -93,7 +99,7 @@ template <class T>
 ArenaEncoder<T>::ArenaEncoder(const Config& config)
     : Chain<T, ClassHead<T>>(supported(config), config.training.micro_batch * (pairs_of(config) ? 2 : 1),
                              front_of(config), chain_of(config), head_of(config)),
-      variable_(config.model.pooling != "mean_all") {}
+      variable_(config.model.pooling != "mean_all" && !released_lsh(config)) {}
 
 template <class T>
 std::unique_ptr<Decoder> ArenaEncoder<T>::decoder(const float* /*weights*/, std::int64_t /*samples*/,

@@ -1,11 +1,14 @@
 #include "model/layers/attention.hpp"
+#include "model/layers/lsh_attention.hpp"
 #include "model/storage.hpp"
 
 namespace weft {
 
 template <class T>
-std::unique_ptr<Layer<T>> make_attention(const Config& /*config*/, Plan& plan, const std::string& name,
-                                         std::int64_t layer, const AttentionSetup& setup, const AttentionPlans& plans) {
+std::unique_ptr<Layer<T>> make_attention(const Config& config, Plan& plan, const std::string& name, std::int64_t layer,
+                                         const AttentionSetup& setup, const AttentionPlans& plans) {
+  if (config.attention.pattern == "lsh" || (config.attention.pattern == "dense" && config.attention.shared_qk))
+    return std::make_unique<LshAttention<T>>(plan, name, setup, lsh_setup_of(config, setup, layer, plan.N));
   return std::make_unique<SelfAttention<T>>(plan, name, layer, setup, plans);
 }
 

@@ -1,0 +1,84 @@
+"""A model trained with hash buckets: its score does not depend on when it is asked for, and it can be scored otherwise."""
+import os
+import sys
+import tempfile
+import unittest
+
+import h5py
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from programs import main, run  # noqa: E402
+
+INPUT = """
+[run]
+name = "lsh"
+directory = "{folder}"
+[data]
+path = "{folder}/data"
+task = "copy"
+[model]
+layers = 1
+width = 32
+heads = 2
+context = 32
+vocabulary = 16
+embedding_scale = 8
+position_scale = 8
+weight_scale = 2
+position_shape = [32]
+[attention]
+pattern = "lsh"
+rounds = 2
+chunk = 8
+[optimizer]
+learning_rate = 3e-3
+[training]
+steps = 20
+batch = 16
+micro_batch = 8
+[log]
+tensorboard = false
+"""
+
+
+class LshTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        scratch = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(scratch.cleanup)
+        cls.folder = scratch.name
+        run(["generate", "copy", "--to", cls.folder + "/data", "--examples", "64,32,32", "--length", "32", "--symbols", "15"])
+        with open(cls.folder + "/input.toml", "w", encoding="ascii") as file:
+            file.write(INPUT.format(folder=cls.folder))
+        run(["train", cls.folder + "/input.toml"])
+        cls.trained = cls.folder + "/lsh"
+
+    def score(self, *overrides):
+        """What eval prints of the score, without what it is a score of."""
+        lines = run(["eval", self.trained, *overrides]).stdout.splitlines()
+        return next(line for line in lines if "bits per token" in line).split(": ", 1)[1]
+
+    def test_a_reloaded_checkpoint_has_the_score_that_the_run_found(self):
+        with h5py.File(self.trained + "/metrics.h5") as file:
+            bits = file["final/test_bits"][()] if "final/test_bits" in file else None
+            accuracy = file["final/test_accuracy"][()]
+        score = self.score()
+        self.assertEqual(score, self.score("training.micro_batch=4"))
+        self.assertIn(f"accuracy {100 * accuracy:.2f} %", score)
+        if bits is not None:
+            self.assertIn(f"{bits:.4f} bits", score)
+
+    def test_one_bucket_and_one_chunk_are_dense_attention_with_shared_queries_and_keys(self):
+        self.assertEqual(self.score("attention.buckets=[1]", "attention.chunk=32"),
+                         self.score("attention.pattern=dense", "attention.shared_qk=true"))
+        self.assertNotEqual(self.score("attention.rounds=8"), self.score())
+        done = run(["eval", self.trained, "attention.pattern=dense"], status=2)
+        self.assertIn("holds another model", done.stderr)
+
+    def test_it_cannot_be_sampled_from_and_has_no_lists(self):
+        self.assertIn("cannot be sampled from", run(["sample", self.trained], status=2).stderr)
+        self.assertIn("nothing to show", run(["pattern", self.folder + "/input.toml"], status=2).stderr)
+
+
+if __name__ == "__main__":
+    main()
