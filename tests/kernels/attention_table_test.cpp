@@ -122,6 +122,19 @@ TEST_P(AttentionTable, ATableOfZerosAndKeysInTheirOwnRowsAreTheBitsOfAPlainCall)
   }
 }
 
+TEST_P(AttentionTable, EqualScoresGiveTheMeanOfTheRealValues) {
+  AttentionCase<float> c = make<float>(table_cases()[2]); // a table alone
+  std::fill(c.reference.table.begin(), c.reference.table.end(), 0.0);
+  c.see([](int, int i) { return i < 50; });
+  const AttentionResult r = run_attention(c, GetParam(), false);
+  for (std::size_t at = 0; at < r.out.size(); ++at) {
+    double sum = 0;
+    for (std::size_t j = 0; j < 50; ++j)
+      sum += c.v[(at / (70 * 48) * 70 + j) * 48 + at % 48];
+    ASSERT_NEAR(r.out[at], sum / 50, 1e-6);
+  }
+}
+
 /// A pair that the pattern does not have: its score may be NaN, and its gradient is 0.
 TEST_P(AttentionTable, ScoresOfLaterKeysAreNotLookedAt) {
   const TableCase t = table_cases()[0];

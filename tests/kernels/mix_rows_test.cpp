@@ -123,6 +123,19 @@ TYPED_TEST(MixRows, AreThoseOfTheReference) {
     }
 }
 
+/// So that Linformer with as many keys as positions and unit matrices is full attention, to the bit: the engine gives
+/// keys in rows of their own the bits of a plain call (attention_table_test.cpp).
+TYPED_TEST(MixRows, TheUnitMatrixGivesTheRowsBack) {
+  const MixShape s{2, 37, 37, 24, 24, 24};
+  Numbers n = numbers_of<TypeParam>(s, nullptr);
+  for (std::size_t at = 0; at < n.e.size(); ++at)
+    n.e[at] = at / 37 == at % 37 ? 1 : 0;
+  bool clean = false;
+  const Numbers got = run<TypeParam>(s, n, nullptr, clean);
+  EXPECT_EQ(got.p, n.x);
+  EXPECT_EQ(got.dx, n.dp);
+}
+
 TYPED_TEST(MixRows, RowsThatAreNotSeenAreNotRead) {
   for (const MixShape& s : shapes) {
     const auto seen = some_seen(s);
