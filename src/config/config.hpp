@@ -47,15 +47,21 @@ struct Config {
     std::string pair_features = "two";         // two | four
   } model;
   struct {
-    std::string pattern = "fixed"; // config/patterns.hpp
-    std::string form = "paper";    // paper | lra
-    std::int64_t width = 0;        // of queries, keys and values, all heads together; 0: model.width
-    double dropout = 0.0;          // of attention weights
-    std::int64_t stride = 128;     // l
-    std::int64_t window = 0;       // of local and strided; 0: l
-    bool allow_leak = false;       // take a pattern that is not causal
-    std::int64_t summary = 32;     // c
-    bool shared_summary = false;   // every head the last sub-block instead of one of its own
+    std::string pattern = "fixed";     // config/patterns.hpp
+    std::string form = "paper";        // paper | lra
+    std::int64_t width = 0;            // of queries, keys and values, all heads together; 0: model.width
+    double dropout = 0.0;              // of attention weights
+    std::int64_t stride = 128;         // l
+    std::int64_t window = 0;           // of local and strided; 0: l
+    bool allow_leak = false;           // take a pattern that is not causal
+    std::int64_t summary = 32;         // c
+    bool shared_summary = false;       // every head the last sub-block instead of one of its own
+    std::int64_t projected = 256;      // keys that linformer mixes, k
+    std::string sharing = "key_value"; // of its matrices: headwise | key_value | layerwise | per_head
+    std::string mode = "random";       // synthesizer: random | dense | factorised_random
+    bool dot_product = false;          // q . k beside the synthetic scores
+    std::int64_t rank = 8;             // of factorised_random
+    std::int64_t hidden = 0;           // of dense, per head; 0: the head's width
     std::vector<std::string> combination = {
         "merged"}; // merged | interleaved | heads, or a list, one entry per layer, repeating
   } attention;

@@ -1,11 +1,17 @@
 #include "model/layers/attention.hpp"
+#include "model/layers/linformer.hpp"
+#include "model/layers/synthesizer.hpp"
 #include "model/storage.hpp"
 
 namespace weft {
 
 template <class T>
-std::unique_ptr<Layer<T>> make_attention(const Config& /*config*/, Plan& plan, const std::string& name,
-                                         std::int64_t layer, const AttentionSetup& setup, const AttentionPlans& plans) {
+std::unique_ptr<Layer<T>> make_attention(const Config& config, Plan& plan, const std::string& name, std::int64_t layer,
+                                         const AttentionSetup& setup, const AttentionPlans& plans) {
+  if (config.attention.pattern == "linformer")
+    return std::make_unique<Linformer<T>>(plan, name, layer, setup, linformer_of(config), plans);
+  if (config.attention.pattern == "synthesizer")
+    return std::make_unique<Synthesizer<T>>(plan, name, setup, synthesizer_of(config), plans);
   return std::make_unique<SelfAttention<T>>(plan, name, layer, setup, plans);
 }
 
