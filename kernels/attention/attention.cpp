@@ -26,24 +26,35 @@ void require(bool good, const std::string& text) {
     throw std::invalid_argument("attention: " + text);
 }
 
-void check(const AttentionPlan& plan, const AttentionShape& shape) {
+void check(const AttentionPlan& plan, const AttentionShape& shape, const AttentionExtras& extras) {
   require(shape.length == plan.length() && shape.heads == plan.heads(),
           "shape has length " + std::to_string(shape.length) + " and " + std::to_string(shape.heads) +
               " heads, the plan " + std::to_string(plan.length()) + " and " + std::to_string(plan.heads()));
-  require(shape.key_width >= 1 && shape.key_width <= attention_width_limit && shape.value_width >= 1 &&
-              shape.value_width <= attention_width_limit,
+  require(shape.key_width >= (extras.table ? 0 : 1) && shape.key_width <= attention_width_limit &&
+              shape.value_width >= 1 && shape.value_width <= attention_width_limit,
           "head widths " + std::to_string(shape.key_width) + " and " + std::to_string(shape.value_width) +
               "; expected 1 to " + std::to_string(attention_width_limit));
+  const std::int64_t longer = std::max(shape.length, shape.key_length);
+  require(!extras.table || extras.table_stride >= longer, "a table of scores with rows of " +
+                                                              std::to_string(extras.table_stride) + "; expected " +
+                                                              std::to_string(longer) + " or more");
 }
 
-detail::Widening widening_of(const AttentionPlan& plan, const AttentionExtras& extras) {
+/// With what its zeros stand for.
+AttentionShape resolved(AttentionShape shape) {
+  shape.key_length = shape.key_length == 0 ? shape.length : shape.key_length;
+  shape.row_stride_kv = shape.row_stride_kv == 0 ? shape.row_stride_qkv : shape.row_stride_kv;
+  return shape;
+}
+
+detail::Widening widening_of(const AttentionPlan& plan, const AttentionShape& shape, const AttentionExtras& extras) {
   const float p = extras.dropout.probability;
-  const std::int64_t stride = extras.dropout_stride == 0 ? plan.length() : extras.dropout_stride;
+  const std::int64_t longer = std::max(shape.length, shape.key_length);
+  const std::int64_t stride = extras.dropout_stride == 0 ? longer : extras.dropout_stride;
   require(p >= 0 && p < 1, "a dropout probability of " + std::to_string(p) + "; expected one in [0, 1)");
   if (p > 0) {
-    require(stride >= plan.length(), "a dropout stride of " + std::to_string(stride) +
-                                         "; expected the plan's length, " + std::to_string(plan.length()) +
-                                         ", or more");
+    require(stride >= longer, "a dropout stride of " + std::to_string(stride) + "; expected the length, " +
+                                  std::to_string(longer) + ", or more");
     const std::int64_t limit = std::int64_t{1} << 34; // four numbers per block, 2^32 blocks
     require(stride <= limit / stride / plan.heads(),
             "dropout over " + std::to_string(plan.heads()) + " heads of " + std::to_string(stride) + " x " +
@@ -51,8 +62,15 @@ detail::Widening widening_of(const AttentionPlan& plan, const AttentionExtras& e
                 " weights; expected 2^34 weights at most: take fewer heads, a shorter length, " +
                 "or no attention dropout");
   }
-  return {extras.seen, (plan.length() + 31) / 32, extras.dropout, static_cast<std::uint64_t>(stride),
-          1.0f / (1.0f - p)};
+  return {
+      extras.seen,  (shape.key_length + 31) / 32, extras.dropout, static_cast<std::uint64_t>(stride), 1.0f / (1.0f - p),
+      extras.table, extras.table_stride};
+}
+
+float scale_of(const AttentionShape& shape, const AttentionExtras& extras) {
+  if (shape.key_width == 0) // the scores are the table's
+    return 1.0f;
+  return extras.scale != 0 ? extras.scale : static_cast<float>(1.0 / std::sqrt(static_cast<double>(shape.key_width)));
 }
 
 detail::PatternCall call_of(const AttentionPlan& plan, const AttentionShape& shape, const AttentionExtras& extras) {
@@ -63,9 +81,9 @@ detail::PatternCall call_of(const AttentionPlan& plan, const AttentionShape& sha
           plan.passes(),
           plan.parts(),
           static_cast<int>(query_tiles),
-          shape,
-          static_cast<float>(1.0 / std::sqrt(static_cast<double>(shape.key_width))),
-          widening_of(plan, extras)};
+          resolved(shape),
+          scale_of(shape, extras),
+          widening_of(plan, resolved(shape), extras)};
 }
 
 /// One team per index in [0, n): teams of threads on a device; one thread on a host, or two where the portable version
@@ -83,14 +101,17 @@ TeamPolicy teams(std::int64_t n, bool portable, int scratch_floats) {
 /// Work on a host is shared among this many tasks at least (a constant: the order of sums must not follow the threads).
 constexpr std::int64_t host_tasks = 16;
 
-[[maybe_unused]] int task_groups(const AttentionPlan& plan, const AttentionShape& shape) {
-  const std::int64_t heads = shape.batch * shape.heads, tiles = (plan.length() + query_tile - 1) / query_tile;
+[[maybe_unused]] int task_groups(const AttentionPlan& plan, std::int64_t heads) {
+  const std::int64_t tiles = (plan.length() + query_tile - 1) / query_tile;
   return static_cast<int>(std::clamp<std::int64_t>((host_tasks + heads - 1) / heads, 1, tiles));
 }
 
-/// Floats of the fp32 sums that a bf16 or fp16 tensor of this shape needs.
+/// Floats of the fp32 sums that a bf16 or fp16 tensor of queries, or of keys, of this shape needs.
 std::int64_t elements(const AttentionShape& shape, std::int64_t width) {
   return shape.batch * shape.length * shape.heads * width;
+}
+std::int64_t key_elements(const AttentionShape& shape, std::int64_t width) {
+  return shape.batch * resolved(shape).key_length * shape.heads * width;
 }
 
 template <class T>
@@ -131,10 +152,11 @@ void slopes_of_rows(const AttentionShape& shape, float* delta, const T* dout, co
 
 #ifndef WEFT_CUDA
 /// Host: key tiles and query tiles are cut into `groups` ranges each. In phase d the task of key range g takes query
-/// range (g + d) mod groups, so no two tasks of a phase add to the same rows of dq, dk or dv.
+/// range (g + d) mod groups, so no two tasks of a phase add to the same rows of dq, dk or dv. Sequences [first, end).
 template <class T>
-void host_backward_part(const BackwardCall<T>& call, int groups, const detail::HostTiles<T>& tiles) {
-  const std::int64_t heads = call.shape.heads, tasks = call.shape.batch * heads * groups;
+void host_backward_part(const BackwardCall<T>& call, std::int64_t first, std::int64_t end, int groups,
+                        const detail::HostTiles<T>& tiles) {
+  const std::int64_t heads = call.shape.heads, tasks = (end - first) * heads * groups;
   for (int phase = 0; phase < groups; ++phase)
     Kokkos::parallel_for("weft::attention::backward", teams(tasks, false, 0), [&](const Member& member) {
       const int n = static_cast<int>(member.league_rank()), g = n % groups, other = (g + phase) % groups;
@@ -144,7 +166,7 @@ void host_backward_part(const BackwardCall<T>& call, int groups, const detail::H
       const PartTables& part = call.parts[group * call.parts_per_group + call.part];
       const auto cut = [groups](std::int64_t of, int at) { return static_cast<int>(of * at / groups); };
       for (int kt = cut(part.key_tiles, g); kt < cut(part.key_tiles, g + 1); ++kt)
-        tiles.backward(call, part, n / groups / heads, h, kt, cut(call.query_tiles, other),
+        tiles.backward(call, part, first + n / groups / heads, h, kt, cut(call.query_tiles, other),
                        cut(call.query_tiles, other + 1));
     });
 }
@@ -183,6 +205,24 @@ void team_backward_pass(const char* label, const BackwardCall<T>& call, int tile
       });
 }
 
+/// One team per head and query tile for the gradient of the table of scores.
+template <bool dropped, class T>
+void team_table_pass(const BackwardCall<T>& call) {
+  const std::int64_t tiles = call.query_tiles;
+  Kokkos::parallel_for(
+      "weft::attention::backward_table",
+      teams(call.shape.heads * tiles, true, detail::team::scratch_floats(detail::team::backward_last)),
+      KOKKOS_LAMBDA(const Member& member) {
+        const int h = static_cast<int>(member.league_rank() / tiles),
+                  t = static_cast<int>(member.league_rank() % tiles);
+        const int group = h % call.groups;
+        if (call.part >= call.pass_begin[group * (call.passes + 1) + call.passes])
+          return;
+        const PartTables& part = call.parts[group * call.parts_per_group + call.part];
+        detail::team::table_gradient_tile<dropped>(member, call, part, h, t);
+      });
+}
+
 template <bool dropped, class T>
 void team_forward_pass(const ForwardCall<T>& call) {
   const std::int64_t heads = call.shape.heads, tiles = call.query_tiles, n = call.shape.batch * heads * tiles;
@@ -210,13 +250,21 @@ template <bool dropped, class T>
 void team_backward_part(const AttentionPlan& plan, const BackwardCall<T>& call) {
   team_backward_pass<dropped>("weft::attention::backward_queries", call, call.query_tiles, true);
   team_backward_pass<dropped>("weft::attention::backward_keys", call, plan.key_tiles(call.part), false);
+  if (call.dtable)
+    team_table_pass<dropped>(call);
 }
 
 template <class T>
 void backward_part(const AttentionPlan& plan, const BackwardCall<T>& call, [[maybe_unused]] AttentionPath path) {
 #ifndef WEFT_CUDA
-  if (path != AttentionPath::portable)
-    return host_backward_part(call, task_groups(plan, call.shape), detail::host_tiles<T>(path));
+  if (path != AttentionPath::portable) {
+    // What all sequences add to goes through them one by one.
+    const std::int64_t sequences = call.shape.batch, together = call.dtable ? 1 : sequences;
+    const int groups = task_groups(plan, together * call.shape.heads);
+    for (std::int64_t b = 0; b < sequences; b += together)
+      host_backward_part(call, b, b + together, groups, detail::host_tiles<T>(path));
+    return;
+  }
 #endif
   return call.widening.dropout.probability > 0 ? team_backward_part<true>(plan, call)
                                                : team_backward_part<false>(plan, call);
@@ -228,7 +276,7 @@ std::size_t attention_workspace_bytes(const AttentionPlan& plan, const Attention
   const std::int64_t statistics = shape.batch * shape.heads * shape.length;
   std::int64_t floats = 0;
   if (backward)
-    floats = statistics + 2 * elements(shape, shape.key_width) + elements(shape, shape.value_width);
+    floats = statistics + elements(shape, shape.key_width) + key_elements(shape, shape.key_width + shape.value_width);
   else if (plan.passes() > 1)
     floats = statistics + elements(shape, shape.value_width);
   return static_cast<std::size_t>(floats) * sizeof(float);
@@ -237,7 +285,7 @@ std::size_t attention_workspace_bytes(const AttentionPlan& plan, const Attention
 template <class T>
 void attention_forward(const AttentionPlan& plan, const AttentionShape& shape, T* out, float* lse, const T* q,
                        const T* k, const T* v, float* workspace, AttentionPath path, const AttentionExtras& extras) {
-  check(plan, shape);
+  check(plan, shape, extras);
   const TimedRegion timed(&RegionSeconds::attention);
   ForwardCall<T> call{};
   static_cast<detail::PatternCall&>(call) = call_of(plan, shape, extras);
@@ -262,9 +310,9 @@ template <class T>
 void attention_backward(const AttentionPlan& plan, const AttentionShape& shape, T* dq, T* dk, T* dv, const T* dout,
                         const T* q, const T* k, const T* v, const T* out, const float* lse, float* workspace,
                         AttentionPath path, const AttentionExtras& extras) {
-  check(plan, shape);
+  check(plan, shape, extras);
   const TimedRegion timed(&RegionSeconds::attention);
-  const std::int64_t rows = shape.batch * shape.length;
+  const std::int64_t rows = shape.batch * shape.length, key_rows = shape.batch * resolved(shape).key_length;
   const std::int64_t key_row = shape.heads * shape.key_width, value_row = shape.heads * shape.value_width;
   float* delta = workspace;
   slopes_of_rows(shape, delta, dout, out);
@@ -274,29 +322,31 @@ void attention_backward(const AttentionPlan& plan, const AttentionShape& shape, 
     call.dq = dq;
     call.dk = dk;
     call.dv = dv;
-    call.dq_stride = call.dk_stride = call.dv_stride = shape.row_stride_qkv;
+    call.dq_stride = shape.row_stride_qkv;
+    call.dk_stride = call.dv_stride = call.shape.row_stride_kv;
   } else {
     call.dq = delta + shape.batch * shape.heads * shape.length;
     call.dk = call.dq + elements(shape, shape.key_width);
-    call.dv = call.dk + elements(shape, shape.key_width);
+    call.dv = call.dk + key_elements(shape, shape.key_width);
     call.dq_stride = call.dk_stride = key_row;
     call.dv_stride = value_row;
   }
   clear(call.dq, call.dq_stride, rows, key_row);
-  clear(call.dk, call.dk_stride, rows, key_row);
-  clear(call.dv, call.dv_stride, rows, value_row);
+  clear(call.dk, call.dk_stride, key_rows, key_row);
+  clear(call.dv, call.dv_stride, key_rows, value_row);
   call.dout = dout;
   call.q = q;
   call.k = k;
   call.v = v;
   call.lse = lse;
   call.delta = delta;
+  call.dtable = extras.table ? extras.dtable : nullptr;
   for (call.part = 0; call.part < call.parts_per_group; ++call.part)
     backward_part(plan, call, path);
   if constexpr (!std::is_same_v<T, float>) {
     round_rows(dq, shape.row_stride_qkv, call.dq, rows, key_row);
-    round_rows(dk, shape.row_stride_qkv, call.dk, rows, key_row);
-    round_rows(dv, shape.row_stride_qkv, call.dv, rows, value_row);
+    round_rows(dk, call.shape.row_stride_kv, call.dk, key_rows, key_row);
+    round_rows(dv, call.shape.row_stride_kv, call.dv, key_rows, value_row);
   }
 }
 

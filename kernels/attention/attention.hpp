@@ -7,10 +7,12 @@
 //   dv_j = sum_i p_ij dout_i,   dk_j = sum_i ds_ij q_i,   dq_i = sum_j ds_ij k_j
 // Nothing of size N x N exists; tiles that the pattern does not list are never computed.
 //
-// A call may add two things (AttentionExtras). Key bits: S_i becomes the real keys of S_i. Attention dropout: with mask
-// bits m_ij and probability p, w_ij = m_ij / (1 - p),
+// A call may add three things (AttentionExtras). Key bits: S_i becomes the real keys of S_i. Attention dropout: with
+// mask bits m_ij and probability p, w_ij = m_ij / (1 - p),
 //   out_i = sum_{j in S_i} w_ij p_ij v_j,   ds_ij = p_ij (w_ij dout_i . v_j - delta_i) / sqrt(E),
 //   dv_j = sum_i w_ij p_ij dout_i,          lse, delta, dk and dq as above.
+// A table of scores: s_ij = scale q_i . k_j + a_ij with a table a of the head, which all sequences share; its gradient,
+//   da_ij = sum over the sequences of ds_ij / scale,   ds_ij / scale = p_ij (w_ij dout_i . v_j - delta_i)
 //
 // A query with no key: out_i = 0, lse_i = -infinity, and it gives and gets no gradient.
 // A pair outside S_i has no influence: if k_j, v_j are NaN or infinite, out_i keeps its bits. In the backward pass this
@@ -66,17 +68,26 @@ enum class AttentionPath { best, portable, avx2, avx512, avx512_bf16, avx512_emu
 /// Whether this build and this processor can take the path.
 bool attention_path_runs(AttentionPath path);
 
-/// What a call adds to its pattern. Either may be left out, and then costs nothing and changes no bit.
+/// What a call adds to its pattern. Any may be left out, and then costs nothing and changes no bit.
 struct AttentionExtras {
   /// Key bits, where the kernels run: [B, ceil(N / 32)], bit i mod 32 of word i / 32: position i is a real key. Bits
-  /// past N are not looked at. A key whose bit is 0 has weight 0 and gradients 0; a tile without a real key is skipped.
-  /// Its position still is a query like any other. Null: all keys are real.
+  /// past N are not looked at. (With keys of their own: M for N.) A key whose bit is 0 has weight 0 and gradients 0; a
+  /// tile without a real key is skipped. Its position still is a query like any other. Null: all keys are real.
   const std::uint32_t* seen = nullptr;
   /// Attention dropout. Weight (i, j) of head h is element (h S + i) S + j; H S^2 <= 2^34.
   Dropout dropout;
-  /// S: the length that the elements are counted by, N or more, so that a call at a shorter length draws the numbers of
-  /// the full one. 0: N.
+  /// S: the length that the elements are counted by, N and M or more, so that a call at a shorter length draws the
+  /// numbers of the full one. 0: N, or M where that is more.
   std::int64_t dropout_stride = 0;
+  /// Of q . k; 0: 1 / sqrt(E), and without q and k (E = 0) nothing.
+  float scale = 0;
+  /// The table of scores, fp32: a_ij of head h is table[(h table_stride + i) table_stride + j], so that a call at a
+  /// shorter length takes the corner of the full table. Pairs outside S_i are not looked at.
+  const float* table = nullptr;
+  std::int64_t table_stride = 0;
+  /// Its gradient, laid out alike: backward adds to it, sequence after sequence, and touches no pair outside the tiles
+  /// of the pattern.
+  float* dtable = nullptr;
 };
 
 /// Bytes of workspace that forward (backward = false) or backward needs, for the largest of fp32, bf16 and fp16; linear
@@ -84,7 +95,8 @@ struct AttentionExtras {
 std::size_t attention_workspace_bytes(const AttentionPlan& plan, const AttentionShape& shape, bool backward);
 
 /// Overwrites out[B,N,H,Ev] and lse[B,H,N]. Throws std::invalid_argument if shape and plan disagree, and where the
-/// extras are out of range. T: float, bf16, fp16.
+/// extras are out of range. With keys of their own (M) the plan is one over M keys: patterns/dense.cpp, `every_key`. T:
+/// float, bf16, fp16.
 template <class T>
 void attention_forward(const AttentionPlan& plan, const AttentionShape& shape, T* out, float* lse, const T* q,
                        const T* k, const T* v, float* workspace, AttentionPath path = AttentionPath::best,

@@ -13,7 +13,14 @@ struct Attention {
   std::vector<std::vector<std::vector<int>>> keys; ///< [group][query], sorted
   std::vector<bool> seen = {};                     ///< [B,N], false: no key; empty: all are keys
   Dropout dropout = {};                            ///< of weight (i, j) of head h: element (h S + i) S + j
-  std::int64_t dropout_stride = 0;                 ///< S; 0: N
+  std::int64_t dropout_stride = 0;                 ///< S; 0: N, or M where that is more
+  std::int64_t key_length = 0;                     ///< M, rows of k and v; 0: N
+  double scale = 0;                                ///< 0: 1 / sqrt(E)
+  std::vector<double> table = {};                  ///< [H, table_stride, table_stride] scores to add; empty: none
+  std::int64_t table_stride = 0;
+  double* dtable = nullptr; ///< backward adds the gradient of the table to it; null: not wanted
+
+  std::int64_t key_rows() const { return key_length == 0 ? length : key_length; }
 };
 
 /// Overwrites out and lse.

@@ -24,8 +24,16 @@ struct Widening {
   std::int64_t seen_words;
   Dropout dropout;
   std::uint64_t dropout_stride;
-  float kept; ///< 1 / (1 - p), 1 without dropout
+  float kept;         ///< 1 / (1 - p), 1 without dropout
+  const float* table; ///< [H][table_stride][table_stride] scores to add; null: none
+  std::int64_t table_stride;
 };
+
+/// Row i of head h of a table of scores or of its gradient.
+template <class Number>
+WEFT_FUNCTION Number* table_row(Number* table, std::int64_t stride, int h, int i) {
+  return table + (h * stride + i) * stride;
+}
 
 /// The number of weight (i, j) of head h among the elements that dropout draws for.
 WEFT_FUNCTION std::uint64_t dropout_element(const Widening& widening, int h, int i, int j) {
@@ -33,7 +41,7 @@ WEFT_FUNCTION std::uint64_t dropout_element(const Widening& widening, int h, int
   return row * widening.dropout_stride + static_cast<std::uint64_t>(j);
 }
 
-/// What a call of either direction says of its pattern and shape.
+/// What a call of either direction says of its pattern and shape; key_length and row_stride_kv are not 0 here.
 struct PatternCall {
   const PartTables* parts;
   const int* pass_begin;
@@ -62,6 +70,7 @@ struct BackwardCall : PatternCall {
   std::int64_t dq_stride, dk_stride, dv_stride;
   const T *dout, *q, *k, *v;
   const float *lse, *delta; ///< [B,H,N]
+  float* dtable;            ///< like Widening::table; null: not wanted
 };
 
 } // namespace weft::detail

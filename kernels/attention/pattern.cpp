@@ -138,6 +138,12 @@ void add_rule(Pattern& pattern, const AnyRule& rule, std::vector<int> key_order,
   fill_part(pattern, rule, {std::move(key_order), {}, {}}, true, candidates);
 }
 
+void add_rule_of(Pattern& pattern, const AnyRule& rule, int keys, const Candidates& candidates) {
+  std::vector<int> order(static_cast<std::size_t>(keys));
+  std::iota(order.begin(), order.end(), 0);
+  fill_part(pattern, rule, {std::move(order), {}, {}}, true, candidates);
+}
+
 void drop_empty_passes(Pattern& pattern) {
   for (PatternPass& pass : pattern.passes)
     std::erase_if(pass.parts, [](const Part& part) { return part.key_tiles.entries.empty(); });

@@ -20,7 +20,7 @@ struct TileLists {
 };
 
 struct Part {
-  std::vector<int> key_order; ///< key slot -> position; empty: the identity over N
+  std::vector<int> key_order; ///< key slot -> position, or row among M keys of their own; empty: the identity over N
   TileLists key_tiles;        ///< for every query tile its key tiles
   TileLists query_tiles;      ///< the transpose: for every key tile its query tiles
 };
@@ -62,6 +62,8 @@ Pattern fixed_merged(int length, int l, int c, int group); ///< the union of the
 
 /// Every j, later keys too.
 Pattern dense_bidirectional(int length);
+/// Every one of `keys` keys that have rows of their own (AttentionShape::key_length).
+Pattern every_key(int length, int keys);
 /// j div l = i div l, later keys too: blocks side by side. Shows a causal model what it is to predict.
 Pattern block_bidirectional(int length, int l);
 

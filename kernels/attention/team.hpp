@@ -92,6 +92,17 @@ struct Keeper {
   }
 };
 
+/// s += the table's scores, in the unit of s, which must still be multiplied by `scale`.
+KOKKOS_INLINE_FUNCTION void add_scores(const Member& member, const Scratch& scratch, const Widening& widening, int h,
+                                       const int* query_position, const int* key_position, float scale) {
+  each(member, tile * tile, [&](int n) {
+    const int i = n / tile, j = n % tile;
+    if (query_position[i] >= 0 && key_position[j] >= 0)
+      scratch.s[i * ld + j] +=
+          table_row(widening.table, widening.table_stride, h, query_position[i])[key_position[j]] / scale;
+  });
+}
+
 /// s -> p of one key tile, 0 where a pair is not seen; moves the running maximum and sum, and leaves in `factor` what
 /// earlier sums must be multiplied by.
 KOKKOS_INLINE_FUNCTION void softmax_rows(const Member& member, const Scratch& scratch, const PartTables& part,
@@ -175,8 +186,8 @@ KOKKOS_INLINE_FUNCTION void forward_tile(const Member& member, const ForwardCall
   });
 
   const T* q = call.q + row * shape.row_stride_qkv + h * width;
-  const T* k = call.k + row * shape.row_stride_qkv + h * width;
-  const T* v = call.v + row * shape.row_stride_qkv + h * value_width;
+  const T* k = call.k + b * shape.key_length * shape.row_stride_kv + h * width;
+  const T* v = call.v + b * shape.key_length * shape.row_stride_kv + h * value_width;
   for (int p = first_part; p < end_part; ++p) {
     const PartTables& part = parts[p];
     for (int n = part.key_tiles_begin[t]; n < part.key_tiles_begin[t + 1]; ++n) {
@@ -186,11 +197,13 @@ KOKKOS_INLINE_FUNCTION void forward_tile(const Member& member, const ForwardCall
       if (live == 0)
         continue;
       pair_products(member, scratch, scratch.s, q, shape.row_stride_qkv, part.query_position + t * tile, k,
-                    shape.row_stride_qkv, key_position, width);
+                    shape.row_stride_kv, key_position, width);
+      if (call.widening.table)
+        add_scores(member, scratch, call.widening, h, part.query_position + t * tile, key_position, call.scale);
       softmax_rows(member, scratch, part, entry, live, call.scale);
       if constexpr (dropped) // after the sums that normalise: out = sum of m p v / (1 - p)
         drop_weights(member, scratch, Keeper(call.widening, b), h, part.query_position + t * tile, key_position);
-      add_values(member, scratch, value_width, v, shape.row_stride_qkv, key_position);
+      add_values(member, scratch, value_width, v, shape.row_stride_kv, key_position);
     }
   }
 
@@ -225,14 +238,17 @@ KOKKOS_INLINE_FUNCTION void probabilities_and_slopes(const Member& member, const
   const AttentionShape& shape = call.shape;
   const int width = static_cast<int>(shape.key_width), value_width = static_cast<int>(shape.value_width);
   const std::int64_t row = b * shape.length, statistics = (b * shape.heads + h) * shape.length;
+  const std::int64_t key_row = b * shape.key_length;
   const int* query_position = part.query_position + query_tile_number * tile;
   const int* key_position = part.key_position + key_tile_number * tile;
   pair_products(member, scratch, scratch.s, call.q + row * shape.row_stride_qkv + h * width, shape.row_stride_qkv,
-                query_position, call.k + row * shape.row_stride_qkv + h * width, shape.row_stride_qkv, key_position,
+                query_position, call.k + key_row * shape.row_stride_kv + h * width, shape.row_stride_kv, key_position,
                 width);
+  if (call.widening.table)
+    add_scores(member, scratch, call.widening, h, query_position, key_position, call.scale);
   pair_products(member, scratch, scratch.ds, call.dout + row * shape.row_stride_out + h * value_width,
-                shape.row_stride_out, query_position, call.v + row * shape.row_stride_qkv + h * value_width,
-                shape.row_stride_qkv, key_position, value_width);
+                shape.row_stride_out, query_position, call.v + key_row * shape.row_stride_kv + h * value_width,
+                shape.row_stride_kv, key_position, value_width);
   [[maybe_unused]] const Keeper keeps(call.widening, b);
   each(member, tile * tile, [&](int n) {
     const int i = n / tile, j = n % tile;
@@ -259,7 +275,7 @@ KOKKOS_INLINE_FUNCTION void query_gradient_tile(const Member& member, const Back
                                                 const PartTables& part, std::int64_t b, int h, int t) {
   const AttentionShape& shape = call.shape;
   const int width = static_cast<int>(shape.key_width);
-  const std::int64_t row = b * shape.length;
+  const std::int64_t row = b * shape.length, key_row = b * shape.key_length;
   const Scratch scratch = scratch_of(member, backward_last);
   const int* query_position = part.query_position + t * tile;
   for (int n = part.key_tiles_begin[t]; n < part.key_tiles_begin[t + 1]; ++n) {
@@ -276,7 +292,8 @@ KOKKOS_INLINE_FUNCTION void query_gradient_tile(const Member& member, const Back
       float sum = 0;
       for (int j = 0; j < tile; ++j)
         if (key_position[j] >= 0 && (live >> j & 1u)) // a key that is not live may be NaN
-          sum += scratch.ds[i * ld + j] * load(call.k[(row + key_position[j]) * shape.row_stride_qkv + h * width + e]);
+          sum +=
+              scratch.ds[i * ld + j] * load(call.k[(key_row + key_position[j]) * shape.row_stride_kv + h * width + e]);
       call.dq[(row + query_position[i]) * call.dq_stride + h * width + e] += sum;
     });
   }
@@ -288,7 +305,7 @@ KOKKOS_INLINE_FUNCTION void key_gradient_tile(const Member& member, const Backwa
                                               std::int64_t b, int h, int kt) {
   const AttentionShape& shape = call.shape;
   const int width = static_cast<int>(shape.key_width), value_width = static_cast<int>(shape.value_width);
-  const std::int64_t row = b * shape.length;
+  const std::int64_t row = b * shape.length, key_row = b * shape.key_length;
   const Scratch scratch = scratch_of(member, backward_last);
   const int* key_position = part.key_position + kt * tile;
   const std::uint32_t live = live_keys(call.widening, b, key_position);
@@ -311,10 +328,34 @@ KOKKOS_INLINE_FUNCTION void key_gradient_tile(const Member& member, const Backwa
               weight[i * ld] *
               (value ? load(call.dout[(row + query_position[i]) * shape.row_stride_out + h * value_width + e - width])
                      : load(call.q[(row + query_position[i]) * shape.row_stride_qkv + h * width + e]));
-      float* to = value ? call.dv + (row + key_position[j]) * call.dv_stride + h * value_width + e - width
-                        : call.dk + (row + key_position[j]) * call.dk_stride + h * width + e;
+      float* to = value ? call.dv + (key_row + key_position[j]) * call.dv_stride + h * value_width + e - width
+                        : call.dk + (key_row + key_position[j]) * call.dk_stride + h * width + e;
       *to += sum;
     });
+  }
+}
+
+/// The gradient of the table of scores in one query tile over the key tiles of part call.part: all sequences in order.
+template <bool dropped, class T>
+KOKKOS_INLINE_FUNCTION void table_gradient_tile(const Member& member, const BackwardCall<T>& call,
+                                                const PartTables& part, int h, int t) {
+  const Scratch scratch = scratch_of(member, backward_last);
+  const int* query_position = part.query_position + t * tile;
+  for (int n = part.key_tiles_begin[t]; n < part.key_tiles_begin[t + 1]; ++n) {
+    const TileEntry entry = part.key_tiles_entries[n];
+    const int* key_position = part.key_position + entry.tile * tile;
+    for (std::int64_t b = 0; b < call.shape.batch; ++b) {
+      const std::uint32_t live = live_keys(call.widening, b, key_position);
+      if (live == 0)
+        continue;
+      probabilities_and_slopes<dropped>(member, call, part, scratch, entry, live, b, h, t, entry.tile);
+      each(member, tile * tile, [&](int m) {
+        const int i = m / tile, j = m % tile;
+        if (query_position[i] >= 0 && key_position[j] >= 0)
+          table_row(call.dtable, call.widening.table_stride, h, query_position[i])[key_position[j]] +=
+              scratch.ds[i * ld + j] / call.scale;
+      });
+    }
   }
 }
 

@@ -22,16 +22,19 @@ struct TileMask {
 };
 
 /// q[b,i,h,e] lies at q[(b N + i) row_stride_qkv + h E + e]; k, dq, dk alike; v, dv alike with Ev for E: all six have
-/// the same row stride, so that they can be slices of one fused row. out and dout: [(b N + i) row_stride_out + h Ev +
+/// the same row stride, so that they can be slices of one fused row; or the keys and values are rows of their own, M to
+/// a sequence: k[b,j,h,e] at k[(b M + j) row_stride_kv + h E + e]. out and dout: [(b N + i) row_stride_out + h Ev +
 /// e].
 struct AttentionShape {
   std::int64_t batch;       ///< B
   std::int64_t length;      ///< N, that of the plan
   std::int64_t heads;       ///< H, that of the plan
-  std::int64_t key_width;   ///< E of q and k, 1 .. attention_width_limit
+  std::int64_t key_width;   ///< E of q and k, 1 .. attention_width_limit; with a table of scores 0, too
   std::int64_t value_width; ///< Ev of v and out, 1 .. attention_width_limit
   std::int64_t row_stride_qkv;
   std::int64_t row_stride_out;
+  std::int64_t key_length = 0;    ///< M, rows of k, v, dk and dv; 0: N
+  std::int64_t row_stride_kv = 0; ///< of k, v, dk and dv; 0: row_stride_qkv
 };
 
 constexpr int attention_width_limit = 256;

@@ -67,6 +67,12 @@ struct Config {
     std::string look_back = "cyclic";  // cyclic | straight
     std::string join = "softmax";      // softmax | mean
     bool fixed_hashes = false;         // the same projections in every step
+    std::int64_t projected = 256;      // keys that linformer mixes, k
+    std::string sharing = "key_value"; // of its matrices: headwise | key_value | layerwise | per_head
+    std::string mode = "random";       // synthesizer: random | dense | factorised_random
+    bool dot_product = false;          // q . k beside the synthetic scores
+    std::int64_t rank = 8;             // of factorised_random
+    std::int64_t hidden = 0;           // of dense, per head; 0: the head's width
     std::vector<std::string> combination = {
         "merged"}; // merged | interleaved | heads, or a list, one entry per layer, repeating
   } attention;

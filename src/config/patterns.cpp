@@ -31,6 +31,12 @@ const KeySet block_and_summaries{"the union of block and summary", [](const Conf
                                  }};
 const KeySet none;
 
+// The two that the engine runs, with keys of their own and with a table of scores.
+Pattern mixed_keys(const Config& c, int n) { return every_key(n, static_cast<int>(c.attention.projected)); }
+Pattern same_as_dense(const Config& c, int n) {
+  return task_row(c.data.task).causal ? dense(n) : dense_bidirectional(n);
+}
+
 const std::vector<std::string> of_summary = {"stride", "summary", "shared_summary"};
 
 } // namespace
@@ -55,6 +61,18 @@ const std::vector<PatternRow>& pattern_table() {
                   "fixed_hashes"},
                  true,
                  true}},
+      {"linformer",
+       {},
+       {},
+       Operation{"softmax(q (E' k)') (F' v), E and F: N x k", {"projected", "sharing"}, false, true, mixed_keys}},
+      {"synthesizer",
+       {},
+       {},
+       Operation{"softmax(A) v, A trained or made from the queries' tokens, plus q k' if dot_product",
+                 {"mode", "dot_product", "rank", "hidden"},
+                 true,
+                 true,
+                 same_as_dense}},
   };
   return table;
 }

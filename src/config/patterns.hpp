@@ -31,6 +31,8 @@ struct Operation {
   std::string does;               ///< its formula in a line
   std::vector<std::string> reads; ///< keys of [attention] that it depends on, without the section
   bool causal, both_ways;         ///< which tasks it has a form for
+  /// The keys of every query in the attention engine, where it is the engine that attends.
+  Pattern (*keys)(const Config& config, int length) = nullptr;
 };
 
 struct PatternRow {

@@ -140,6 +140,42 @@ void check_hashes(const Config& c, Checker& rules) {
                           a.rounds, c.model.context));
 }
 
+void check_linformer(const Config& c, Checker& rules) {
+  const auto& a = c.attention;
+  rules.check(a.form != "lra" || a.sharing == "key_value" || !rules.reads("attention.form"),
+              {"attention.sharing", "attention.form"},
+              fmt::format("got \"{}\" with attention.form = \"lra\", in which keys and values share one matrix per "
+                          "layer, expected \"key_value\"; or take form = \"paper\"",
+                          a.sharing));
+}
+
+/// Score matrices of their own, and factors that lie beside the queries and keys of a head.
+void check_synthesizer(const Config& c, Checker& rules) {
+  const auto& a = c.attention;
+  constexpr double most = 1 << 30;
+  const double N = static_cast<double>(c.model.context), H = static_cast<double>(c.model.heads);
+  if (a.mode == "random") {
+    rules.check(H * N * N <= most, {"model.context", "model.heads", "attention.mode"},
+                fmt::format("got {} heads of {} x {} trained scores, {:.0f} parameters per layer, expected {:.0f} at "
+                            "most; take a shorter context, fewer heads, or attention.mode = \"factorised_random\"",
+                            c.model.heads, c.model.context, c.model.context, H * N * N, most));
+    return;
+  }
+  if (c.model.heads < 1)
+    return;
+  const std::int64_t wide = rules.reads("attention.width") && a.width > 0 ? a.width : c.model.width;
+  const std::int64_t Ev = wide / c.model.heads, E = c.model.half_size && rules.reads("model.half_size") ? Ev / 2 : Ev;
+  const bool factors = a.mode == "factorised_random";
+  const std::int64_t own = factors ? a.rank : (a.hidden > 0 ? a.hidden : Ev) + 1, sum = own + (a.dot_product ? E : 0);
+  rules.check(
+      sum <= largest_head_width,
+      {factors ? "attention.rank" : "attention.hidden", "attention.dot_product", "model.heads"},
+      fmt::format("got scores of {} products per pair ({} of mode \"{}\"{}), expected at most {}; take a smaller "
+                  "attention.{} or more heads",
+                  sum, own, a.mode, a.dot_product ? fmt::format(", {} of queries and keys", E) : "", largest_head_width,
+                  factors ? "rank" : "hidden"));
+}
+
 void check_attention(const Config& c, Checker& rules) {
   const auto& a = c.attention;
   if (!rules.reads("attention.pattern") || !rules.sound({"attention.pattern", "data.task"}))
@@ -154,6 +190,10 @@ void check_attention(const Config& c, Checker& rules) {
               fmt::format("got a window of {}, expected at most attention.stride = {}", a.window, a.stride));
   check_direction(c, rules);
   check_hashes(c, rules);
+  if (a.pattern == "linformer")
+    check_linformer(c, rules);
+  if (a.pattern == "synthesizer" && rules.sound({"attention.mode", "model.context", "model.heads"}))
+    check_synthesizer(c, rules);
   if (!reads("summary"))
     return;
   const bool fits = a.summary <= a.stride;

@@ -16,8 +16,12 @@ const std::vector<AttentionPlan>& AttentionPlans::at(std::int64_t length) const 
   Config shorter = config_;
   shorter.model.context = length;
   std::vector<AttentionPlan>& plans = by_length_[length];
-  if (pattern_row(config_.attention.pattern).operation)
+  if (const std::optional<Operation>& operation = pattern_row(config_.attention.pattern).operation) {
+    if (operation->keys)
+      plans.emplace_back(std::vector{operation->keys(shorter, static_cast<int>(length))},
+                         static_cast<int>(config_.model.heads));
     return plans;
+  }
   for (std::int64_t layer = 0; layer < pattern_period(config_); ++layer)
     plans.emplace_back(layer_patterns(shorter, layer), static_cast<int>(config_.model.heads));
   return plans;

@@ -15,7 +15,7 @@ class AttentionPlans {
   AttentionPlans(const AttentionPlans&) = delete;
   AttentionPlans& operator=(const AttentionPlans&) = delete;
 
-  /// Not where attention.pattern is an operation: it has none.
+  /// Not where attention.pattern is an operation that does not run through the engine: it has none.
   const AttentionPlan& of(std::int64_t layer, std::int64_t length) const;
   std::size_t bytes() const; ///< memory of the tables of the whole length
 

@@ -1,5 +1,7 @@
 #include "model/patterns.hpp"
+#include "config/keys.hpp"
 #include "config/patterns.hpp"
+#include "io/error.hpp"
 #include <algorithm>
 
 namespace weft {
@@ -21,6 +23,11 @@ std::string set_of(const Config& config, const std::string& entry, std::int64_t 
 } // namespace
 
 PatternChoice pattern_choice(const Config& config, std::int64_t layer, std::int64_t head) {
+  if (pattern_row(config.attention.pattern).operation)
+    throw InputError("got attention.pattern = \"" + config.attention.pattern +
+                     "\", which is no softmax over a set of keys, so that it can neither be listed nor sampled from; "
+                     "expected one of " +
+                     joined(key_set_patterns(), ", "));
   const std::vector<std::string>& entries = config.attention.combination;
   PatternChoice choice;
   choice.set = set_of(config, entries[static_cast<std::size_t>(layer) % entries.size()], layer, head);

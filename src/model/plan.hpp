@@ -56,6 +56,14 @@ class Plan {
     return weight(std::move(name), std::move(shape), initial.kind, initial.scale);
   }
 
+  /// One tensor for all layers that ask by this name: planned by the first, whose backward pass is the last.
+  Weight shared_weight(const std::string& name, const std::vector<std::int64_t>& shape, const Initial& initial) {
+    for (std::size_t n = 0; n < parameters_.all().size(); ++n)
+      if (parameters_.all()[n].name == name)
+        return {static_cast<int>(n)};
+    return weight(name, shape, initial);
+  }
+
   /// From the forward to the backward pass: a place of its own.
   template <class U>
   Piece<U> keep(const std::string& name, std::int64_t n, Finite finite = Finite::yes) {

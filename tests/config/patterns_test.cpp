@@ -106,6 +106,8 @@ TEST(Patterns, summary_alone_sees_its_columns) {
 
 TEST(PatternTable, every_set_is_built_for_every_kind_of_task_and_looks_ahead_only_where_it_says_so) {
   for (const PatternRow& row : pattern_table()) {
+    if (row.operation)
+      continue;
     std::vector<PatternSet> sets = row.sets;
     EXPECT_EQ(row.sets.size() > 1, row.merged.has_value()) << row.name;
     if (row.merged)
@@ -165,6 +167,21 @@ TEST(PatternTable, keys_that_a_row_reads_are_keys_and_what_is_not_read_changes_n
     EXPECT_EQ(lists(other) != lists(base), !ahead && testing::Value(pattern_reads(row), testing::Contains("window")))
         << row.name;
   }
+}
+
+TEST(PatternTable, operations_ask_the_engine_for_the_keys_of_their_task_and_have_no_sets) {
+  Config c = small();
+  c.attention.pattern = "linformer";
+  c.attention.projected = 3;
+  EXPECT_TRUE(looks_ahead(c));
+  EXPECT_THAT(keys_of(pattern_row("linformer").operation->keys(c, 50), 0), testing::ElementsAre(0, 1, 2));
+  EXPECT_THROW(pattern_choice(c, 0, 0), InputError);
+  c.attention.pattern = "synthesizer";
+  EXPECT_FALSE(looks_ahead(c));
+  EXPECT_THAT(keys_of(pattern_row("synthesizer").operation->keys(c, 50), 2), testing::ElementsAre(0, 1, 2));
+  c.data.task = "classify";
+  EXPECT_TRUE(looks_ahead(c));
+  EXPECT_EQ(keys_of(pattern_row("synthesizer").operation->keys(c, 50), 2).size(), 50u);
 }
 
 TEST(PatternTable, dense_and_local_see_both_ways_where_the_task_does) {

@@ -25,9 +25,10 @@ class PlainAttention {
   AttentionResult run() {
     r_ = AttentionResult{};
     r_.out.resize(c_.value_numbers());
-    r_.dv.resize(c_.value_numbers());
+    r_.dv.resize(c_.v.size());
     r_.dq.resize(c_.key_numbers());
-    r_.dk.resize(c_.key_numbers());
+    r_.dk.resize(c_.k.size());
+    r_.dtable.assign(c_.reference.table.size(), 0.0);
     const AttentionShape& s = c_.shape;
     for (std::int64_t b = 0; b < s.batch; ++b)
       for (std::int64_t h = 0; h < s.heads; ++h)
@@ -43,11 +44,24 @@ class PlainAttention {
   bool stores(Roundings least) const { return roundings_ >= least; }
   double narrow_from(Roundings least, double x) const { return stores(least) ? narrow(x) : x; }
 
-  std::int64_t key(std::int64_t b, std::int64_t h, std::int64_t i) const {
-    return ((b * c_.shape.length + i) * c_.shape.heads + h) * c_.shape.key_width;
+  /// Row i of a tensor with `rows` rows of `width` per sequence and head.
+  std::int64_t at(std::int64_t b, std::int64_t h, std::int64_t i, std::int64_t rows, std::int64_t width) const {
+    return ((b * rows + i) * c_.shape.heads + h) * width;
   }
-  std::int64_t value(std::int64_t b, std::int64_t h, std::int64_t i) const {
-    return ((b * c_.shape.length + i) * c_.shape.heads + h) * c_.shape.value_width;
+  std::int64_t key(std::int64_t b, std::int64_t h, std::int64_t j) const {
+    return at(b, h, j, c_.reference.key_rows(), c_.shape.key_width);
+  }
+  std::int64_t value(std::int64_t b, std::int64_t h, std::int64_t j) const {
+    return at(b, h, j, c_.reference.key_rows(), c_.shape.value_width);
+  }
+  std::int64_t query(std::int64_t b, std::int64_t h, std::int64_t i) const {
+    return at(b, h, i, c_.shape.length, c_.shape.key_width);
+  }
+  std::int64_t output(std::int64_t b, std::int64_t h, std::int64_t i) const {
+    return at(b, h, i, c_.shape.length, c_.shape.value_width);
+  }
+  std::size_t pair(std::int64_t h, std::int64_t i, std::int64_t j) const {
+    return static_cast<std::size_t>((h * c_.reference.table_stride + i) * c_.reference.table_stride + j);
   }
   static double dot(const double* a, const double* b, std::int64_t n) {
     double sums[4] = {};
@@ -65,13 +79,15 @@ class PlainAttention {
     if (keys.empty())
       return;
     const std::int64_t width = c_.shape.key_width, value_width = c_.shape.value_width;
-    const double scale = 1 / std::sqrt(static_cast<double>(width));
-    const double *q = c_.q.data() + key(b, h, i), *dout = c_.dout.data() + value(b, h, i);
+    const double scale = width == 0 ? 1 : 1 / std::sqrt(static_cast<double>(width));
+    const bool tabled = !c_.reference.table.empty();
+    const double *q = c_.q.data() + query(b, h, i), *dout = c_.dout.data() + output(b, h, i);
     weight_.clear();
     dp_.clear();
     for (const int j : keys) {
       const double x = dot(q, c_.k.data() + key(b, h, j), width);
-      weight_.push_back(narrow_from(Roundings::everything, narrow_from(Roundings::everything, x) * scale));
+      const double score = narrow_from(Roundings::everything, narrow_from(Roundings::everything, x) * scale);
+      weight_.push_back(tabled ? narrow_from(Roundings::everything, score + c_.reference.table[pair(h, i, j)]) : score);
       dp_.push_back(narrow_from(Roundings::everything, dot(dout, c_.v.data() + value(b, h, j), value_width)));
     }
     const double maximum = *std::max_element(weight_.begin(), weight_.end());
@@ -79,7 +95,7 @@ class PlainAttention {
     for (double& x : weight_)
       sum += x = std::exp(x - maximum);
 
-    double* out = r_.out.data() + value(b, h, i);
+    double* out = r_.out.data() + output(b, h, i);
     for (std::size_t n = 0; n < keys.size(); ++n) {
       const double p =
           stores(Roundings::everything) ? narrow(weight_[n] / sum) : narrow_from(Roundings::factors, weight_[n]) / sum;
@@ -94,11 +110,13 @@ class PlainAttention {
                              : dot(dout, out, value_width);
     for (std::size_t n = 0; n < keys.size(); ++n) {
       const double p = narrow_from(Roundings::factors, weight_[n]);
-      const double ds = narrow_from(Roundings::factors, weight_[n] * (dp_[n] - delta) * scale);
-      const std::int64_t at = key(b, h, keys[n]);
+      const double slope = weight_[n] * (dp_[n] - delta), ds = narrow_from(Roundings::factors, slope * scale);
+      const std::int64_t to = key(b, h, keys[n]);
+      if (tabled)
+        r_.dtable[pair(h, i, keys[n])] += narrow_from(Roundings::everything, slope);
       add(r_.dv.data() + value(b, h, keys[n]), p, dout, value_width);
-      add(r_.dq.data() + key(b, h, i), ds, c_.k.data() + at, width);
-      add(r_.dk.data() + at, ds, q, width);
+      add(r_.dq.data() + query(b, h, i), ds, c_.k.data() + to, width);
+      add(r_.dk.data() + to, ds, q, width);
     }
   }
 

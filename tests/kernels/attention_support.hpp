@@ -63,27 +63,32 @@ inline std::string path_name(AttentionPath path) {
   return names[static_cast<int>(path)];
 }
 
-/// Inputs of one call with rows of odd strides (so that gaps must survive), in storage type T.
+/// Inputs of one call with rows of odd strides (so that gaps must survive), in storage type T. key_length: M, where the
+/// keys have rows of their own.
 template <class T>
 class AttentionCase {
  public:
   AttentionCase(const std::vector<Pattern>& groups, std::int64_t batch, std::int64_t heads, std::int64_t key_width,
-                std::int64_t value_width, unsigned seed)
+                std::int64_t value_width, unsigned seed, std::int64_t key_length = 0)
       : plan(groups, static_cast<int>(heads)) {
     const std::int64_t n = plan.length();
     shape = {
         batch, n, heads, key_width, value_width, heads * (2 * key_width + value_width) + 3, heads * value_width + 5};
+    if (key_length > 0) {
+      shape.key_length = key_length;
+      shape.row_stride_kv = heads * (key_width + value_width) + 7;
+    }
     reference = {batch, n, heads, key_width, value_width, {}};
+    reference.key_length = key_length;
     for (const Pattern& pattern : groups) {
       reference.keys.emplace_back();
       for (int i = 0; i < n; ++i)
         reference.keys.back().push_back(keys_of(pattern, i));
     }
-    const std::size_t keys = key_numbers(), values = value_numbers();
-    q = rounded<T>(random_normal(keys, seed));
-    k = rounded<T>(random_normal(keys, seed + 1));
-    v = rounded<T>(random_normal(values, seed + 2));
-    dout = rounded<T>(random_normal(values, seed + 3));
+    q = rounded<T>(random_normal(key_numbers(), seed));
+    k = rounded<T>(random_normal(key_rows() * wide(key_width), seed + 1));
+    v = rounded<T>(random_normal(key_rows() * wide(value_width), seed + 2));
+    dout = rounded<T>(random_normal(value_numbers(), seed + 3));
   }
   std::size_t key_numbers() const {
     return static_cast<std::size_t>(shape.batch * shape.length * shape.heads * shape.key_width);
@@ -92,6 +97,15 @@ class AttentionCase {
     return static_cast<std::size_t>(shape.batch * shape.length * shape.heads * shape.value_width);
   }
   std::size_t rows() const { return static_cast<std::size_t>(shape.batch * shape.length); }
+  std::size_t key_rows() const { return static_cast<std::size_t>(shape.batch * reference.key_rows()); }
+  std::size_t wide(std::int64_t width) const { return static_cast<std::size_t>(shape.heads * width); }
+
+  /// A random table of scores with rows of `stride`, and its gradient, which goes on from 0.
+  void tabulate(std::int64_t stride, unsigned seed) {
+    const std::size_t n = static_cast<std::size_t>(shape.heads * stride * stride);
+    reference.table = test::rounded<float>(random_normal(n, seed));
+    reference.table_stride = stride;
+  }
 
   /// Key bits: seen(b, i). Bits past N are set: nobody may count them.
   template <class Seen>
@@ -120,75 +134,98 @@ class AttentionCase {
 
 /// What a call left behind, and whether it left alone what is not its own.
 struct AttentionResult {
-  std::vector<double> out, lse, dq, dk, dv;
+  std::vector<double> out, lse, dq, dk, dv, dtable;
   bool clean = true; ///< guards and gaps between rows still hold their sentinels
+};
+
+/// Rows of T at a stride, between guards; what is not put stays a sentinel.
+template <class T>
+class StridedRows {
+ public:
+  StridedRows(std::size_t rows, std::int64_t stride)
+      : rows_(rows), stride_(static_cast<std::size_t>(stride)), host_(rows_ * stride_, Guarded<T>::sentinel()),
+        memory_(host_) {}
+  void put(std::size_t column, const std::vector<double>& from, std::size_t width) {
+    for (std::size_t r = 0; r < rows_; ++r)
+      for (std::size_t e = 0; e < width; ++e)
+        host_[r * stride_ + column + e] = store<T>(static_cast<float>(from[r * width + e]));
+    copy_to_device(memory_.data(), host_.data(), host_.size() * sizeof(T));
+  }
+  T* data() { return memory_.data(); }
+  std::vector<double> take(std::size_t column, std::size_t width) const {
+    const std::vector<T> from = memory_.get();
+    std::vector<double> to;
+    for (std::size_t r = 0; r < rows_; ++r)
+      for (std::size_t e = 0; e < width; ++e)
+        to.push_back(load(from[r * stride_ + column + e]));
+    return to;
+  }
+  /// Guards and what lies behind the first `used` columns.
+  bool surroundings_survive(std::size_t used) const {
+    const std::vector<T> x = memory_.get();
+    for (std::size_t r = 0; r < rows_; ++r)
+      for (std::size_t e = used; e < stride_; ++e)
+        if (!Guarded<T>::is_sentinel(x[r * stride_ + e]))
+          return false;
+    return memory_.guards_survive();
+  }
+  bool unchanged() const { return same_bits(memory_.get(), host_); }
+
+ private:
+  std::size_t rows_, stride_;
+  std::vector<T> host_;
+  Guarded<T> memory_;
 };
 
 template <class T>
 AttentionResult run_attention(AttentionCase<T>& c, AttentionPath path = AttentionPath::best, bool backward = true) {
   const AttentionShape& s = c.shape;
-  const std::size_t stride = static_cast<std::size_t>(s.row_stride_qkv);
-  const std::size_t stride_out = static_cast<std::size_t>(s.row_stride_out);
-  const std::size_t wk = static_cast<std::size_t>(s.heads * s.key_width);
-  const std::size_t wv = static_cast<std::size_t>(s.heads * s.value_width);
-  // dense rows -> rows at a stride, at a column
-  const auto put = [&](std::vector<T>& to, std::size_t row_stride, std::size_t column, const std::vector<double>& from,
-                       std::size_t width) {
-    for (std::size_t r = 0; r < c.rows(); ++r)
-      for (std::size_t e = 0; e < width; ++e)
-        to[r * row_stride + column + e] = store<T>(static_cast<float>(from[r * width + e]));
-  };
-  const auto take = [&](const std::vector<T>& from, std::size_t row_stride, std::size_t column, std::size_t width) {
-    std::vector<double> to;
-    for (std::size_t r = 0; r < c.rows(); ++r)
-      for (std::size_t e = 0; e < width; ++e)
-        to.push_back(load(from[r * row_stride + column + e]));
-    return to;
-  };
-  const auto gaps_survive = [&](const std::vector<T>& x, std::size_t row_stride, std::size_t used) {
-    for (std::size_t r = 0; r < c.rows(); ++r)
-      for (std::size_t e = used; e < row_stride; ++e)
-        if (!Guarded<T>::is_sentinel(x[r * row_stride + e]))
-          return false;
-    return true;
-  };
-
-  std::vector<T> inputs(c.rows() * stride, Guarded<T>::sentinel()), slopes(c.rows() * stride_out);
-  put(inputs, stride, 0, c.q, wk);
-  put(inputs, stride, wk, c.k, wk);
-  put(inputs, stride, 2 * wk, c.v, wv);
-  put(slopes, stride_out, 0, c.dout, wv);
-  Guarded<T> qkv(inputs), dqkv(c.rows() * stride), dout(slopes), out(c.rows() * stride_out);
+  const std::size_t wk = c.wide(s.key_width), wv = c.wide(s.value_width);
+  const bool own = s.key_length > 0; // the keys have rows of their own
+  StridedRows<T> queries(c.rows(), s.row_stride_qkv), dqueries(c.rows(), s.row_stride_qkv);
+  StridedRows<T> own_keys(own ? c.key_rows() : 0, s.row_stride_kv), own_dkeys(own ? c.key_rows() : 0, s.row_stride_kv);
+  StridedRows<T> dout(c.rows(), s.row_stride_out), out(c.rows(), s.row_stride_out);
+  StridedRows<T>&keys = own ? own_keys : queries, &dkeys = own ? own_dkeys : dqueries;
+  const std::size_t at_k = own ? 0 : wk, at_v = at_k + wk;
+  queries.put(0, c.q, wk);
+  keys.put(at_k, c.k, wk);
+  keys.put(at_v, c.v, wv);
+  dout.put(0, c.dout, wv);
   Guarded<float> lse(static_cast<std::size_t>(s.batch * s.heads * s.length));
   Guarded<float> forward_work(attention_workspace_bytes(c.plan, s, false) / sizeof(float));
   Guarded<float> backward_work(attention_workspace_bytes(c.plan, s, true) / sizeof(float));
 
   Buffer<std::uint32_t> bits(static_cast<std::int64_t>(c.bits.size()), "test");
   AttentionExtras extras{nullptr, c.reference.dropout, c.reference.dropout_stride};
+  extras.scale = static_cast<float>(c.reference.scale);
   if (!c.bits.empty()) {
     copy_to_device(bits.data(), c.bits.data(), bits.bytes());
     extras.seen = bits.data();
   }
+  Guarded<float> table(stored<float>(c.reference.table)), dtable(std::vector<float>(c.reference.table.size(), 0.0f));
+  if (!c.reference.table.empty()) {
+    extras.table = table.data();
+    extras.table_stride = c.reference.table_stride;
+    extras.dtable = dtable.data();
+  }
 
   AttentionResult result;
-  const T *q = qkv.data(), *k = q + wk, *v = k + wk;
+  const T *q = queries.data(), *k = keys.data() + at_k, *v = keys.data() + at_v;
   attention_forward<T>(c.plan, s, out.data(), lse.data(), q, k, v, forward_work.data(), path, extras);
-  result.out = take(out.get(), stride_out, 0, wv);
+  result.out = out.take(0, wv);
   result.lse = widened(lse.get());
-  result.clean = out.guards_survive() && lse.guards_survive() && forward_work.guards_survive() &&
-                 gaps_survive(out.get(), stride_out, wv);
+  result.clean = out.surroundings_survive(wv) && lse.guards_survive() && forward_work.guards_survive();
   if (backward) {
-    T *dq = dqkv.data(), *dk = dq + wk, *dv = dk + wk;
-    attention_backward<T>(c.plan, s, dq, dk, dv, dout.data(), q, k, v, out.data(), lse.data(), backward_work.data(),
-                          path, extras);
-    const std::vector<T> all = dqkv.get();
-    result.dq = take(all, stride, 0, wk);
-    result.dk = take(all, stride, wk, wk);
-    result.dv = take(all, stride, 2 * wk, wv);
-    result.clean = result.clean && dqkv.guards_survive() && backward_work.guards_survive() &&
-                   gaps_survive(all, stride, 2 * wk + wv);
+    attention_backward<T>(c.plan, s, dqueries.data(), dkeys.data() + at_k, dkeys.data() + at_v, dout.data(), q, k, v,
+                          out.data(), lse.data(), backward_work.data(), path, extras);
+    result.dq = dqueries.take(0, wk);
+    result.dk = dkeys.take(at_k, wk);
+    result.dv = dkeys.take(at_v, wv);
+    result.dtable = widened(dtable.get());
+    result.clean = result.clean && dqueries.surroundings_survive(own ? wk : 2 * wk + wv) &&
+                   dkeys.surroundings_survive(at_v + wv) && backward_work.guards_survive() && dtable.guards_survive();
   }
-  result.clean = result.clean && same_bits(qkv.get(), inputs);
+  result.clean = result.clean && queries.unchanged() && keys.unchanged() && dout.unchanged();
   return result;
 }
 
@@ -199,10 +236,13 @@ AttentionResult run_reference(const AttentionCase<T>& c) {
   r.out.resize(c.value_numbers());
   r.lse.resize(static_cast<std::size_t>(c.shape.batch * c.shape.heads * c.shape.length));
   r.dq.resize(c.key_numbers());
-  r.dk.resize(c.key_numbers());
-  r.dv.resize(c.value_numbers());
-  weft::reference::attention_forward(c.reference, r.out.data(), r.lse.data(), c.q.data(), c.k.data(), c.v.data());
-  weft::reference::attention_backward(c.reference, r.dq.data(), r.dk.data(), r.dv.data(), c.dout.data(), c.q.data(),
+  r.dk.resize(c.k.size());
+  r.dv.resize(c.v.size());
+  r.dtable.assign(c.reference.table.size(), 0.0);
+  weft::reference::Attention judge = c.reference;
+  judge.dtable = judge.table.empty() ? nullptr : r.dtable.data();
+  weft::reference::attention_forward(judge, r.out.data(), r.lse.data(), c.q.data(), c.k.data(), c.v.data());
+  weft::reference::attention_backward(judge, r.dq.data(), r.dk.data(), r.dv.data(), c.dout.data(), c.q.data(),
                                       c.k.data(), c.v.data());
   return r;
 }

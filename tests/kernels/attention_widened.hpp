@@ -39,6 +39,7 @@ inline void expect_same_bits(const AttentionResult& a, const AttentionResult& b)
   EXPECT_TRUE(same_bits(a.dq, b.dq)) << "dq";
   EXPECT_TRUE(same_bits(a.dk, b.dk)) << "dk";
   EXPECT_TRUE(same_bits(a.dv, b.dv)) << "dv";
+  EXPECT_TRUE(same_bits(a.dtable, b.dtable)) << "dtable";
 }
 
 /// Against the reference: every error at most `limit` times the size of what it is an error of, at least 1e-3.
@@ -54,6 +55,7 @@ inline void expect_near(const AttentionResult& got, const AttentionResult& want,
   check("dq", got.dq, want.dq, gradient);
   check("dk", got.dk, want.dk, gradient);
   check("dv", got.dv, want.dv, gradient);
+  check("dtable", got.dtable, want.dtable, std::max(largest(want.dtable), gradient));
 }
 
 /// Every path that a build can have.

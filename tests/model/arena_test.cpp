@@ -122,12 +122,60 @@ struct Fixture {
 
 struct Case {
   const char *task, *pooling, *positions, *pattern, *features;
+  void (*also)(Config&) = nullptr; ///< further settings
 };
-const Case cases[] = {
-    {"classify", "cls", "learned", "dense", "two"},   {"classify", "mean", "sinusoid", "dense", "two"},
-    {"classify", "mean_all", "none", "local", "two"}, {"classify", "attention", "learned", "local", "two"},
-    {"pairs", "cls", "sinusoid", "dense", "two"},     {"pairs", "mean", "learned", "local", "four"},
-    {"classify", "mean", "learned", "lsh", "two"}};
+void headwise(Config& c) {
+  c.attention.projected = 20;
+  c.attention.sharing = "headwise";
+}
+void one_matrix(Config& c) {
+  c.attention.projected = 16;
+  c.attention.sharing = "layerwise";
+}
+void a_matrix_per_head(Config& c) {
+  c.attention.projected = 40;
+  c.attention.sharing = "per_head";
+}
+void released_linformer(Config& c) {
+  c.attention.projected = 16;
+  c.attention.form = "lra";
+}
+void random_scores(Config& c) { c.attention.mode = "random"; }
+void released_synthesizer(Config& c) {
+  c.attention.dot_product = true;
+  c.attention.form = "lra";
+}
+void factorised_scores(Config& c) {
+  c.attention.mode = "factorised_random";
+  c.attention.rank = 3;
+  c.attention.dot_product = true;
+}
+void dense_scores(Config& c) {
+  c.attention.mode = "dense";
+  c.attention.hidden = 6;
+}
+void released_dense_scores(Config& c) {
+  c.attention.mode = "dense";
+  c.attention.dot_product = true;
+  c.attention.form = "lra";
+}
+const Case cases[] = {{"classify", "cls", "learned", "dense", "two"},
+                      {"classify", "mean", "sinusoid", "dense", "two"},
+                      {"classify", "mean_all", "none", "local", "two"},
+                      {"classify", "attention", "learned", "local", "two"},
+                      {"pairs", "cls", "sinusoid", "dense", "two"},
+                      {"pairs", "mean", "learned", "local", "four"},
+                      {"classify", "mean", "learned", "lsh", "two"},
+                      {"classify", "cls", "sinusoid", "linformer", "two", headwise},
+                      {"classify", "mean", "learned", "linformer", "two", one_matrix},
+                      {"classify", "mean_all", "learned", "linformer", "two", a_matrix_per_head},
+                      {"pairs", "cls", "sinusoid", "linformer", "two", released_linformer},
+                      {"classify", "mean", "learned", "synthesizer", "two", random_scores},
+                      {"classify", "cls", "learned", "synthesizer", "two", released_synthesizer},
+                      {"classify", "mean_all", "learned", "synthesizer", "two", released_synthesizer},
+                      {"pairs", "cls", "sinusoid", "synthesizer", "two", factorised_scores},
+                      {"classify", "cls", "sinusoid", "synthesizer", "two", dense_scores},
+                      {"classify", "mean", "learned", "synthesizer", "two", released_dense_scores}};
 
 Config config_of(const Case& c) {
   Config config = small(c.pooling, c.task);
@@ -136,6 +184,8 @@ Config config_of(const Case& c) {
   config.attention.buckets = {1}; // lsh: what is seen must not jump
   config.attention.chunk = 16;
   config.model.pair_features = c.features;
+  if (c.also)
+    c.also(config);
   return config;
 }
 
@@ -174,15 +224,16 @@ TEST(Arena, GradientIsThatOfTheLossAlongRandomDirections) {
     Fixture f(config_of(c));
     const Doubles gradient = f.gradient();
     for (const Parameter& p : f.model->parameters().all())
-      EXPECT_AT_MOST(f.directional_error(p, gradient), 2e-2) << c.task << " " << c.pooling << " " << p.name;
+      EXPECT_AT_MOST(f.directional_error(p, gradient), 2e-2)
+          << c.task << " " << c.pooling << " " << c.pattern << " " << p.name;
   }
 }
 
 TEST(Arena, PaddingMovesNoBit) {
   for (const Case& c : cases) {
-    if (c.pooling == std::string("mean_all")) // every row counts there, padded ones too
-      continue;
     Fixture f(config_of(c));
+    if (!f.model->variable_length()) // padded rows count
+      continue;
     const std::vector<float> before = f.logits();
     f.lay_out(f.config.model.context, 7);
     EXPECT_EQ(f.logits(), before) << c.task << " " << c.pooling;
@@ -198,7 +249,8 @@ TEST(Arena, AShorterMicroBatchGivesTheSameLogits) {
     config.model.dropout = 0.2;
     config.attention.dropout = 0.1;
     Fixture f(config);
-    EXPECT_EQ(f.model->variable_length(), c.pooling != std::string("mean_all"));
+    const bool unmasked = c.also == released_linformer || c.also == released_dense_scores;
+    EXPECT_EQ(f.model->variable_length(), c.pooling != std::string("mean_all") && !unmasked);
     if (!f.model->variable_length())
       continue;
     const std::vector<float> whole = f.logits();
@@ -212,16 +264,18 @@ TEST(Arena, AShorterMicroBatchGivesTheSameLogits) {
 }
 
 TEST(Arena, RecomputationChangesNoBit) {
-  Config config = small();
-  config.model.dropout = 0.3;
-  config.attention.dropout = 0.2;
-  Fixture none(config);
-  const Doubles gradient = none.gradient();
-  for (const char* again : {"attention", "block"}) {
-    config.model.recompute = again;
-    Fixture f(config);
-    EXPECT_EQ(f.gradient(), gradient) << again;
-    EXPECT_LT(f.model->costs().activation_bytes, none.model->costs().activation_bytes);
+  for (const Case& c : cases) {
+    Config config = config_of(c);
+    config.model.dropout = 0.3;
+    config.attention.dropout = 0.2;
+    Fixture none(config);
+    const Doubles gradient = none.gradient();
+    for (const char* again : {"attention", "block"}) {
+      config.model.recompute = again;
+      Fixture f(config);
+      EXPECT_EQ(f.gradient(), gradient) << c.pattern << " " << again;
+      EXPECT_LT(f.model->costs().activation_bytes, none.model->costs().activation_bytes);
+    }
   }
 }
 
@@ -416,6 +470,44 @@ TEST(Arena, TheReleasedReformerReadsPaddingAndHasNoMapBehind) {
   EXPECT_EQ(f.gradient(), gradient) << "its hashes are fixed";
   f.lay_out(config.model.context, 7);
   EXPECT_NE(f.logits(), before);
+}
+
+TEST(Arena, ReleasedFormsThatMaskNothingReadThePadding) {
+  for (void (*form)(Config&) : {released_linformer, released_dense_scores}) {
+    Config config = small("mean");
+    config.attention.pattern = form == released_linformer ? "linformer" : "synthesizer";
+    form(config);
+    config.attention.dot_product = false;
+    Fixture f(config);
+    EXPECT_FALSE(f.model->variable_length());
+    const std::vector<float> before = f.logits();
+    f.lay_out(f.config.model.context, 7);
+    EXPECT_NE(f.logits(), before);
+  }
+}
+
+TEST(Arena, MechanismsWithoutTheDotProductHaveNoQueriesAndKeys) {
+  const auto shape_of = [](const Config& config, const std::string& name) {
+    const auto model = make_model(config);
+    for (const Parameter& p : model->parameters().all())
+      if (p.name == "block.00.attention." + name)
+        return p.shape;
+    return std::vector<std::int64_t>{};
+  };
+  using Shape = std::vector<std::int64_t>;
+  Config config = small();
+  config.attention.pattern = "synthesizer";
+  EXPECT_EQ(shape_of(config, "qkv.weight"), (Shape{24, 16}));
+  EXPECT_EQ(shape_of(config, "random.weight"), (Shape{2, 71, 71})); // the CLS vector has a row and a column, too
+  config.attention.dot_product = true;
+  EXPECT_EQ(shape_of(config, "qkv.weight"), (Shape{24, 48}));
+  config.attention.mode = "dense";
+  EXPECT_EQ(shape_of(config, "qkv.weight"), (Shape{24, 64}));
+  EXPECT_EQ(shape_of(config, "dense.weight"), (Shape{2, 8, 71}));
+  config.attention.form = "lra";
+  EXPECT_EQ(shape_of(config, "dense.weight"), (Shape{1, 8, 71}));
+  config.attention.mode = "factorised_random";
+  EXPECT_EQ(shape_of(config, "random_left.weight"), (Shape{2, 71, 8}));
 }
 
 TEST(Arena, RefusesAReleasedFormThatItDoesNotHave) {

@@ -1,5 +1,7 @@
 // The whole model: counts, causality, gradients, recomputation, precision.
+#include "io/error.hpp"
 #include "model/families/sparse_transformer.hpp"
+#include "model/sampling/decoder.hpp"
 #include "tests/model/directional.hpp"
 #include <gtest/gtest.h>
 #include <numbers>
@@ -132,10 +134,24 @@ const Case cases[] = {{"dense", {"merged"}},        {"local", {"merged"}},  {"fi
                       {"strided", {"interleaved"}}, {"strided", {"heads"}}, {"strided", {"strided", "local", "local"}},
                       {"lsh", {"merged"}}};
 
-TEST(Model, NeverLeaksTheFuture) {
+/// The cases, and the Synthesizer with all its kinds of scores.
+std::vector<Config> all_configs() {
+  std::vector<Config> all;
   for (const Case& c : cases) {
-    Config config = small(c.pattern);
-    config.attention.combination = c.combination;
+    all.push_back(small(c.pattern));
+    all.back().attention.combination = c.combination;
+  }
+  for (const char* mode : {"random", "factorised_random", "dense"})
+    for (const bool dot_product : {false, true}) {
+      all.push_back(small("synthesizer"));
+      all.back().attention.mode = mode;
+      all.back().attention.dot_product = dot_product;
+    }
+  return all;
+}
+
+TEST(Model, NeverLeaksTheFuture) {
+  for (const Config& config : all_configs()) {
     Fixture f(config);
     const Doubles before = f.logits();
     const std::int64_t N = config.model.context, V = 256;
@@ -146,7 +162,8 @@ TEST(Model, NeverLeaksTheFuture) {
       // Slot i predicts token i: it must not see token i or anything behind it.
       for (std::int64_t k = 0; k < (j + 1) * V; ++k)
         ASSERT_EQ(before[static_cast<std::size_t>(k)], after[static_cast<std::size_t>(k)])
-            << c.pattern << " " << c.combination[0] << ": token " << j << " moves slot " << k / V;
+            << config.attention.pattern << " " << config.attention.combination[0] << " " << config.attention.mode
+            << ": token " << j << " moves slot " << k / V;
       bool moved = j == N - 1;
       for (std::int64_t k = (j + 1) * V; k < (j + 2) * V && !moved; ++k)
         moved = before[static_cast<std::size_t>(k)] != after[static_cast<std::size_t>(k)];
@@ -155,11 +172,17 @@ TEST(Model, NeverLeaksTheFuture) {
   }
 }
 
+TEST(Model, TheSynthesizerCannotBeSampledFrom) {
+  Fixture f(small("synthesizer"));
+  EXPECT_THROW(f.model->decoder(f.values.data(), 1, 8), InputError);
+}
+
 TEST(Model, GradientIsThatOfTheLossAlongRandomDirections) {
   // fp32: the directional derivative by central differences along the gradient's own sign pattern with random weights.
-  for (const Case& c : cases) {
-    Config config = small(c.pattern);
-    config.attention.combination = c.combination;
+  for (const Config& config : all_configs()) {
+    if (config.attention.pattern == "synthesizer" && !config.attention.dot_product)
+      continue;                                                         // nothing that the others do not have
+    const double step = config.attention.mode == "dense" ? 4e-3 : 2e-2; // ReLU has kinks
     Fixture f(config);
     const Doubles gradient = f.gradient();
     for (const Parameter& p : f.model->parameters().all()) {
@@ -167,7 +190,8 @@ TEST(Model, GradientIsThatOfTheLossAlongRandomDirections) {
         f.use(weights);
         return f.loss();
       };
-      EXPECT_AT_MOST(directional_error(p, gradient, f.values, 2e-2, loss_of), 1e-2) << c.pattern << " " << p.name;
+      EXPECT_AT_MOST(directional_error(p, gradient, f.values, step, loss_of), 1e-2)
+          << config.attention.pattern << " " << config.attention.mode << " " << p.name;
       f.use(f.values);
     }
   }

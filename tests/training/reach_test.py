@@ -46,6 +46,11 @@ class ReachTest(unittest.TestCase):
         accuracy = self.accuracy("attention.pattern='lsh'", "attention.chunk=16", "attention.rounds=4")
         print(f"lsh: {100 * accuracy:.1f} %, chance is {100 / CLASSES:.1f} %")
 
+    def test_linformer_and_the_synthesizer_see_it(self):
+        for pattern in (("attention.pattern='linformer'", "attention.projected=64"),
+                        ("attention.pattern='synthesizer'", "attention.dot_product=true")):
+            self.assertGreater(self.accuracy(*pattern), 0.95, pattern)
+
     def test_blocks_side_by_side_do_not(self):
         chance, sigma = 1 / CLASSES, (1 / CLASSES * (1 - 1 / CLASSES) / UNSEEN)**0.5
         for stride in (16, 64):

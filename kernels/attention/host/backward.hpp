@@ -67,9 +67,9 @@ struct BackwardMemory : TileSizes<Element> {
 template <class T, class Element>
 WEFT_ALWAYS void start(const KeyTile<T>& key, BackwardMemory<Element>& at) {
   const BackwardCall<T>& call = key.call;
-  const std::int64_t stride = call.shape.row_stride_qkv;
+  const std::int64_t stride = call.shape.row_stride_kv;
   const int row_k = key.ldk / at.count, row_v = key.ldv / at.count; // elements of a packed row
-  const T *k = key.rows_of(call.k, stride, key.width), *v = key.rows_of(call.v, stride, key.value_width);
+  const T *k = key.key_rows_of(call.k, stride, key.width), *v = key.key_rows_of(call.v, stride, key.value_width);
   pack(at.queries, row_v, rows_at(v, stride, key.positions, key.live), key.value_width);
   transpose_to_columns(at.value_columns, at.queries, row_v, 1.0f);
   pack(at.keys, row_k, rows_at(k, stride, key.positions, key.live), key.width);
@@ -108,13 +108,17 @@ WEFT_ALWAYS void take_in(const KeyTile<T>& key, TileEntry entry, const TileEntry
   pack(at.slopes, row_v, rows_at(dout, shape.row_stride_out, positions), key.value_width);
   pair_products(at.s, at.queries, row_k, at.key_columns, elements_of<Element>(key.width), seen);
   pair_products(at.ds, at.slopes, row_v, at.value_columns, elements_of<Element>(key.value_width), seen);
+  if (widening.table)
+    add_scores_by_query<Element>(at.s, widening, key.h, positions, key.positions, call.scale);
   std::uint32_t keep[tile];
   if (dropped) {
     dropout_bits(keep, KeepBits::by_query, widening, key.b, key.h, positions, key.positions,
                  mask ? mask->of_query : nullptr);
     drop(at.ds, keep, widening.kept);
   }
-  PairProbabilities<Element> pair(at.s, at.ds, lse, delta, call.scale, seen);
+  PairProbabilities<Element> pair(at.s, at.ds, lse, delta, call.scale, seen, call.dtable != nullptr);
+  if (call.dtable)
+    add_slopes(call.dtable, widening.table_stride, key.h, positions, key.positions, at.ds, 1.0f / call.scale);
   if (dropped)
     drop(pair.p, keep); // dv is scaled once, at the end
   sum_over_pairs<Start::add>(at.dv, key.ldv, by_depth(at.slope_pairs, at.slopes, key.ldv), key.ldv, pair.p, seen);
@@ -130,13 +134,13 @@ WEFT_ALWAYS void finish(const KeyTile<T>& key, BackwardMemory<Element>& at) {
   const BackwardCall<T>& call = key.call;
   const int count = row_count(key.positions);
   transpose_to_rows(at.rows(), key.ldk, at.dk);
-  add_to_rows(key.rows_of(call.dk, call.dk_stride, key.width), call.dk_stride, key.positions, count, at.rows(), key.ldk,
-              key.width, key.live);
+  add_to_rows(key.key_rows_of(call.dk, call.dk_stride, key.width), call.dk_stride, key.positions, count, at.rows(),
+              key.ldk, key.width, key.live);
   if (call.widening.dropout.probability > 0)
     scale(at.dv, key.ldv * tile, call.widening.kept);
   transpose_to_rows(at.rows(), key.ldv, at.dv);
-  add_to_rows(key.rows_of(call.dv, call.dv_stride, key.value_width), call.dv_stride, key.positions, count, at.rows(),
-              key.ldv, key.value_width, key.live);
+  add_to_rows(key.key_rows_of(call.dv, call.dv_stride, key.value_width), call.dv_stride, key.positions, count,
+              at.rows(), key.ldv, key.value_width, key.live);
 }
 
 /// Key tile kt of part call.part of head h against its query tiles in [first_query, end_query).

@@ -24,8 +24,8 @@ struct QueryTile : Head {
     parts = call.parts + group * call.parts_per_group + begin[call.pass];
     parts_end = parts + (begin[call.pass + 1] - begin[call.pass]);
     last = begin[call.pass + 1] == begin[call.passes];
-    k = rows_of(call.k, shape.row_stride_qkv, width);
-    v = rows_of(call.v, shape.row_stride_qkv, value_width);
+    k = key_rows_of(call.k, shape.row_stride_kv, width);
+    v = key_rows_of(call.v, shape.row_stride_kv, value_width);
     open = rows_of(call.open, call.open_stride, value_width);
     for (int r = 0; r < tile; ++r) // without a part no order is known, and any will do
       positions[r] = t * tile + r < shape.length ? t * tile + r : -1;
@@ -88,7 +88,7 @@ template <class T, class Element>
 WEFT_ALWAYS void take_in(const QueryTile<T>& query, const PartTables& part, int n, ForwardMemory<Element>& at) {
   const ForwardCall<T>& call = query.call;
   const Widening& widening = call.widening;
-  const std::int64_t stride = call.shape.row_stride_qkv;
+  const std::int64_t stride = call.shape.row_stride_kv;
   const TileEntry entry = part.key_tiles_entries[n];
   const int* positions = part.key_position + entry.tile * tile;
   const std::uint32_t live = live_keys(widening, query.b, positions);
@@ -106,6 +106,8 @@ WEFT_ALWAYS void take_in(const QueryTile<T>& query, const PartTables& part, int 
   const int row_k = query.ldk / at.count, row_v = query.ldv / at.count;
   pack(at.packed, row_k, rows_at(query.k, stride, positions, live), query.width);
   pair_products(at.s, at.packed, row_k, at.queries, elements_of<Element>(query.width), seen);
+  if (widening.table)
+    add_scores_by_key<Element>(at.s, widening, query.h, query.positions, positions, call.scale);
   softmax_step(at.s, at.probabilities(), call.scale, at.state, seen);
   if (widening.dropout.probability > 0) { // after the sums that normalise: out = sum of m p v / (1 - p)
     std::uint32_t keep[tile];

@@ -9,18 +9,23 @@ struct Head {
   std::int64_t b;
   int h;
   int width, value_width;
-  int ldk, ldv;                 ///< the widths of packed rows of keys and of values
-  std::int64_t row, statistics; ///< of the first position: in rows, and in lse, sum and delta
+  int ldk, ldv;                          ///< the widths of packed rows of keys and of values
+  std::int64_t row, key_row, statistics; ///< of the first position: in rows, and in lse, sum and delta
 
   WEFT_ALWAYS Head(const AttentionShape& shape, std::int64_t sequence, int head)
       : b(sequence), h(head), width(static_cast<int>(shape.key_width)),
         value_width(static_cast<int>(shape.value_width)), ldk(padded(width)), ldv(padded(value_width)),
-        row(b * shape.length), statistics((b * shape.heads + h) * shape.length) {}
+        row(b * shape.length), key_row(b * shape.key_length), statistics((b * shape.heads + h) * shape.length) {}
 
   /// The first row in a tensor whose rows lie `stride` apart and hold `e` numbers of each head.
   template <class Number>
   WEFT_ALWAYS Number* rows_of(Number* tensor, std::int64_t stride, int e) const {
     return tensor + row * stride + h * e;
+  }
+  /// The same in a tensor of keys or values.
+  template <class Number>
+  WEFT_ALWAYS Number* key_rows_of(Number* tensor, std::int64_t stride, int e) const {
+    return tensor + key_row * stride + h * e;
   }
 };
 

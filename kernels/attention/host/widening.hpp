@@ -1,4 +1,5 @@
-// Key bits and attention dropout in the tile functions of a host core (attention.hpp, AttentionExtras).
+// Key bits, attention dropout and tables of scores in the tile functions of a host core (attention.hpp,
+// AttentionExtras).
 #pragma once
 #include "kernels/attention/host/dropout.hpp"
 #include "kernels/attention/host/pack.hpp"
@@ -49,6 +50,78 @@ inline void drop(Pair* x, const std::uint32_t* keep) {
     }
 }
 inline void drop(float* x, const std::uint32_t* keep) { drop(x, keep, 1.0f); }
+
+/// The first of the table's columns that the key slots take where these lie side by side, else -1.
+WEFT_ALWAYS int first_column(const int* key_positions, int count) {
+  return count > 0 && key_positions[count - 1] - key_positions[0] == count - 1 ? key_positions[0] : -1;
+}
+
+/// to[query slot, key slot] of a tile: the scores of the table; 0 in slots without a position.
+WEFT_APART inline void table_tile(float* to, const Widening& widening, int h, const int* query_positions,
+                                  const int* key_positions) {
+  const int queries = row_count(query_positions), keys = row_count(key_positions);
+  const int column = first_column(key_positions, keys);
+  if (column >= 0)
+    return pack(to, tile,
+                rows_at(table_row(widening.table, widening.table_stride, h, 0) + column, widening.table_stride,
+                        query_positions),
+                keys);
+  fill(to, tile * tile, 0.0f);
+  for (int r = 0; r < queries; ++r) {
+    const float* row = table_row(widening.table, widening.table_stride, h, query_positions[r]);
+    for (int s = 0; s < keys; ++s)
+      to[r * tile + s] = row[key_positions[s]];
+  }
+}
+
+/// What products leave in s must still be multiplied by `scale` where they take pairs.
+template <class Element>
+WEFT_ALWAYS float table_factor(float scale) {
+  return depth_per_element<Element> == 2 ? 1.0f / scale : 1.0f;
+}
+
+/// s[query, key] += the table's scores, in the unit of s.
+template <class Element>
+WEFT_APART inline void add_scores_by_query(float* s, const Widening& widening, int h, const int* query_positions,
+                                           const int* key_positions, float scale) {
+  alignas(64) float table[tile * tile];
+  table_tile(table, widening, h, query_positions, key_positions);
+  const float factor = table_factor<Element>(scale);
+  for (int i = 0; i < tile * tile; i += lanes)
+    store_lanes(s + i, load_lanes(s + i) + factor * load_lanes(table + i));
+}
+
+/// s[key, query] += the same.
+template <class Element>
+WEFT_APART inline void add_scores_by_key(float* s, const Widening& widening, int h, const int* query_positions,
+                                         const int* key_positions, float scale) {
+  alignas(64) float table[tile * tile], turned[tile * tile];
+  table_tile(table, widening, h, query_positions, key_positions);
+  transpose_to_columns(turned, table, tile, table_factor<Element>(scale));
+  for (int i = 0; i < tile * tile; i += lanes)
+    store_lanes(s + i, load_lanes(s + i) + load_lanes(turned + i));
+}
+
+/// The table's gradient += ds[query, key] times `factor`.
+WEFT_APART inline void add_slopes(float* dtable, std::int64_t stride, int h, const int* query_positions,
+                                  const int* key_positions, const float* ds, float factor) {
+  const int queries = row_count(query_positions), keys = row_count(key_positions);
+  const int column = first_column(key_positions, keys);
+  for (int r = 0; r < queries; ++r) {
+    float* row = table_row(dtable, stride, h, query_positions[r]);
+    const float* from = ds + r * tile;
+    int s = 0;
+    if (column >= 0) {
+      row += column;
+      for (; s + lanes <= keys; s += lanes)
+        store_lanes(row + s, load_lanes(row + s) + factor * load_lanes(from + s));
+      for (; s < keys; ++s)
+        row[s] += factor * from[s];
+    }
+    for (; s < keys; ++s)
+      row[key_positions[s]] += factor * from[s];
+  }
+}
 
 inline void scale(float* x, int n, float factor) {
   for (int i = 0; i < n; ++i)

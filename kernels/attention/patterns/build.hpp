@@ -87,6 +87,13 @@ void add_part(Pattern& pattern, const Rule& rule, std::vector<int> key_order, co
   add_rule(pattern, any(rule), std::move(key_order), candidates);
 }
 
+/// The same over `keys` keys, in order, that are not the N positions but have rows of their own.
+void add_rule_of(Pattern& pattern, const AnyRule& rule, int keys, const Candidates& candidates);
+template <class Rule>
+void add_part_of(Pattern& pattern, const Rule& rule, int keys, const Candidates& candidates) {
+  add_rule_of(pattern, any(rule), keys, candidates);
+}
+
 /// Drops passes that see no pair at all (the first stays), so that no kernel is started for them.
 void drop_empty_passes(Pattern& pattern);
 

@@ -1,7 +1,9 @@
 #include "model/families/arena.hpp"
+#include "config/keys.hpp"
 #include "io/error.hpp"
 #include "model/sampling/decoder.hpp"
 #include "model/storage.hpp"
+#include <algorithm>
 #include <cmath>
 
 namespace weft {
@@ -33,6 +35,16 @@ EmbeddingSetup embedding_of(const Config& c) {
 /// The released code's padded queries see all positions alike, the CLS vector too where the first token is padding. A
 /// mean over the real rows reads none of them.
 bool uniform_padding(const Config& c) { return c.attention.form == "lra" && c.model.pooling != "mean"; }
+
+/// Whether the number of padded positions moves the logits, so that micro-batches are never cut short: a mean over all
+/// rows, and released forms that mask no padding or, for want of a transpose, order rows by the length.
+bool reads_padding(const Config& c) {
+  const bool lra = c.attention.form == "lra";
+  const bool unmasked =
+      c.attention.pattern == "linformer" || c.attention.pattern == "lsh" ||
+      (c.attention.pattern == "synthesizer" && (!c.attention.dot_product || c.attention.mode == "dense"));
+  return c.model.pooling == "mean_all" || (lra && unmasked);
+}
 
 /// Xavier's uniform numbers for a matrix.
 Initial xavier(std::int64_t inputs, std::int64_t outputs) {
@@ -81,11 +93,13 @@ ClassSetup head_of(const Config& c) {
 
 /// Throws InputError for what the released code computes otherwise and this family does not have.
 const Config& supported(const Config& c) {
-  if (c.attention.form == "lra" && c.attention.pattern != "dense" && c.attention.pattern != "lsh")
-    throw InputError(
-        "got attention.form = \"lra\" with attention.pattern = \"" + c.attention.pattern +
-        "\", expected pattern \"dense\" or \"lsh\": the released code's form of the others is not there; take form = "
-        "\"paper\"");
+  const std::vector<std::string> with_released_form = {"dense", "linformer", "lsh", "synthesizer"};
+  if (c.attention.form == "lra" &&
+      std::find(with_released_form.begin(), with_released_form.end(), c.attention.pattern) == with_released_form.end())
+    throw InputError("got attention.form = \"lra\" with attention.pattern = \"" + c.attention.pattern +
+                     "\", expected pattern " + joined(with_released_form, ", ") +
+                     ": the released code's form of the others is not there; take form = "
+                     "\"paper\"");
   return c;
 }
 
@@ -99,7 +113,7 @@ template <class T>
 ArenaEncoder<T>::ArenaEncoder(const Config& config)
     : Chain<T, ClassHead<T>>(supported(config), config.training.micro_batch * (pairs_of(config) ? 2 : 1),
                              front_of(config), chain_of(config), head_of(config)),
-      variable_(config.model.pooling != "mean_all" && !released_lsh(config)) {}
+      variable_(!reads_padding(config)) {}
 
 template <class T>
 std::unique_ptr<Decoder> ArenaEncoder<T>::decoder(const float* /*weights*/, std::int64_t /*samples*/,

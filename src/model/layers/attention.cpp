@@ -1,5 +1,7 @@
 #include "model/layers/attention.hpp"
+#include "model/layers/linformer.hpp"
 #include "model/layers/lsh_attention.hpp"
+#include "model/layers/synthesizer.hpp"
 #include "model/storage.hpp"
 
 namespace weft {
@@ -9,6 +11,10 @@ std::unique_ptr<Layer<T>> make_attention(const Config& config, Plan& plan, const
                                          const AttentionSetup& setup, const AttentionPlans& plans) {
   if (config.attention.pattern == "lsh" || (config.attention.pattern == "dense" && config.attention.shared_qk))
     return std::make_unique<LshAttention<T>>(plan, name, setup, lsh_setup_of(config, setup, layer, plan.N));
+  if (config.attention.pattern == "linformer")
+    return std::make_unique<Linformer<T>>(plan, name, layer, setup, linformer_of(config), plans);
+  if (config.attention.pattern == "synthesizer")
+    return std::make_unique<Synthesizer<T>>(plan, name, setup, synthesizer_of(config), plans);
   return std::make_unique<SelfAttention<T>>(plan, name, layer, setup, plans);
 }
 

@@ -6,9 +6,9 @@ namespace weft {
 
 template <class T>
 ProjectedAttention<T>::ProjectedAttention(Plan& plan, const std::string& name, const AttentionSetup& setup,
-                                          OwnWeights own)
+                                          OwnWeights own, std::int64_t own_columns)
     : D(setup.width), H(setup.heads), E(setup.key_width), Ev(setup.value_width),
-      again_(plan.recompute != Recompute::none), own_(own) {
+      again_(plan.recompute != Recompute::none), own_columns_(own_columns), own_(own) {
   const std::int64_t R = plan.R;
   qkv_weight_ = plan.weight(name + "attention.qkv.weight", {D, wide()}, setup.qkv);
   if (setup.biases)

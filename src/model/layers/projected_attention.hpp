@@ -27,10 +27,13 @@ class ProjectedAttention : public Layer<T> {
  protected:
   enum class OwnWeights { none, some }; ///< whether the mechanism plans tensors, which come behind those of the maps
 
-  /// Tensors name + "attention.qkv.weight" and so on.
-  ProjectedAttention(Plan& plan, const std::string& name, const AttentionSetup& setup, OwnWeights own);
+  /// Tensors name + "attention.qkv.weight" and so on. own_columns: columns behind the values that the mechanism makes
+  /// its own use of. Where E is 0 there are no queries and keys.
+  ProjectedAttention(Plan& plan, const std::string& name, const AttentionSetup& setup, OwnWeights own,
+                     std::int64_t own_columns = 0);
 
-  /// attended (R, H Ev) from qkv (R, H (2E + Ev)): a row holds the H queries, then the keys, then the values.
+  /// attended (R, H Ev) from qkv (R, H (2E + Ev)): a row holds the H queries, then the keys, then the values, then
+  /// columns of the mechanism's own.
   /// Overwrites attended and what attend_backward wants; called again in the backward pass where again_.
   virtual void attend(const Pass<T>& p, T* attended, const T* qkv) = 0;
   /// dqkv, and the gradients of tensors of its own, from dattended. Overwrites all of dqkv; may write to dattended.
@@ -39,13 +42,14 @@ class ProjectedAttention : public Layer<T> {
   /// q, k, v and out as they lie in a row.
   AttentionShape shape(std::int64_t sequences, std::int64_t length) const;
 
+  std::int64_t wide() const { return H * (2 * E + Ev) + own_columns_; } ///< numbers of a row of qkv
+
   const std::int64_t D, H, E, Ev;
   const bool again_; ///< what attend keeps is made again in the backward pass
   Weight qkv_weight_, qkv_bias_, out_weight_, out_bias_;
 
  private:
-  std::int64_t wide() const { return H * (2 * E + Ev); }
-
+  std::int64_t own_columns_;
   OwnWeights own_;
   Piece<T> qkv_, attended_, dqkv_, dattended_;
   Piece<float> partial_;
