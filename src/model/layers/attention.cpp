@@ -1,11 +1,17 @@
 #include "model/layers/attention.hpp"
+#include "config/patterns.hpp"
+#include "model/layers/longformer.hpp"
+#include "model/patterns.hpp"
 #include "model/storage.hpp"
 
 namespace weft {
 
 template <class T>
-std::unique_ptr<Layer<T>> make_attention(const Config& /*config*/, Plan& plan, const std::string& name,
-                                         std::int64_t layer, const AttentionSetup& setup, const AttentionPlans& plans) {
+std::unique_ptr<Layer<T>> make_attention(const Config& config, Plan& plan, const std::string& name, std::int64_t layer,
+                                         const AttentionSetup& setup, const AttentionPlans& plans) {
+  if (has_global_projections(config) && pattern_choice(config, layer, 0).set == "longformer")
+    return std::make_unique<Longformer<T>>(plan, name, layer, setup, plans,
+                                           has_global_rows(config) ? config.attention.global : 0);
   return std::make_unique<SelfAttention<T>>(plan, name, layer, setup, plans);
 }
 
