@@ -18,6 +18,10 @@ Config small(const std::string& pattern = "fixed") {
   c.attention.pattern = pattern;
   c.attention.stride = 16;
   c.attention.summary = 4;
+  if (pattern == "longformer") {
+    c.attention.window = 10;
+    c.attention.dilation = 3;
+  }
   c.training.micro_batch = 2;
   return c;
 }
@@ -125,9 +129,11 @@ struct Case {
   std::string pattern;
   std::vector<std::string> combination;
 };
-const Case cases[] = {{"dense", {"merged"}},        {"local", {"merged"}},  {"fixed", {"merged"}},
-                      {"fixed", {"interleaved"}},   {"fixed", {"heads"}},   {"strided", {"merged"}},
-                      {"strided", {"interleaved"}}, {"strided", {"heads"}}, {"strided", {"strided", "local", "local"}}};
+const Case cases[] = {
+    {"dense", {"merged"}},        {"local", {"merged"}},     {"fixed", {"merged"}},
+    {"fixed", {"interleaved"}},   {"fixed", {"heads"}},      {"strided", {"merged"}},
+    {"strided", {"interleaved"}}, {"strided", {"heads"}},    {"strided", {"strided", "local", "local"}},
+    {"sparse", {"merged"}},       {"longformer", {"merged"}}};
 
 TEST(Model, NeverLeaksTheFuture) {
   for (const Case& c : cases) {
