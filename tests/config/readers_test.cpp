@@ -26,7 +26,7 @@ std::string complaint(const std::string& text, const std::vector<std::string>& o
 TEST(Readers, an_unread_key_is_told_with_file_line_and_what_would_read_it) {
   EXPECT_EQ(complaint(strided + "summary = 8\n"),
             "a.toml:5: attention.summary: is set and nothing reads it: attention.pattern = \"strided\" reads stride, "
-            "window; expected pattern fixed, or summary = 32");
+            "window; expected pattern fixed or sparse, or summary = 32");
   EXPECT_THAT(complaint(strided + "summary = 8\n[schedule]\npeak_at = 0.5\n"), HasSubstr("2 problems"));
   EXPECT_EQ(complaint(strided + "summary = 32\nwindow = 3\n"), "") << "a default changes nothing";
   EXPECT_THAT(complaint("[training]\nsteps = 1\n[attention]\npattern = 'dense'\nwindow = 4\n"),

@@ -15,7 +15,12 @@ EXAMPLES, LENGTH, SYMBOLS, CLASSES = 64, 40, 12, 4
 # read the mean.
 PATTERNS = {"dense": ("attention.pattern='dense'", "model.pooling='cls'"),
             "local 16": ("attention.pattern='local'", "attention.stride=16", "model.pooling='mean'"),
-            "local 32": ("attention.pattern='local'", "attention.stride=32", "model.pooling='mean'")}
+            "local 32": ("attention.pattern='local'", "attention.stride=32", "model.pooling='mean'"),
+            **{f"{name} {form}": (f"attention.pattern='{name}'", f"attention.form='{form}'", "model.pooling='cls'", *keys)
+               for name, keys in (("sparse", ("attention.stride=8", "attention.summary=2")),
+                                  ("longformer", ("attention.window=40",)),
+                                  ("bigbird", ("attention.stride=4", "attention.random=1")))
+               for form in ("paper", "lra")}}
 CAUSAL = ("model.family='sparse_transformer'", "model.positions='grid'", "model.feedforward=0", "model.embedding_scale=8",
           "model.position_scale=8", "model.weight_scale=2", "model.layers=2", "attention.pattern='fixed'", "attention.stride=8",
           "attention.summary=4", "training.micro_batch=16")
