@@ -117,3 +117,23 @@ TEST(Resolved, learned_positions_and_heads_of_classifiers_are_parameters) {
               testing::ElementsAre("model.head_width: saved 0, asked for 7",
                                    "model.context (a learned vector for every position): saved 1024, asked for 512"));
 }
+
+TEST(Resolved, projections_of_global_positions_are_parameters) {
+  Config dense;
+  dense.model.family = "arena";
+  dense.data.task = "classify";
+  dense.attention.pattern = "dense";
+  Config paper = dense;
+  paper.attention.pattern = "longformer";
+  Config lra = paper, none = paper, causal = paper;
+  lra.attention.form = "lra";
+  none.attention.global = 0;
+  causal.data.task = "next_token";
+  EXPECT_THAT(model_differences(dense, paper),
+              testing::ElementsAre(testing::HasSubstr("saved not there, asked for there")));
+  EXPECT_THAT(model_differences(lra, none),
+              testing::ElementsAre(testing::HasSubstr("saved there, asked for not there")));
+  EXPECT_TRUE(model_differences(paper, lra).empty());
+  EXPECT_TRUE(model_differences(dense, none).empty());
+  EXPECT_FALSE(has_global_projections(causal));
+}

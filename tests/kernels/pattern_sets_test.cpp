@@ -66,6 +66,7 @@ TEST(SparsePattern, OfOneBlockOrOfSummaryColumnsAloneIsDense) {
     expect_same(sparse_both_ways(n, 300, 1, {}), dense_bidirectional(n));
     expect_same(sparse_both_ways(n, 7, 7, {true, true}), dense_bidirectional(n));
     expect_same(sparse_released(n, 300, 1, false), dense(n));
+    expect_same(block_bidirectional(n, n), dense_bidirectional(n));
   }
 }
 
