@@ -41,7 +41,8 @@ const KeySet sparse_causal{"j <= i and (j div l = i div l or j mod l >= l - c)",
                              return fixed_merged(s.length, stride(c), summary(c), 0);
                            }};
 const KeySet sparse{
-    "j div l = i div l or j mod l >= l - c", [](const Config& c, const Seat& s) {
+    "j div l = i div l or j mod l >= l - c, counted behind the CLS slot, which sees and is seen by all",
+    [](const Config& c, const Seat& s) {
       return sparse_both_ways(s.length, stride(c), summary(c), {slots_in_front(c) > 0, reads_first_slot(c)});
     }};
 const KeySet sparse_lra{"j <= i and (j div l = i div l or j mod l = 0 or j mod l >= l - c), counted behind the CLS "
