@@ -77,10 +77,22 @@ void padded_rows_give(const AttentionShape& shape, T* dv, const float* workspace
       });
 }
 
+template <class T>
+void padded_rows_clear(const AttentionShape& shape, T* x, const std::uint32_t* seen) {
+  const std::int64_t N = shape.length, C = shape.heads * shape.value_width, stride = shape.row_stride_out;
+  for_each(
+      "weft::padded_rows_clear", shape.batch * N, KOKKOS_LAMBDA(std::int64_t row) {
+        if (padded(seen, N, row / N, row % N))
+          for_numbers(0, C,
+                      [&](std::int64_t j, std::int64_t count) { put_numbers(x + row * stride + j, Numbers{}, count); });
+      });
+}
+
 #define WEFT_PADDED_ROWS_OF(T)                                                                                         \
   template void padded_rows_forward(const AttentionShape&, T*, const T*, const std::uint32_t*, float*);                \
   template void padded_rows_take(const AttentionShape&, T*, const std::uint32_t*, float*);                             \
-  template void padded_rows_give(const AttentionShape&, T*, const float*)
+  template void padded_rows_give(const AttentionShape&, T*, const float*);                                             \
+  template void padded_rows_clear(const AttentionShape&, T*, const std::uint32_t*)
 WEFT_FOR_EACH_STORAGE(WEFT_PADDED_ROWS_OF);
 
 } // namespace weft

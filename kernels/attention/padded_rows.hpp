@@ -26,6 +26,11 @@ void padded_rows_take(const AttentionShape& shape, T* dout, const std::uint32_t*
 template <class T>
 void padded_rows_give(const AttentionShape& shape, T* dv, const float* workspace);
 
+/// BigBird's released code multiplies finished rows by their bit instead: overwrites the rows of x[B,N,H,Ev], out or
+/// dout, whose bit is 0 with zeros.
+template <class T>
+void padded_rows_clear(const AttentionShape& shape, T* x, const std::uint32_t* seen);
+
 namespace reference {
 /// Dense rows: v, out, dout, dv (B, N, C), C = H Ev.
 void padded_rows_forward(double* out, const double* v, const std::uint32_t* seen, std::int64_t batch,

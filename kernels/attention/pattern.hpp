@@ -46,7 +46,7 @@ struct PatternWork {
 };
 PatternWork pattern_work(const Pattern& pattern);
 
-// The builders, one file each in patterns/. All but those named bidirectional are causal. They take any N >= 1, l >= 1,
+// The builders, one file each in patterns/. All up to fixed_merged are causal. They take any N >= 1, l >= 1,
 // 1 <= c <= l; otherwise they throw std::invalid_argument. The table of config/patterns.cpp names them for input files.
 
 Pattern dense(int length);                   ///< j <= i
@@ -66,6 +66,41 @@ Pattern dense_bidirectional(int length);
 Pattern every_key(int length, int keys);
 /// j div l = i div l, later keys too: blocks side by side. Shows a causal model what it is to predict.
 Pattern block_bidirectional(int length, int l);
+
+/// How a classifier's first slot stands among the others.
+struct FirstSlot {
+  bool in_front = false; ///< a vector of its own: blocks are counted from the slot behind it
+  bool open = false;     ///< it sees every slot and every slot sees it
+};
+/// The fixed sets of above without the causal cut: j div l = i div l, or j mod l >= l - c.
+Pattern sparse_both_ways(int length, int l, int c, const FirstSlot& first);
+/// As the arena's released code has it: j <= i and (j div l = i div l or j mod l = 0 or j mod l >= l - c), with or
+/// without a first slot in front that is open.
+Pattern sparse_released(int length, int l, int c, bool first);
+
+/// Longformer's key set: i sees j = i + t * dilation, t in -left .. right; the first `global` positions see every
+/// position and are seen by every position.
+struct SlidingWindow {
+  int left, right, dilation = 1, global = 0;
+};
+Pattern longformer(int length, const SlidingWindow& window);
+/// The same without the rows of the global positions, which then see no key. They see theirs by projections of their
+/// own, in a call of its own: global_rows.
+Pattern longformer_local(int length, const SlidingWindow& window);
+/// The rows i < global see every position, the others none.
+Pattern global_rows(int length, int global);
+
+/// BigBird's blocks: patterns/big_bird.hpp says which random ones.
+enum class BigBirdForm { paper, released };
+struct BigBird {
+  int block = 64, random = 3; ///< b, and random blocks of a row, r
+  BigBirdForm form = BigBirdForm::paper;
+  int layer = 0, heads = 1, head = 0; ///< whose random blocks; all from 0
+};
+/// The first `length` positions of a sequence of `whole`, by which blocks are counted. With nB blocks of b, block row q
+/// sees: 0 and nB - 1 every block; the others 0, q - 1, q, q + 1, nB - 1 and r random ones. In the paper's form up to
+/// whole = (5 + 2r) b every position sees every other.
+Pattern big_bird(int length, int whole, const BigBird& sizes);
 
 /// The number of summary groups in a block, l div c; head h takes group h mod this, or group 0 where all share.
 constexpr int summary_groups(int l, int c) { return l / c; }

@@ -117,6 +117,10 @@ void write_picture(const std::string& path, const Pattern& pattern, const std::o
   write_png(path, size, size, 3, pixels.data());
 }
 
+bool reads(const PatternSet& set, const std::string& key) {
+  return std::find(set.reads.begin(), set.reads.end(), key) != set.reads.end();
+}
+
 int show(const Options& options) {
   const LoadedConfig loaded = load_config(options.input, options.overrides, DataCheck::skipped);
   const Config& config = loaded.config;
@@ -134,18 +138,28 @@ int show(const Options& options) {
   const PatternChoice choice = pattern_choice(config, options.layer, options.head);
   const Pattern pattern = build_pattern(config, choice);
   const PatternWork work = pattern_work(pattern);
-  const std::int64_t N = config.model.context;
+  const std::int64_t N = pattern.length, front = slots_in_front(config);
   const double keys = static_cast<double>(work.keys), n = static_cast<double>(N);
   const PatternSet& set = pattern_set(config, choice.set);
   Table table(fmt::format("{}: layer {}, head {}", options.input, options.layer, options.head));
   table.row("pattern",
             choice.set + (set.grouped ? fmt::format(", summary sub-block {} from the end", choice.group) : ""));
-  table.row("positions", exact_count(N));
+  table.row("positions", front == 0
+                             ? exact_count(N)
+                             : fmt::format("{}: the CLS vector and {} tokens", exact_count(N), exact_count(N - front)));
   table.row("a query at i sees", form_of(config, set).sees);
-  if (!set.reads.empty())
+  if (reads(set, "stride"))
     table.row("stride", exact_count(config.attention.stride));
-  if (set.grouped)
+  if (reads(set, "summary"))
     table.row("summary columns", exact_count(config.attention.summary));
+  if (set.name == "longformer")
+    table.row("window", exact_count(config.attention.window > 0 ? config.attention.window : 512));
+  if (reads(set, "dilation") && config.attention.dilation > 1)
+    table.row("dilation", exact_count(config.attention.dilation));
+  if (has_global_rows(config))
+    table.row("global positions", exact_count(config.attention.global));
+  if (reads(set, "random"))
+    table.row("random blocks", exact_count(config.attention.random));
   table.row("keys", exact_count(work.keys));
   table.row("keys per query", fmt::format("{:.1f}", keys / n));
   table.row("share of full", fmt::format("{:.3f} %", 100 * keys / (n * n)));

@@ -52,7 +52,7 @@ struct Config {
     std::int64_t width = 0;            // of queries, keys and values, all heads together; 0: model.width
     double dropout = 0.0;              // of attention weights
     std::int64_t stride = 128;         // l
-    std::int64_t window = 0;           // of local and strided; 0: l
+    std::int64_t window = 0;           // of local and strided; 0: l; of longformer; 0: 512
     bool allow_leak = false;           // take a pattern that is not causal
     std::int64_t summary = 32;         // c
     bool shared_summary = false;       // every head the last sub-block instead of one of its own
@@ -73,6 +73,9 @@ struct Config {
     bool dot_product = false;          // q . k beside the synthetic scores
     std::int64_t rank = 8;             // of factorised_random
     std::int64_t hidden = 0;           // of dense, per head; 0: the head's width
+    std::int64_t dilation = 1;         // of longformer's window
+    std::int64_t global = 1;           // positions that see all and that all see (longformer)
+    std::int64_t random = 3;           // r, random blocks of a block row (bigbird)
     std::vector<std::string> combination = {
         "merged"}; // merged | interleaved | heads, or a list, one entry per layer, repeating
   } attention;

@@ -10,11 +10,22 @@
 
 namespace weft {
 
-/// What a query at position i sees, in words and as lists.
+/// Which queries a pattern is wanted for: those of layers with one projection each are all of them.
+enum class QueryRows { all, without_global, global };
+
+/// For which sequence, layer and head a set is built.
+struct Seat {
+  int length;              ///< slots of the micro-batch: its positions and what stands in front of them
+  int whole;               ///< slots of the longest one
+  int group = 0;           ///< the summary sub-block, 0 for the last of a block
+  int layer = 0, head = 0; ///< of sets that differ by them
+  QueryRows rows = QueryRows::all;
+};
+
+/// What a query at slot i sees, in words and as lists.
 struct KeySet {
   std::string sees; ///< a condition on j
-  /// For `length` positions and the settings of the input; `group`: the summary sub-block, 0 for the last of a block.
-  Pattern (*build)(const Config& config, int length, int group) = nullptr;
+  Pattern (*build)(const Config& config, const Seat& seat) = nullptr;
   explicit operator bool() const { return build != nullptr; }
 };
 
@@ -24,6 +35,8 @@ struct PatternSet {
   std::vector<std::string> reads; ///< keys of [attention] that it depends on, without the section
   KeySet causal, both_ways;       ///< which of them serves follows from data.task; one alone serves every task
   bool grouped = false;           ///< heads have summary sub-blocks of their own
+  KeySet released{};              ///< serves instead of both_ways with attention.form = "lra"
+  bool random = false;            ///< every layer and head has its own
 };
 
 /// Attention that is no softmax over a set of keys: a layer of its own (model/layers/attention.hpp).
@@ -61,8 +74,21 @@ std::vector<std::string> patterns_without_causal_form();
 /// The set of this name of the input's pattern: one of its sets, its merged one, or dense. InputError for any other.
 const PatternSet& pattern_set(const Config& config, const std::string& name);
 
-/// The form of a set that serves the input's data.task.
+/// The form of a set that serves the input's data.task and attention.form.
 const KeySet& form_of(const Config& config, const PatternSet& set);
+
+/// Whether attention.form = "lra" has a meaning for this row: each of its sets has that form.
+bool has_released_form(const PatternRow& row);
+
+/// Slots in front of the tokens: 1 for a classifier that reads a CLS vector. Documents of a pair have none: their first
+/// token serves.
+int slots_in_front(const Config& config);
+
+/// Whether the rows of global positions have projections of their own (longformer, in a task that sees both ways).
+bool has_global_rows(const Config& config);
+
+/// Whether layers of this input hold those projections: the released code holds them and uses them nowhere.
+bool has_global_projections(const Config& config);
 
 /// Whether some layer of this input lets a query see keys that come later.
 bool looks_ahead(const Config& config);

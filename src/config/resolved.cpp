@@ -1,6 +1,7 @@
 #include "config/resolved.hpp"
 #include "config/keys.hpp"
 #include "config/parse.hpp"
+#include "config/patterns.hpp"
 #include "config/readers.hpp"
 #include <fmt/format.h>
 
@@ -55,6 +56,11 @@ std::vector<std::string> model_differences(const Config& saved, const Config& as
       saved.model.context != asked.model.context)
     out.push_back(fmt::format("model.context (a learned vector for every position): saved {}, asked for {}",
                               saved.model.context, asked.model.context));
+  const auto projections = [](const Config& c) { return has_global_projections(c) ? "there" : "not there"; };
+  if (has_global_projections(saved) != has_global_projections(asked))
+    out.push_back(fmt::format("projections of global positions (attention.pattern, attention.form and "
+                              "attention.global): saved {}, asked for {}",
+                              projections(saved), projections(asked)));
   return out;
 }
 

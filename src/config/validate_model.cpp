@@ -3,6 +3,7 @@
 #include "config/families.hpp"
 #include "config/patterns.hpp"
 #include "config/validate.hpp"
+#include "kernels/attention/patterns/big_bird.hpp"
 #include <fmt/format.h>
 
 namespace weft {
@@ -176,6 +177,27 @@ void check_synthesizer(const Config& c, Checker& rules) {
                   factors ? "rank" : "hidden"));
 }
 
+void check_big_bird(const Config& c, Checker& rules) {
+  const auto& a = c.attention;
+  if (a.pattern != "bigbird" || a.stride < 1 || a.random < 0 || a.random > c.model.context ||
+      !rules.sound({"attention.stride", "attention.random", "model.context", "model.heads", "attention.form"}))
+    return;
+  const bool released = !task_row(c.data.task).causal && a.form == "lra";
+  BigBird sizes{static_cast<int>(a.stride), static_cast<int>(a.random)};
+  sizes.form = released ? BigBirdForm::released : BigBirdForm::paper;
+  const int slots = static_cast<int>(c.model.context) + slots_in_front(c);
+  rules.check(
+      big_bird_fits(slots, sizes), {"attention.random", "attention.stride", "model.context"},
+      fmt::format("got {} random blocks of {} in {} positions, in which some block of queries has fewer to choose "
+                  "from (a row draws from the first 1,024 positions, and not what it sees anyway), expected "
+                  "fewer or shorter ones, or longer sequences",
+                  a.random, a.stride, slots));
+  rules.check(
+      !released || a.dropout == 0, {"attention.dropout", "attention.form", "attention.pattern"},
+      fmt::format("got {} with attention.form = \"lra\": the released code of bigbird drops no weights, expected 0",
+                  a.dropout));
+}
+
 void check_attention(const Config& c, Checker& rules) {
   const auto& a = c.attention;
   if (!rules.reads("attention.pattern") || !rules.sound({"attention.pattern", "data.task"}))
@@ -194,13 +216,16 @@ void check_attention(const Config& c, Checker& rules) {
     check_linformer(c, rules);
   if (a.pattern == "synthesizer" && rules.sound({"attention.mode", "model.context", "model.heads"}))
     check_synthesizer(c, rules);
+  check_big_bird(c, rules);
+  rules.check(!rules.reads("attention.global") || a.global <= c.model.context, {"attention.global", "model.context"},
+              fmt::format("got {} global positions, expected at most model.context = {}", a.global, c.model.context));
   if (!reads("summary"))
     return;
   const bool fits = a.summary <= a.stride;
   rules.check(
       fits, {"attention.summary", "attention.stride", "attention.pattern"},
       fmt::format("got {} summary columns per block, expected at most attention.stride = {}", a.summary, a.stride));
-  rules.check(!fits || a.shared_summary || a.summary < 1 || a.stride % a.summary == 0,
+  rules.check(!fits || !reads("shared_summary") || a.shared_summary || a.summary < 1 || a.stride % a.summary == 0,
               {"attention.summary", "attention.stride", "attention.shared_summary", "attention.pattern"},
               fmt::format("got {0} summary columns in blocks of {1}, expected a divisor of {1}, since every head has a "
                           "sub-block of its own; or set attention.shared_summary = true",

@@ -9,33 +9,42 @@ AttentionPlans::AttentionPlans(const Config& config, std::int64_t front)
   at(whole_);
 }
 
-const std::vector<AttentionPlan>& AttentionPlans::at(std::int64_t length) const {
+const AttentionPlans::Plans& AttentionPlans::at(std::int64_t length) const {
   const auto known = by_length_.find(length);
   if (known != by_length_.end())
     return known->second;
-  Config shorter = config_;
-  shorter.model.context = length;
-  std::vector<AttentionPlan>& plans = by_length_[length];
+  Plans& plans = by_length_[length];
+  const int H = static_cast<int>(config_.model.heads);
   if (const std::optional<Operation>& operation = pattern_row(config_.attention.pattern).operation) {
     if (operation->keys)
-      plans.emplace_back(std::vector{operation->keys(shorter, static_cast<int>(length))},
-                         static_cast<int>(config_.model.heads));
+      plans.rows.emplace_back(std::vector{operation->keys(config_, static_cast<int>(length))}, H);
     return plans;
   }
-  for (std::int64_t layer = 0; layer < pattern_period(config_); ++layer)
-    plans.emplace_back(layer_patterns(shorter, layer), static_cast<int>(config_.model.heads));
+  const bool apart = has_global_rows(config_);
+  for (std::int64_t layer = 0; layer < pattern_period(config_); ++layer) {
+    const auto built = [&](QueryRows rows) { return layer_patterns(config_, layer, length, rows); };
+    plans.rows.emplace_back(built(apart ? QueryRows::without_global : QueryRows::all), H);
+    if (apart)
+      plans.global_rows.emplace_back(built(QueryRows::global), H);
+  }
   return plans;
 }
 
 const AttentionPlan& AttentionPlans::of(std::int64_t layer, std::int64_t length) const {
-  const std::vector<AttentionPlan>& plans = at(length);
+  const std::vector<AttentionPlan>& plans = at(length).rows;
+  return plans[static_cast<std::size_t>(layer) % plans.size()];
+}
+
+const AttentionPlan& AttentionPlans::global_rows(std::int64_t layer, std::int64_t length) const {
+  const std::vector<AttentionPlan>& plans = at(length).global_rows;
   return plans[static_cast<std::size_t>(layer) % plans.size()];
 }
 
 std::size_t AttentionPlans::bytes() const {
   std::size_t sum = 0;
-  for (const AttentionPlan& plan : by_length_.at(whole_))
-    sum += plan.host_bytes();
+  for (const std::vector<AttentionPlan>* plans : {&by_length_.at(whole_).rows, &by_length_.at(whole_).global_rows})
+    for (const AttentionPlan& plan : *plans)
+      sum += plan.host_bytes();
   return sum;
 }
 

@@ -17,14 +17,19 @@ class AttentionPlans {
 
   /// Not where attention.pattern is an operation that does not run through the engine: it has none.
   const AttentionPlan& of(std::int64_t layer, std::int64_t length) const;
+  /// The rows of global positions, which `of` then leaves out (has_global_rows).
+  const AttentionPlan& global_rows(std::int64_t layer, std::int64_t length) const;
   std::size_t bytes() const; ///< memory of the tables of the whole length
 
  private:
-  const std::vector<AttentionPlan>& at(std::int64_t length) const;
+  struct Plans {
+    std::vector<AttentionPlan> rows, global_rows; ///< layer r uses entry r mod size
+  };
+  const Plans& at(std::int64_t length) const;
 
   Config config_;
   std::int64_t whole_;
-  mutable std::map<std::int64_t, std::vector<AttentionPlan>> by_length_; ///< layer r uses entry r mod size
+  mutable std::map<std::int64_t, Plans> by_length_;
 };
 
 } // namespace weft

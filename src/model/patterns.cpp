@@ -31,8 +31,13 @@ PatternChoice pattern_choice(const Config& config, std::int64_t layer, std::int6
   const std::vector<std::string>& entries = config.attention.combination;
   PatternChoice choice;
   choice.set = set_of(config, entries[static_cast<std::size_t>(layer) % entries.size()], layer, head);
-  if (pattern_set(config, choice.set).grouped)
+  const PatternSet& set = pattern_set(config, choice.set);
+  if (set.grouped)
     choice.group = head % summary_groups_of(config);
+  if (set.random) {
+    choice.layer = layer;
+    choice.head = head;
+  }
   return choice;
 }
 
@@ -50,29 +55,40 @@ std::vector<PatternChoice> layer_choices(const Config& config, std::int64_t laye
 std::int64_t pattern_period(const Config& config) {
   const std::vector<std::string>& entries = config.attention.combination;
   const bool interleaved = entries.front() == "interleaved";
-  const std::size_t sets = pattern_row(config.attention.pattern).sets.size();
+  const std::vector<PatternSet>& all = pattern_row(config.attention.pattern).sets;
+  if (std::any_of(all.begin(), all.end(), [](const PatternSet& set) { return set.random; }))
+    return config.model.layers;
+  const std::size_t sets = all.size();
   const auto period = static_cast<std::int64_t>(interleaved ? sets : entries.size());
   return std::min(period, config.model.layers);
 }
 
-Pattern build_pattern(const Config& config, const PatternChoice& choice, std::int64_t length) {
+std::int64_t slots_of(const Config& config) { return config.model.context + slots_in_front(config); }
+
+Pattern build_pattern(const Config& config, const PatternChoice& choice, std::int64_t length, QueryRows rows) {
+  const std::int64_t whole = std::max(length, slots_of(config));
   return form_of(config, pattern_set(config, choice.set))
-      .build(config, static_cast<int>(length), static_cast<int>(choice.group));
+      .build(config, {static_cast<int>(length), static_cast<int>(whole), static_cast<int>(choice.group),
+                      static_cast<int>(choice.layer), static_cast<int>(choice.head), rows});
 }
 
 Pattern build_pattern(const Config& config, const PatternChoice& choice) {
-  return build_pattern(config, choice, config.model.context);
+  return build_pattern(config, choice, slots_of(config));
 }
 
 Pattern pattern_of(const Config& config, std::int64_t layer, std::int64_t head) {
   return build_pattern(config, pattern_choice(config, layer, head));
 }
 
-std::vector<Pattern> layer_patterns(const Config& config, std::int64_t layer) {
+std::vector<Pattern> layer_patterns(const Config& config, std::int64_t layer, std::int64_t length, QueryRows rows) {
   std::vector<Pattern> out;
   for (const PatternChoice& choice : layer_choices(config, layer))
-    out.push_back(build_pattern(config, choice));
+    out.push_back(build_pattern(config, choice, length, rows));
   return out;
+}
+
+std::vector<Pattern> layer_patterns(const Config& config, std::int64_t layer) {
+  return layer_patterns(config, layer, slots_of(config), QueryRows::all);
 }
 
 } // namespace weft

@@ -135,6 +135,8 @@ TEST(PatternTable, every_set_is_built_for_every_kind_of_task_and_looks_ahead_onl
 
 TEST(PatternTable, keys_that_a_row_reads_are_keys_and_what_is_not_read_changes_nothing) {
   Config base = small();
+  base.model.context = 130; // more than 7 blocks of 12 or 16: below that bigbird with one random block is dense
+  base.attention.random = 1;
   std::set<std::string> of_attention;
   for (const Key& key : keys_of(base))
     if (key.section() == "attention")
@@ -187,6 +189,7 @@ TEST(PatternTable, operations_ask_the_engine_for_the_keys_of_their_task_and_have
 TEST(PatternTable, dense_and_local_see_both_ways_where_the_task_does) {
   Config c = small();
   c.data.task = "classify";
+  c.model.pooling = "mean";
   c.attention.pattern = "dense";
   EXPECT_EQ(keys_of(pattern_of(c, 0, 0), 0).size(), 50u);
   c.attention.pattern = "local";

@@ -26,7 +26,7 @@ std::string complaint(const std::string& text, const std::vector<std::string>& o
 TEST(Readers, an_unread_key_is_told_with_file_line_and_what_would_read_it) {
   EXPECT_EQ(complaint(strided + "summary = 8\n"),
             "a.toml:5: attention.summary: is set and nothing reads it: attention.pattern = \"strided\" reads stride, "
-            "window; expected pattern fixed, or summary = 32");
+            "window; expected pattern fixed or sparse, or summary = 32");
   EXPECT_THAT(complaint(strided + "summary = 8\n[schedule]\npeak_at = 0.5\n"), HasSubstr("2 problems"));
   EXPECT_EQ(complaint(strided + "summary = 32\nwindow = 3\n"), "") << "a default changes nothing";
   EXPECT_THAT(complaint("[training]\nsteps = 1\n[attention]\npattern = 'dense'\nwindow = 4\n"),
@@ -116,4 +116,24 @@ TEST(Resolved, learned_positions_and_heads_of_classifiers_are_parameters) {
   EXPECT_THAT(model_differences(a, b),
               testing::ElementsAre("model.head_width: saved 0, asked for 7",
                                    "model.context (a learned vector for every position): saved 1024, asked for 512"));
+}
+
+TEST(Resolved, projections_of_global_positions_are_parameters) {
+  Config dense;
+  dense.model.family = "arena";
+  dense.data.task = "classify";
+  dense.attention.pattern = "dense";
+  Config paper = dense;
+  paper.attention.pattern = "longformer";
+  Config lra = paper, none = paper, causal = paper;
+  lra.attention.form = "lra";
+  none.attention.global = 0;
+  causal.data.task = "next_token";
+  EXPECT_THAT(model_differences(dense, paper),
+              testing::ElementsAre(testing::HasSubstr("saved not there, asked for there")));
+  EXPECT_THAT(model_differences(lra, none),
+              testing::ElementsAre(testing::HasSubstr("saved there, asked for not there")));
+  EXPECT_TRUE(model_differences(paper, lra).empty());
+  EXPECT_TRUE(model_differences(dense, none).empty());
+  EXPECT_FALSE(has_global_projections(causal));
 }

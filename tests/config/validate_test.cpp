@@ -88,11 +88,11 @@ INSTANTIATE_TEST_SUITE_P(
         Case{{"attention.summary=48", "attention.pattern=strided"},
              "command line: attention.summary: is set and nothing reads it: attention.pattern = \"strided\" reads "
              "stride, "
-             "window; expected pattern fixed, or summary = 32"},
+             "window; expected pattern fixed or sparse, or summary = 32"},
         Case{{"attention.stride=2048"}, "expected at most model.context = 1024"},
         Case{{"attention.pattern=block_bidirectional"}, "attention.allow_leak = true"},
         Case{{"attention.pattern=block_bidirectional", "attention.allow_leak=true"}, ""},
-        Case{{"attention.window=4"}, "expected pattern local or strided, or window = 0"},
+        Case{{"attention.window=4"}, "expected pattern local or strided or longformer, or window = 0"},
         Case{{"attention.window=129", "attention.pattern=strided"}, "expected at most attention.stride = 128"},
         Case{{"attention.window=4", "attention.pattern=strided"}, ""},
         Case{{"attention.stride=2048", "attention.pattern=dense"}, ""}, Case{{"attention.combination=interleaved"}, ""},
@@ -154,7 +154,7 @@ INSTANTIATE_TEST_SUITE_P(
         Case{{arena, classify, learned, "attention.pattern=block_bidirectional", "attention.allow_leak=true"},
              "attention.allow_leak: is set and nothing reads it: data.task = \"classify\""},
         Case{{"attention.allow_leak=true"},
-             "expected pattern block_bidirectional or linformer with data.task next_token"},
+             "expected pattern block_bidirectional or linformer or bigbird with data.task next_token"},
         Case{{"attention.pattern=linformer"},
              "got \"linformer\", which shows the model the bytes that it is to predict"},
         Case{{"attention.pattern=synthesizer"}, ""},
@@ -235,3 +235,35 @@ TEST(Validate, examples_of_another_length_are_told_with_the_rest) {
               HasSubstr("got 48, expected 50, the length of the examples in the test split"));
   std::filesystem::remove_all(folder);
 }
+
+const char *const longformer = "attention.pattern=longformer", *const bigbird = "attention.pattern=bigbird",
+                  *const sparse = "attention.pattern=sparse", *const lra = "attention.form=lra",
+                  *const sized = "attention.stride=64";
+
+INSTANTIATE_TEST_SUITE_P(
+    KeySets, Rules,
+    testing::Values(
+        Case{{sparse}, ""}, Case{{arena, classify, learned, sparse, lra}, ""},
+        Case{{sparse, "attention.summary=48"}, ""}, // heads share the columns: no divisor is needed
+        Case{{sparse, "attention.summary=129"}, "expected at most attention.stride = 128"},
+        Case{{sparse, "attention.shared_summary=true"}, "attention.shared_summary: is set and nothing reads it"},
+        Case{{longformer, "attention.window=64", "attention.dilation=2"}, ""},
+        Case{{longformer, "attention.global=2"}, "attention.global: is set and nothing reads it"},
+        Case{{longformer, "attention.stride=64", "model.position_shape=[32,32]"}, "reads window, dilation, global"},
+        Case{{arena, classify, learned, longformer, "attention.global=0", "attention.dilation=3"}, ""},
+        Case{{arena, classify, learned, longformer, "attention.global=1025"}, "at most model.context = 1024"},
+        Case{{arena, classify, learned, longformer, lra, "attention.window=512"}, ""},
+        Case{{arena, classify, learned, longformer, lra, "attention.global=2"}, "nothing reads it"},
+        Case{{arena, classify, learned, longformer, lra, "attention.dilation=2"}, "nothing reads it"},
+        Case{{bigbird}, "shows the model the bytes that it is to predict"},
+        Case{{arena, classify, learned, bigbird, sized}, ""}, Case{{arena, classify, learned, bigbird, lra, sized}, ""},
+        Case{{arena, classify, learned, bigbird, lra, sized, "model.context=446"},
+             "got 3 random blocks of 64 in 447 positions"},
+        Case{{arena, classify, learned, bigbird, lra, sized, "model.context=447"}, ""},
+        Case{{arena, classify, learned, bigbird, lra, sized, "model.context=447", "attention.random=4"},
+             "some block of queries has fewer to choose from"},
+        Case{{arena, classify, learned, bigbird, sized, "model.context=446"}, ""},
+        Case{{arena, classify, learned, bigbird, lra, sized, "attention.dropout=0.1"}, "drops no weights, expected 0"},
+        Case{{arena, classify, learned, bigbird, sized, "attention.dropout=0.1"}, ""},
+        Case{{arena, classify, learned, bigbird, "attention.random=-1"}, "attention.random"},
+        Case{{"attention.random=2"}, "expected pattern bigbird, or random = 3"}));

@@ -49,6 +49,18 @@ inline std::vector<PatternCase> all_pattern_cases() {
   cases.push_back({"both ways", [](int n) {
                      return std::vector{block_bidirectional(n, 8), block_bidirectional(n, 45), dense_bidirectional(n)};
                    }});
+  cases.push_back({"sparse", [](int n) {
+                     return std::vector{sparse_both_ways(n, 24, 5, {true, true}), sparse_released(n, 24, 5, true)};
+                   }});
+  cases.push_back(
+      {"longformer", [](int n) {
+         return std::vector{longformer(n, {9, 10, 1, 2}), longformer_local(n, {6, 6, 3, 1}), global_rows(n, 3)};
+       }});
+  cases.push_back(
+      {"bigbird", [](int n) {
+         const BigBird sizes{4, 1, BigBirdForm::paper, 1, 2, 0};
+         return std::vector{big_bird(n, n, sizes), big_bird(n, n + 40, {4, 1, BigBirdForm::paper, 1, 2, 1})};
+       }});
   cases.push_back({"both ways, dense", [](int n) { return std::vector{dense_bidirectional(n)}; }});
   return cases;
 }

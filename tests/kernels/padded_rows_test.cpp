@@ -84,6 +84,9 @@ TYPED_TEST(PaddedRows, AreThoseOfTheReferenceAndTheOthersStay) {
               dv = to_device<T>(strided(v, p.C(), s.row_stride_qkv));
     padded_rows_take(s, dout.data(), bits.data(), workspace.data());
     padded_rows_give(s, dv.data(), workspace.data());
+    Buffer<T> cleared = to_device<T>(strided(before, p.C(), s.row_stride_out));
+    padded_rows_clear(s, cleared.data(), bits.data());
+    EXPECT_EQ(to_doubles(cleared), to_doubles(dout)) << "zeros in the same rows";
     Doubles left = before, given = v;
     for (std::int64_t row = 0; row < p.B * p.N; ++row)
       for (std::int64_t c = 0; c < p.C() && !real(seen, p, row); ++c)

@@ -26,6 +26,10 @@ Config small(const std::string& pattern, std::vector<std::string> combination = 
   c.attention.summary = 3;
   c.attention.combination = std::move(combination);
   c.training.micro_batch = 3;
+  if (pattern == "longformer") {
+    c.attention.window = 6;
+    c.attention.dilation = 2;
+  }
   return c;
 }
 
@@ -119,7 +123,10 @@ const std::vector<Case>& cases() {
                                         {"fixed", {"heads"}},
                                         {"fixed", {"block"}},
                                         {"fixed", {"summary"}},
-                                        {"fixed", {"summary", "merged", "dense"}, true}};
+                                        {"fixed", {"summary", "merged", "dense"}, true},
+                                        {"sparse", {"merged"}},
+                                        {"longformer", {"merged"}},
+                                        {"longformer", {"longformer", "dense"}}};
   return all;
 }
 

@@ -22,6 +22,10 @@ Config small(const std::string& pattern = "fixed") {
   c.attention.summary = 4;
   c.attention.buckets = {1}; // lsh: what is seen must not jump
   c.attention.chunk = 16;
+  if (pattern == "longformer") {
+    c.attention.window = 10;
+    c.attention.dilation = 3;
+  }
   c.training.micro_batch = 2;
   return c;
 }
@@ -132,7 +136,7 @@ struct Case {
 const Case cases[] = {{"dense", {"merged"}},        {"local", {"merged"}},  {"fixed", {"merged"}},
                       {"fixed", {"interleaved"}},   {"fixed", {"heads"}},   {"strided", {"merged"}},
                       {"strided", {"interleaved"}}, {"strided", {"heads"}}, {"strided", {"strided", "local", "local"}},
-                      {"lsh", {"merged"}}};
+                      {"lsh", {"merged"}},          {"sparse", {"merged"}}, {"longformer", {"merged"}}};
 
 /// The cases, and the Synthesizer with all its kinds of scores.
 std::vector<Config> all_configs() {

@@ -27,7 +27,12 @@ PATTERNS = {"dense": ("attention.pattern='dense'", "model.pooling='cls'"),
             "synthesizer, random": ("attention.pattern='synthesizer'", "model.pooling='mean'"),
             "synthesizer, factorised": ("attention.pattern='synthesizer'", "attention.mode='factorised_random'",
                                         "attention.dot_product=true", "model.pooling='cls'"),
-            "synthesizer, dense": ("attention.pattern='synthesizer'", "attention.mode='dense'", "model.pooling='mean'")}
+            "synthesizer, dense": ("attention.pattern='synthesizer'", "attention.mode='dense'", "model.pooling='mean'"),
+            **{f"{name} {form}": (f"attention.pattern='{name}'", f"attention.form='{form}'", "model.pooling='cls'", *keys)
+               for name, keys in (("sparse", ("attention.stride=8", "attention.summary=2")),
+                                  ("longformer", ("attention.window=40",)),
+                                  ("bigbird", ("attention.stride=4", "attention.random=1")))
+               for form in ("paper", "lra")}}
 CAUSAL = ("model.family='sparse_transformer'", "model.positions='grid'", "model.feedforward=0", "model.embedding_scale=8",
           "model.position_scale=8", "model.weight_scale=2", "model.layers=2", "attention.pattern='fixed'", "attention.stride=8",
           "attention.summary=4", "training.micro_batch=16")

@@ -1,6 +1,7 @@
 """What a model can see decides what it can learn: the last of 256 tokens is the class, and the CLS vector is read.
 
-Dense attention brings it there; blocks side by side never do, however long they are trained.
+Dense attention brings it there, and so do patterns in which the CLS vector sees all; blocks side by side never do, however
+long they are trained.
 """
 import os
 import sys
@@ -50,6 +51,17 @@ class ReachTest(unittest.TestCase):
         for pattern in (("attention.pattern='linformer'", "attention.projected=64"),
                         ("attention.pattern='synthesizer'", "attention.dot_product=true")):
             self.assertGreater(self.accuracy(*pattern), 0.95, pattern)
+
+    def test_global_positions_see_it(self):
+        for pattern in (("sparse", "attention.stride=32", "attention.summary=4"), ("longformer", "attention.window=16"),
+                        ("bigbird", "attention.stride=16", "attention.random=2")):
+            accuracy = self.accuracy(f"attention.pattern='{pattern[0]}'", *pattern[1:])
+            self.assertGreater(accuracy, 0.95, pattern[0])
+
+    def test_a_window_without_global_positions_does_not(self):
+        chance, sigma = 1 / CLASSES, (1 / CLASSES * (1 - 1 / CLASSES) / UNSEEN)**0.5
+        accuracy = self.accuracy("attention.pattern='longformer'", "attention.window=16", "attention.global=0")
+        self.assertLess(abs(accuracy - chance), 4 * sigma)
 
     def test_blocks_side_by_side_do_not(self):
         chance, sigma = 1 / CLASSES, (1 / CLASSES * (1 - 1 / CLASSES) / UNSEEN)**0.5

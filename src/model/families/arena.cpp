@@ -1,5 +1,5 @@
 #include "model/families/arena.hpp"
-#include "config/keys.hpp"
+#include "config/patterns.hpp"
 #include "io/error.hpp"
 #include "model/sampling/decoder.hpp"
 #include "model/storage.hpp"
@@ -15,7 +15,7 @@ bool pairs_of(const Config& c) { return c.data.task == "pairs"; }
 
 /// The CLS vector's key bit; none: there is no such vector. Documents of a pair have none: their first token serves.
 std::optional<FrontBit> front_of(const Config& c) {
-  if (c.model.pooling != "cls" || pairs_of(c))
+  if (slots_in_front(c) == 0)
     return std::nullopt;
   return c.attention.form == "lra" ? FrontBit::as_first_token : FrontBit::always;
 }
@@ -32,9 +32,9 @@ EmbeddingSetup embedding_of(const Config& c) {
   return setup;
 }
 
-/// The released code's padded queries see all positions alike, the CLS vector too where the first token is padding. A
-/// mean over the real rows reads none of them.
-bool uniform_padding(const Config& c) { return c.attention.form == "lra" && c.model.pooling != "mean"; }
+/// In the released code padded queries differ, the CLS vector too where the first token is padding: they see all
+/// positions alike, or give zeros (BigBird). A mean over the real rows reads none of them.
+bool special_padding(const Config& c) { return c.attention.form == "lra" && c.model.pooling != "mean"; }
 
 /// Whether the number of padded positions moves the logits, so that micro-batches are never cut short: a mean over all
 /// rows, and released forms that mask no padding or, for want of a transpose, order rows by the length.
@@ -61,7 +61,8 @@ AttentionSetup attention_of(const Config& c) {
   AttentionSetup setup{D, c.model.heads, E, E, xavier(D, wide), xavier(wide, D)};
   setup.biases = false;
   setup.dropout = static_cast<float>(c.attention.dropout);
-  setup.padded_rows = uniform_padding(c);
+  setup.padded_zero = special_padding(c) && c.attention.pattern == "bigbird";
+  setup.padded_rows = special_padding(c) && !setup.padded_zero;
   return setup;
 }
 
@@ -93,13 +94,9 @@ ClassSetup head_of(const Config& c) {
 
 /// Throws InputError for what the released code computes otherwise and this family does not have.
 const Config& supported(const Config& c) {
-  const std::vector<std::string> with_released_form = {"dense", "linformer", "lsh", "synthesizer"};
-  if (c.attention.form == "lra" &&
-      std::find(with_released_form.begin(), with_released_form.end(), c.attention.pattern) == with_released_form.end())
+  if (c.attention.form == "lra" && !has_released_form(pattern_row(c.attention.pattern)))
     throw InputError("got attention.form = \"lra\" with attention.pattern = \"" + c.attention.pattern +
-                     "\", expected pattern " + joined(with_released_form, ", ") +
-                     ": the released code's form of the others is not there; take form = "
-                     "\"paper\"");
+                     "\", of which the released code's form is not there; take form = \"paper\"");
   return c;
 }
 

@@ -1,7 +1,10 @@
 #include "model/layers/attention.hpp"
+#include "config/patterns.hpp"
 #include "model/layers/linformer.hpp"
+#include "model/layers/longformer.hpp"
 #include "model/layers/lsh_attention.hpp"
 #include "model/layers/synthesizer.hpp"
+#include "model/patterns.hpp"
 #include "model/storage.hpp"
 
 namespace weft {
@@ -15,6 +18,9 @@ std::unique_ptr<Layer<T>> make_attention(const Config& config, Plan& plan, const
     return std::make_unique<Linformer<T>>(plan, name, layer, setup, linformer_of(config), plans);
   if (config.attention.pattern == "synthesizer")
     return std::make_unique<Synthesizer<T>>(plan, name, setup, synthesizer_of(config), plans);
+  if (has_global_projections(config) && pattern_choice(config, layer, 0).set == "longformer")
+    return std::make_unique<Longformer<T>>(plan, name, layer, setup, plans,
+                                           has_global_rows(config) ? config.attention.global : 0);
   return std::make_unique<SelfAttention<T>>(plan, name, layer, setup, plans);
 }
 

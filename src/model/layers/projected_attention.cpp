@@ -43,12 +43,14 @@ void ProjectedAttention<T>::again(const Pass<T>& p, const T* x) {
   if (!again_)
     return;
   linear_forward(p.linear(D, wide()), p(qkv_), x, p.low(qkv_weight_), qkv_bias_ ? p.w(qkv_bias_) : nullptr);
+  project(p, x);
   attend(p, p(attended_), p(qkv_));
 }
 
 template <class T>
 void ProjectedAttention<T>::forward(const Pass<T>& p, T* y, const T* x) {
   linear_forward(p.linear(D, wide()), p(qkv_), x, p.low(qkv_weight_), qkv_bias_ ? p.w(qkv_bias_) : nullptr);
+  project(p, x);
   attend(p, p(attended_), p(qkv_));
   linear_forward(p.linear(H * Ev, D), y, p(attended_), p.low(out_weight_), out_bias_ ? p.w(out_bias_) : nullptr);
 }
@@ -61,6 +63,7 @@ void ProjectedAttention<T>::backward(const Pass<T>& p, T* dx, const T* dy, const
   if (own_ == OwnWeights::none)
     p.done(out_weight_);
   attend_backward(p, p(dqkv_), p(dattended_), p(qkv_), p(attended_));
+  project_backward(p, x);
   if (own_ == OwnWeights::some)
     p.done(out_weight_);
   // qkv = x W_qkv + b
@@ -69,6 +72,7 @@ void ProjectedAttention<T>::backward(const Pass<T>& p, T* dx, const T* dy, const
   if (qkv_bias_)
     column_sum(p.dw(qkv_bias_), p(dqkv_), in.rows, in.outputs, p(partial_));
   linear_backward_input(in, dx, p(dqkv_), p.low(qkv_weight_));
+  add_input_gradient(p, dx);
 }
 
 WEFT_FOR_STORAGE_TYPES(ProjectedAttention);

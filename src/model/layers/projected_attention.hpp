@@ -14,6 +14,7 @@ struct AttentionSetup {
   bool biases = true;
   float dropout = -1;       ///< of the attention weights; below 0: the family has none
   bool padded_rows = false; ///< padded queries see every position alike (kernels/attention/padded_rows.hpp)
+  bool padded_zero = false; ///< padded queries give zeros (the same)
 };
 
 template <class T>
@@ -38,6 +39,12 @@ class ProjectedAttention : public Layer<T> {
   virtual void attend(const Pass<T>& p, T* attended, const T* qkv) = 0;
   /// dqkv, and the gradients of tensors of its own, from dattended. Overwrites all of dqkv; may write to dattended.
   virtual void attend_backward(const Pass<T>& p, T* dqkv, T* dattended, const T* qkv, const T* attended) = 0;
+
+  /// For a mechanism with projections of its own: called in front of attend, with what it projects.
+  virtual void project(const Pass<T>& /*p*/, const T* /*x*/) {}
+  /// Called behind attend_backward: the gradients of their weights, and their part of dx, which is added to it.
+  virtual void project_backward(const Pass<T>& /*p*/, const T* /*x*/) {}
+  virtual void add_input_gradient(const Pass<T>& /*p*/, T* /*dx*/) {}
 
   /// q, k, v and out as they lie in a row.
   AttentionShape shape(std::int64_t sequences, std::int64_t length) const;

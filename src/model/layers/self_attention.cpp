@@ -9,9 +9,9 @@ namespace weft {
 
 template <class T>
 SelfAttention<T>::SelfAttention(Plan& plan, const std::string& name, std::int64_t layer, const AttentionSetup& setup,
-                                const AttentionPlans& plans)
-    : Base(plan, name, setup, Base::OwnWeights::none), layer_(layer), longest_(plan.N), dropout_(setup.dropout),
-      padded_rows_(setup.padded_rows), plans_(plans) {
+                                const AttentionPlans& plans, typename Base::OwnWeights own)
+    : Base(plan, name, setup, own), layer_(layer), longest_(plan.N), dropout_(setup.dropout), plans_(plans),
+      padded_rows_(setup.padded_rows), padded_zero_(setup.padded_zero) {
   // A row without keys has lse = -infinity by definition.
   lse_ = plan.keep_unless<float>(this->again_, name, "lse", plan.R * H, Finite::no);
   const AttentionPlan& whole = plans_.of(layer_, plan.N);
@@ -26,12 +26,12 @@ SelfAttention<T>::SelfAttention(Plan& plan, const std::string& name, std::int64_
   plan.attention(whole, E, Ev, this->again_);
 }
 
-/// Which keys are real, and the dropout of the weights, counted as in a sequence of the full length.
+/// Elements are counted as in a sequence of the full length.
 template <class T>
-AttentionExtras SelfAttention<T>::extras(const Pass<T>& p) const {
+AttentionExtras SelfAttention<T>::extras(const Pass<T>& p, std::uint32_t site) const {
   AttentionExtras e;
   e.seen = p.seen();
-  e.dropout = p.dropout(std::max(dropout_, 0.0f), site_);
+  e.dropout = p.dropout(std::max(dropout_, 0.0f), site);
   e.dropout_stride = longest_;
   return e;
 }
@@ -40,7 +40,9 @@ template <class T>
 void SelfAttention<T>::attend(const Pass<T>& p, T* attended, const T* qkv) {
   const AttentionShape sizes = this->shape(p.sequences(), p.length());
   attention_forward(plans_.of(layer_, p.length()), sizes, attended, p(lse_), qkv, qkv + H * E, qkv + 2 * H * E,
-                    p(workspace_), AttentionPath::best, extras(p));
+                    p(workspace_), AttentionPath::best, extras(p, site_));
+  if (padded_zero_ && p.seen())
+    padded_rows_clear(sizes, attended, p.seen());
   if (padded_rows_ && p.seen())
     padded_rows_forward(sizes, attended, qkv + 2 * H * E, p.seen(), p(padded_));
 }
@@ -51,8 +53,11 @@ void SelfAttention<T>::attend_backward(const Pass<T>& p, T* dqkv, T* dattended, 
   const AttentionShape sizes = this->shape(p.sequences(), p.length());
   if (padded)
     padded_rows_take(sizes, dattended, p.seen(), p(padded_));
+  if (padded_zero_ && p.seen())
+    padded_rows_clear(sizes, dattended, p.seen());
   attention_backward(plans_.of(layer_, p.length()), sizes, dqkv, dqkv + H * E, dqkv + 2 * H * E, dattended, qkv,
-                     qkv + H * E, qkv + 2 * H * E, attended, p(lse_), p(workspace_), AttentionPath::best, extras(p));
+                     qkv + H * E, qkv + 2 * H * E, attended, p(lse_), p(workspace_), AttentionPath::best,
+                     extras(p, site_));
   if (padded)
     padded_rows_give(sizes, dqkv + 2 * H * E, p(padded_));
 }

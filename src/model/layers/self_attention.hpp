@@ -7,28 +7,33 @@
 namespace weft {
 
 template <class T>
-class SelfAttention final : public ProjectedAttention<T> {
+class SelfAttention : public ProjectedAttention<T> {
  public:
   /// `plans` must outlive the layer.
   SelfAttention(Plan& plan, const std::string& name, std::int64_t layer, const AttentionSetup& setup,
-                const AttentionPlans& plans);
+                const AttentionPlans& plans)
+      : SelfAttention(plan, name, layer, setup, plans, Base::OwnWeights::none) {}
   std::unique_ptr<RowLayer<T>> rows(const RowSetup& setup) const override;
 
  protected:
-  void attend(const Pass<T>& p, T* attended, const T* qkv) override;
-  void attend_backward(const Pass<T>& p, T* dqkv, T* dattended, const T* qkv, const T* attended) override;
-
- private:
   using Base = ProjectedAttention<T>;
   using Base::D, Base::H, Base::E, Base::Ev;
 
-  AttentionExtras extras(const Pass<T>& p) const;
+  SelfAttention(Plan& plan, const std::string& name, std::int64_t layer, const AttentionSetup& setup,
+                const AttentionPlans& plans, typename Base::OwnWeights own);
+  void attend(const Pass<T>& p, T* attended, const T* qkv) override;
+  void attend_backward(const Pass<T>& p, T* dqkv, T* dattended, const T* qkv, const T* attended) override;
 
-  std::int64_t layer_, longest_; ///< longest_: N of the plan
-  float dropout_;
-  std::uint32_t site_ = 0;
-  bool padded_rows_;
+  /// Which keys are real, and the dropout of the weights at this site.
+  AttentionExtras extras(const Pass<T>& p, std::uint32_t site) const;
+
+  const std::int64_t layer_, longest_; ///< longest_: N of the plan
+  const float dropout_;
   const AttentionPlans& plans_;
+
+ private:
+  std::uint32_t site_ = 0;
+  bool padded_rows_, padded_zero_;
   Piece<float> lse_;                ///< (S, H, N)
   Piece<float> workspace_, padded_; ///< padded_: (S, H Ev)
 };
