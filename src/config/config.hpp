@@ -47,15 +47,18 @@ struct Config {
     std::string pair_features = "two";         // two | four
   } model;
   struct {
-    std::string pattern = "fixed"; // config/patterns.hpp
-    std::string form = "paper";    // paper | lra
-    std::int64_t width = 0;        // of queries, keys and values, all heads together; 0: model.width
-    double dropout = 0.0;          // of attention weights
-    std::int64_t stride = 128;     // l
-    std::int64_t window = 0;       // of local and strided; 0: l
-    bool allow_leak = false;       // take a pattern that is not causal
-    std::int64_t summary = 32;     // c
-    bool shared_summary = false;   // every head the last sub-block instead of one of its own
+    std::string pattern = "fixed";    // config/patterns.hpp
+    std::string form = "paper";       // paper | lra
+    std::int64_t width = 0;           // of queries, keys and values, all heads together; 0: model.width
+    double dropout = 0.0;             // of attention weights
+    std::int64_t stride = 128;        // l
+    std::int64_t window = 0;          // of local and strided; 0: l
+    bool allow_leak = false;          // take a pattern that is not causal
+    std::int64_t summary = 32;        // c
+    bool shared_summary = false;      // every head the last sub-block instead of one of its own
+    std::string kernel = "softmax";   // softmax | relu: what the features of performer stand for
+    std::int64_t features = 0;        // M of the softmax kernel; 0: floor(E ln E) for heads of width E
+    std::int64_t redraw_steps = 1000; // steps that share a draw of features; 0: all
     std::vector<std::string> combination = {
         "merged"}; // merged | interleaved | heads, or a list, one entry per layer, repeating
   } attention;

@@ -47,6 +47,19 @@ const std::vector<PatternRow>& pattern_table() {
        {{"block", {"stride"}, own_block, none}, {"summary", of_summary, summaries, none, true}},
        PatternSet{"fixed merged", of_summary, block_and_summaries, none, true}},
       {"block_bidirectional", {{"block_bidirectional", {"stride"}, none, whole_block}}, {}},
+      {"linear",
+       {},
+       {},
+       Operation{"sum of (f(q_i) . f(k_j)) v_j over sum of f(q_i) . f(k_j), f = elu + 1", {}, true, true, false}},
+      {"performer",
+       {},
+       {},
+       Operation{"the same with random features f whose products are exp(q_i . k_j / sqrt(E)) on average, or with f = "
+                 "relu + 0.001",
+                 {"kernel", "features", "redraw_steps"},
+                 true,
+                 true,
+                 false}},
   };
   return table;
 }
@@ -92,6 +105,14 @@ std::vector<std::string> patterns_reading(const std::string& key) {
     if (std::find(keys.begin(), keys.end(), key) != keys.end())
       names.push_back(row.name);
   }
+  return names;
+}
+
+std::vector<std::string> patterns_with_weights() {
+  std::vector<std::string> names;
+  for (const PatternRow& row : pattern_table())
+    if (!row.operation || row.operation->has_weights)
+      names.push_back(row.name);
   return names;
 }
 

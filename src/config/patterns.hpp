@@ -31,6 +31,7 @@ struct Operation {
   std::string does;               ///< its formula in a line
   std::vector<std::string> reads; ///< keys of [attention] that it depends on, without the section
   bool causal, both_ways;         ///< which tasks it has a form for
+  bool has_weights = true;        ///< single ones, that attention.dropout can drop
 };
 
 struct PatternRow {
@@ -53,6 +54,8 @@ std::vector<std::string> key_set_patterns();
 std::vector<std::string> pattern_reads(const PatternRow& row);
 /// Names of the patterns that read this key of [attention].
 std::vector<std::string> patterns_reading(const std::string& key);
+/// Names of the patterns with weights that attention.dropout can drop.
+std::vector<std::string> patterns_with_weights();
 /// Names of the patterns that see later keys whatever the task.
 std::vector<std::string> patterns_without_causal_form();
 

@@ -149,6 +149,8 @@ TEST(PatternTable, keys_that_a_row_reads_are_keys_and_what_is_not_read_changes_n
   for (const PatternRow& row : pattern_table()) {
     for (const std::string& key : pattern_reads(row))
       EXPECT_EQ(of_attention.count(key), 1u) << row.name << " reads " << key;
+    if (row.operation)
+      continue;
     base.attention.pattern = row.name;
     Config other = base;
     other.attention.stride = 12; // still a multiple of the summary

@@ -94,11 +94,11 @@ struct Fixture {
     return to_doubles(g);
   }
 
-  /// Small steps: ReLU has kinks.
+  /// Small steps: ReLU has kinks, more of them where features have some.
   double directional_error(const Parameter& p, const Doubles& gradient,
                            const std::function<bool(std::int64_t)>& takes = {}) {
     const double error = weft::testing::directional_error(
-        p, gradient, values, 2e-3,
+        p, gradient, values, config.attention.pattern == "dense" || config.attention.pattern == "local" ? 2e-3 : 5e-4,
         [&](const std::vector<float>& weights) {
           use(weights);
           return loss();
@@ -122,19 +122,31 @@ struct Fixture {
 
 struct Case {
   const char *task, *pooling, *positions, *pattern, *features;
+  const char* kernel = "softmax";
 };
-const Case cases[] = {
-    {"classify", "cls", "learned", "dense", "two"},   {"classify", "mean", "sinusoid", "dense", "two"},
-    {"classify", "mean_all", "none", "local", "two"}, {"classify", "attention", "learned", "local", "two"},
-    {"pairs", "cls", "sinusoid", "dense", "two"},     {"pairs", "mean", "learned", "local", "four"}};
+const Case cases[] = {{"classify", "cls", "learned", "dense", "two"},
+                      {"classify", "mean", "sinusoid", "dense", "two"},
+                      {"classify", "mean_all", "none", "local", "two"},
+                      {"classify", "attention", "learned", "local", "two"},
+                      {"pairs", "cls", "sinusoid", "dense", "two"},
+                      {"pairs", "mean", "learned", "local", "four"},
+                      {"classify", "cls", "learned", "linear", "two"},
+                      {"pairs", "mean", "sinusoid", "linear", "two"},
+                      {"classify", "cls", "learned", "performer", "two"},
+                      {"classify", "mean_all", "none", "performer", "two"},
+                      {"classify", "mean", "learned", "performer", "two", "relu"}};
 
 Config config_of(const Case& c) {
   Config config = small(c.pooling, c.task);
   config.model.positions = c.positions;
   config.attention.pattern = c.pattern;
+  config.attention.kernel = c.kernel;
   config.model.pair_features = c.features;
   return config;
 }
+
+/// The Performer's gradient takes the stabiliser for a constant, which it is up to the features' epsilon.
+bool held_stabiliser(const Config& c) { return c.attention.pattern == "performer" && c.attention.kernel == "softmax"; }
 
 TEST(Arena, ParameterCountsAreThoseOfTheReleasedSettings) {
   struct Setting {
@@ -171,7 +183,8 @@ TEST(Arena, GradientIsThatOfTheLossAlongRandomDirections) {
     Fixture f(config_of(c));
     const Doubles gradient = f.gradient();
     for (const Parameter& p : f.model->parameters().all())
-      EXPECT_AT_MOST(f.directional_error(p, gradient), 2e-2) << c.task << " " << c.pooling << " " << p.name;
+      EXPECT_AT_MOST(f.directional_error(p, gradient), held_stabiliser(f.config) ? 6e-2 : 2e-2)
+          << c.task << " " << c.pooling << " " << c.pattern << " " << p.name;
   }
 }
 
@@ -209,16 +222,20 @@ TEST(Arena, AShorterMicroBatchGivesTheSameLogits) {
 }
 
 TEST(Arena, RecomputationChangesNoBit) {
-  Config config = small();
-  config.model.dropout = 0.3;
-  config.attention.dropout = 0.2;
-  Fixture none(config);
-  const Doubles gradient = none.gradient();
-  for (const char* again : {"attention", "block"}) {
-    config.model.recompute = again;
-    Fixture f(config);
-    EXPECT_EQ(f.gradient(), gradient) << again;
-    EXPECT_LT(f.model->costs().activation_bytes, none.model->costs().activation_bytes);
+  for (const char* pattern : {"dense", "linear", "performer"}) {
+    Config config = small();
+    config.attention.pattern = pattern;
+    config.model.dropout = 0.3;
+    config.attention.dropout = 0.2;
+    Fixture none(config);
+    const Doubles gradient = none.gradient();
+    for (const char* again : {"attention", "block"}) {
+      config.model.recompute = again;
+      Fixture f(config);
+      EXPECT_EQ(f.gradient(), gradient) << pattern << " " << again;
+      EXPECT_LT(f.model->costs().activation_bytes, none.model->costs().activation_bytes);
+      EXPECT_GT(f.model->costs().backward_factor, none.model->costs().backward_factor);
+    }
   }
 }
 
@@ -251,8 +268,9 @@ TEST(Arena, LowPrecisionStaysClose) {
         EXPECT_FALSE(std::isnan(errors.back())) << c.task << " " << c.pooling << " " << precision;
       }
       std::sort(errors.begin(), errors.end());
-      EXPECT_AT_MOST(errors[4], precision == std::string("bf16") ? 4e-2 : 4e-3)
-          << c.task << " " << c.pooling << " " << precision;
+      EXPECT_AT_MOST(errors[4],
+                     (precision == std::string("bf16") ? 4e-2 : 4e-3) * (held_stabiliser(config) ? 4 : 1)) // exp
+          << c.task << " " << c.pooling << " " << c.pattern << " " << precision;
     }
   }
 }
@@ -301,6 +319,59 @@ TEST(Arena, ThePaddedRowsOfTheReleasedFormReachItsMeanOverAllRows) {
   config.attention.form = "lra";
   Fixture lra(config);
   EXPECT_NE(paper.logits(), lra.logits());
+}
+
+TEST(Arena, TheReleasedFormsOfLinearAttentionAndPerformerTakePaddingForKeys) {
+  for (const char* kernel : {"", "softmax", "relu"}) {
+    Config config = small();
+    config.attention.pattern = *kernel ? "performer" : "linear";
+    config.attention.kernel = *kernel ? kernel : "softmax";
+    config.attention.features = std::string(kernel) == "softmax" ? 2 : 0;
+    Fixture paper(config);
+    config.attention.form = "lra";
+    Fixture lra(config);
+    EXPECT_TRUE(paper.model->variable_length()) << kernel;
+    EXPECT_FALSE(lra.model->variable_length()) << kernel << ": how much padding there is counts";
+    const std::vector<float> before = lra.logits();
+    EXPECT_NE(paper.logits(), before) << kernel;
+    lra.lay_out(config.model.context, 7);
+    EXPECT_NE(lra.logits(), before) << kernel;
+    const Doubles gradient = lra.gradient();
+    for (const Parameter& p : lra.model->parameters().all())
+      EXPECT_AT_MOST(lra.directional_error(p, gradient), 2e-2) << kernel << " " << p.name;
+  }
+}
+
+TEST(Arena, ThePerformerDrawsItsFeaturesByTheStep) {
+  Config config = small();
+  config.attention.pattern = "performer";
+  config.attention.redraw_steps = 10;
+  Fixture f(config);
+  const auto at_step = [&](std::uint32_t step) {
+    f.batch.step = step;
+    return f.logits();
+  };
+  const std::vector<float> first = at_step(0), second = at_step(10);
+  EXPECT_EQ(at_step(9), first);
+  EXPECT_NE(second, first);
+  EXPECT_EQ(at_step(19), second);
+  config.attention.redraw_steps = 0;
+  Fixture held(config);
+  const std::vector<float> before = held.logits();
+  held.batch.step = 12345;
+  EXPECT_EQ(held.logits(), before);
+  // Training and evaluation of a step have one draw: the loss before the update is that of a forward pass.
+  f.batch.step = 25;
+  f.gradient();
+  const auto trained = f.scores.losses;
+  f.loss();
+  EXPECT_TRUE(std::equal(trained.begin(), trained.end(), f.scores.losses.begin()));
+  // ReLU features are not drawn.
+  config.attention.kernel = "relu";
+  Fixture relu(config);
+  const std::vector<float> fixed = relu.logits();
+  relu.batch.step = 12345;
+  EXPECT_EQ(relu.logits(), fixed);
 }
 
 TEST(Arena, RefusesAReleasedFormThatItDoesNotHave) {

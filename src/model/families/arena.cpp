@@ -1,8 +1,11 @@
 #include "model/families/arena.hpp"
+#include "config/keys.hpp"
 #include "io/error.hpp"
 #include "model/sampling/decoder.hpp"
 #include "model/storage.hpp"
+#include <algorithm>
 #include <cmath>
+#include <fmt/format.h>
 
 namespace weft {
 
@@ -74,13 +77,25 @@ ClassSetup head_of(const Config& c) {
   return setup;
 }
 
+bool among(const std::string& word, const std::vector<std::string>& words) {
+  return std::find(words.begin(), words.end(), word) != words.end();
+}
+
 /// Throws InputError for what the released code computes otherwise and this family does not have.
 const Config& supported(const Config& c) {
-  if (c.attention.form == "lra" && c.attention.pattern != "dense")
-    throw InputError("got attention.form = \"lra\" with attention.pattern = \"" + c.attention.pattern +
-                     "\", expected pattern \"dense\": the released code's form of the others is not there; take form = "
-                     "\"paper\"");
+  const std::vector<std::string> released = {"dense", "linear", "performer"};
+  if (c.attention.form == "lra" && !among(c.attention.pattern, released))
+    throw InputError(
+        fmt::format("got attention.form = \"lra\" with attention.pattern = \"{}\", expected pattern {}: the "
+                    "released code's form of the others is not there; take form = \"paper\"",
+                    c.attention.pattern, joined(released, " or ")));
   return c;
+}
+
+/// The released code's attention of these takes padding for keys like any other: how much there is counts, so that all
+/// micro-batches have the full length, as there.
+bool padding_is_seen(const Config& c) {
+  return c.attention.form == "lra" && among(c.attention.pattern, {"linear", "performer"});
 }
 
 ChainSetup chain_of(const Config& c) {
@@ -93,7 +108,7 @@ template <class T>
 ArenaEncoder<T>::ArenaEncoder(const Config& config)
     : Chain<T, ClassHead<T>>(supported(config), config.training.micro_batch * (pairs_of(config) ? 2 : 1),
                              front_of(config), chain_of(config), head_of(config)),
-      variable_(config.model.pooling != "mean_all") {}
+      variable_(config.model.pooling != "mean_all" && !padding_is_seen(config)) {}
 
 template <class T>
 std::unique_ptr<Decoder> ArenaEncoder<T>::decoder(const float* /*weights*/, std::int64_t /*samples*/,

@@ -1,11 +1,31 @@
 #include "model/layers/attention.hpp"
+#include "config/families.hpp"
+#include "model/layers/linear_attention.hpp"
+#include "model/layers/performer.hpp"
 #include "model/storage.hpp"
 
 namespace weft {
 
+namespace {
+bool causal(const Config& c) { return task_row(c.data.task).causal; }
+bool released(const Config& c) { return c.attention.form == "lra"; }
+
+LinearSetup linear_of(const Config& c) { return {FeatureMap::elu, 1e-6f, 0, causal(c), released(c)}; }
+LinearSetup relu_performer_of(const Config& c) { return {FeatureMap::relu, 0, 1e-3f, causal(c), released(c)}; }
+PerformerSetup performer_of(const Config& c) {
+  return {c.attention.features, released(c) ? 1e-6f : 1e-4f, c.attention.redraw_steps, causal(c), released(c)};
+}
+} // namespace
+
 template <class T>
-std::unique_ptr<Layer<T>> make_attention(const Config& /*config*/, Plan& plan, const std::string& name,
-                                         std::int64_t layer, const AttentionSetup& setup, const AttentionPlans& plans) {
+std::unique_ptr<Layer<T>> make_attention(const Config& config, Plan& plan, const std::string& name, std::int64_t layer,
+                                         const AttentionSetup& setup, const AttentionPlans& plans) {
+  if (config.attention.pattern == "linear")
+    return std::make_unique<LinearAttentionLayer<T>>(plan, name, setup, linear_of(config));
+  if (config.attention.pattern == "performer" && config.attention.kernel == "relu")
+    return std::make_unique<LinearAttentionLayer<T>>(plan, name, setup, relu_performer_of(config));
+  if (config.attention.pattern == "performer")
+    return std::make_unique<Performer<T>>(plan, name, layer, setup, performer_of(config));
   return std::make_unique<SelfAttention<T>>(plan, name, layer, setup, plans);
 }
 

@@ -1,4 +1,5 @@
 #include "model/sampling/key_lists.hpp"
+#include "config/patterns.hpp"
 #include "io/error.hpp"
 #include <algorithm>
 #include <fmt/core.h>
@@ -7,6 +8,8 @@ namespace weft {
 
 KeyLists::KeyLists(const Config& config, std::int64_t length)
     : heads_(config.model.heads), period_(pattern_period(config)), longest_(length) {
+  if (pattern_row(config.attention.pattern).operation) // its layers keep what they need of earlier positions themselves
+    return;
   std::vector<PatternChoice> known;
   std::vector<int> flat;
   for (std::int64_t layer = 0; layer < period_; ++layer) {
@@ -72,6 +75,8 @@ DecodeKeys KeyLists::of_layer(std::int64_t layer) const {
 
 std::int64_t KeyLists::keys_of_layer(std::int64_t layer) const {
   std::int64_t sum = 0;
+  if (list_of_head_.empty())
+    return sum;
   for (const int n : list_of_head_[static_cast<std::size_t>(layer % period_)])
     sum += host_begin_[static_cast<std::size_t>(n) + 1] - host_begin_[static_cast<std::size_t>(n)];
   return sum;
