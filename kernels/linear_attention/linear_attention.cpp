@@ -345,11 +345,46 @@ void linear_attention_backward(const LinearAttention& call, T* dq, T* dk, T* dv,
       });
 }
 
+std::int64_t linear_attention_state(const LinearAttention& call) {
+  const Sizes s(call);
+  return s.B * s.H * s.state();
+}
+
+template <class T>
+void linear_attention_step(const LinearAttention& call, float* state, T* out, const T* q, const T* k, const T* v) {
+  const Operands<T> of(call, q, k, v);
+  const Sizes s = of.s;
+  tiles::for_tasks(
+      "weft::linear_attention_step", s.B * s.H, 2 * (s.W + s.F),
+      KOKKOS_LAMBDA(const Member& member, float* scratch, std::int64_t head) {
+        const Chunk c{head / s.H, head % s.H, 0, 1};
+        float *sums = scratch, *values = sums + s.W, *queries = values + s.W, *keys = queries + s.F;
+        float* own = state + head * s.state();
+        of.load_values(member, values, c);
+        for (std::int64_t f0 = 0; f0 < s.Mp; f0 += s.F) {
+          const std::int64_t width = s.Mp - f0 < s.F ? s.Mp - f0 : s.F;
+          of.load_queries(member, queries, c, nullptr, f0, width);
+          of.load_keys(member, keys, c, nullptr, f0, width);
+          each_group(member, width, s.W, [&](std::int64_t f, std::int64_t j, std::int64_t) {
+            float* at = own + (f0 + f) * s.W + j;
+            put_numbers(at, numbers_at(at, number_count) + keys[f] * numbers_at(values + j, number_count),
+                        number_count);
+          });
+          product(member, sums, s.W, 1, s.W, Left{queries, s.F, 1}, width, own + f0 * s.W, s.W, f0 > 0);
+        }
+        each_group(member, 1, s.Ev, [&](std::int64_t, std::int64_t j, std::int64_t count) {
+          const float d = sums[s.Ev] + of.guard;
+          put_numbers(out + of.out_at(c, 0) + j, d != 0.0f ? numbers_at(sums + j, number_count) / d : Numbers{}, count);
+        });
+      });
+}
+
 #define WEFT_LINEAR_ATTENTION_OF(T)                                                                                    \
   template void linear_attention_forward(const LinearAttention&, T*, float*, const T*, const T*, const T*,             \
                                          const float*, const float*, float*);                                          \
   template void linear_attention_backward(const LinearAttention&, T*, T*, T*, const T*, const T*, const T*, const T*,  \
-                                          const T*, const float*, float*, float*, float*)
+                                          const T*, const float*, float*, float*, float*);                             \
+  template void linear_attention_step(const LinearAttention&, float*, T*, const T*, const T*, const T*)
 WEFT_FOR_EACH_STORAGE(WEFT_LINEAR_ATTENTION_OF);
 
 } // namespace weft

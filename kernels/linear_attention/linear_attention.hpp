@@ -62,6 +62,14 @@ void linear_attention_backward(const LinearAttention& call, T* dq, T* dk, T* dv,
                                const T* v, const T* out, const float* denominators, float* phi_q, float* phi_k,
                                float* workspace);
 
+/// Floats of a running state, B H of (padded M, Ev + 1 in whole groups): zero before the first position.
+std::int64_t linear_attention_state(const LinearAttention& call);
+
+/// The next position of every sequence (causal, shape.length 1, features not given): adds it to the state and
+/// overwrites out[B,1,H,Ev]. A sequence's bits are those of its rows alone.
+template <class T>
+void linear_attention_step(const LinearAttention& call, float* state, T* out, const T* q, const T* k, const T* v);
+
 namespace reference {
 /// Dense arrays: phi_q, phi_k (B, N, H, M), v and out (B, N, H, Ev), over explicit weights w_ij.
 struct LinearAttention {

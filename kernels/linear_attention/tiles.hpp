@@ -56,11 +56,17 @@ KOKKOS_INLINE_FUNCTION void each(const Member& member, std::int64_t n, const Bod
 /// body(row, column, count) for the groups of numbers of rows x width, then a barrier.
 template <class Body>
 KOKKOS_INLINE_FUNCTION void each_group(const Member& member, std::int64_t rows, std::int64_t width, const Body& body) {
+#ifdef WEFT_CUDA
   const std::int64_t groups = (width + number_count - 1) / number_count;
   each(member, rows * groups, [&](std::int64_t n) {
     const std::int64_t column = n % groups * number_count, left = width - column;
     body(n / groups, column, left < number_count ? left : number_count);
   });
+#else
+  static_cast<void>(member);
+  for (std::int64_t r = 0; r < rows; ++r)
+    for_numbers(0, width, [&](std::int64_t column, std::int64_t count) { body(r, column, count); });
+#endif
 }
 
 /// Rows or columns of a matrix: element (i, p) lies at at[i * row + p * step].
@@ -71,6 +77,24 @@ struct Left {
 
 /// Which p a row i of a product sums over: all; p <= i; p >= i. What is left out is not read.
 enum class Sum { all, up_to_row, from_row };
+
+/// Rows first .. last of a block of sums get their term p. No closure over the sums: it would keep them in memory.
+template <int rows, int groups>
+KOKKOS_FORCEINLINE_FUNCTION void add_term(Numbers (&s)[rows][groups], int first, int last, const float* left,
+                                          const Left& a, const float* b, std::int64_t ld_b, std::int64_t p) {
+  Numbers right[groups];
+  WEFT_UNROLL
+  for (int g = 0; g < groups; ++g)
+    right[g] = numbers_at(b + p * ld_b + g * number_count, number_count);
+  WEFT_UNROLL
+  for (int r = 0; r < rows; ++r)
+    if (first <= r && r <= last) {
+      const float l = left[r * a.row + p * a.step];
+      WEFT_UNROLL
+      for (int g = 0; g < groups; ++g)
+        s[r][g] = s[r][g] + l * right[g];
+    }
+}
 
 /// rows x (groups of numbers) of a product, in registers: all indices into them are known to the compiler.
 template <int rows, int groups>
@@ -83,38 +107,23 @@ KOKKOS_INLINE_FUNCTION void product_block(float* out, std::int64_t ld_out, const
   for (int g = 0; g < groups; ++g)
     s[r][g] = add ? numbers_at(out + r * ld_out + g * number_count, number_count) : Numbers{};
   const float* left = a.at + i0 * a.row;
-  // Rows first .. last of the block get their term p.
-  const auto term = [&](std::int64_t p, int first, int last) {
-    Numbers right[groups];
-    WEFT_UNROLL
-    for (int g = 0; g < groups; ++g)
-      right[g] = numbers_at(b + p * ld_b + g * number_count, number_count);
-    WEFT_UNROLL
-    for (int r = 0; r < rows; ++r)
-      if (first <= r && r <= last) {
-        const float l = left[r * a.row + p * a.step];
-        WEFT_UNROLL
-        for (int g = 0; g < groups; ++g)
-          s[r][g] = s[r][g] + l * right[g];
-      }
-  };
   std::int64_t p = 0, end = depth;
   if (sum == Sum::from_row) { // p = i0 + q belongs to the rows 0 .. q
     WEFT_UNROLL
     for (int q = 0; q < rows; ++q)
       if (i0 + q < depth)
-        term(i0 + q, 0, q);
+        add_term(s, 0, q, left, a, b, ld_b, i0 + q);
     p = i0 + rows;
   }
   if (sum == Sum::up_to_row)
     end = i0 < depth ? i0 : depth;
   for (; p < end; ++p)
-    term(p, 0, rows - 1);
+    add_term(s, 0, rows - 1, left, a, b, ld_b, p);
   if (sum == Sum::up_to_row) {
     WEFT_UNROLL
     for (int q = 0; q < rows; ++q)
       if (i0 + q < depth)
-        term(i0 + q, q, rows - 1);
+        add_term(s, q, rows - 1, left, a, b, ld_b, i0 + q);
   }
   WEFT_UNROLL
   for (int r = 0; r < rows; ++r)
@@ -165,10 +174,17 @@ KOKKOS_INLINE_FUNCTION void product(const Member& member, float* out, std::int64
 KOKKOS_INLINE_FUNCTION void transpose(const Member& member, float* out, std::int64_t ld_out, const float* in,
                                       std::int64_t ld_in, std::int64_t rows, std::int64_t columns) {
   const std::int64_t end = (rows + number_count - 1) / number_count * number_count;
+#ifdef WEFT_CUDA
   each(member, columns * end, [&](std::int64_t n) {
     const std::int64_t j = n / end, i = n % end;
     out[j * ld_out + i] = i < rows ? in[i * ld_in + j] : 0.0f;
   });
+#else
+  static_cast<void>(member);
+  for (std::int64_t j = 0; j < columns; ++j)
+    for (std::int64_t i = 0; i < end; ++i)
+      out[j * ld_out + i] = i < rows ? in[i * ld_in + j] : 0.0f;
+#endif
 }
 
 KOKKOS_INLINE_FUNCTION bool is_seen(const std::uint32_t* seen, std::int64_t words, std::int64_t b, std::int64_t i) {

@@ -217,6 +217,37 @@ TYPED_TEST(LinearAttentionOf, BitsOfASequenceDoNotDependOnTheOthersOfItsMicroBat
   }
 }
 
+TYPED_TEST(LinearAttentionOf, StepsGiveTheRowsOfTheCausalForm) {
+  using T = TypeParam;
+  for (const LinearProblem& p : linear_problems()) {
+    if (!p.causal || p.masked || p.map == FeatureMap::given || p.N > 200)
+      continue;
+    SCOPED_TRACE(text(p));
+    const LinearNumbers n = linear_numbers<T>(p);
+    const LinearResult want = linear_reference(p, n);
+    const std::int64_t HE = p.H * p.E, HEv = p.H * p.Ev, wide = p.stride(), tall = p.stride_out();
+    const LinearAttention call{{p.B, 1, p.H, p.E, p.Ev, wide, tall}, p.map, true, p.guard, p.floor()};
+    test::Guarded<float> state(std::vector<float>(static_cast<std::size_t>(linear_attention_state(call)), 0.0f));
+    Doubles got(n.v.size());
+    for (std::int64_t i = 0; i < p.N; ++i) {
+      Doubles rows(static_cast<std::size_t>(p.B * wide), 9);
+      for (std::int64_t b = 0; b < p.B; ++b) {
+        const std::int64_t row = b * p.N + i;
+        std::copy_n(n.q.begin() + row * HE, HE, rows.begin() + b * wide);
+        std::copy_n(n.k.begin() + row * HE, HE, rows.begin() + b * wide + HE);
+        std::copy_n(n.v.begin() + row * HEv, HEv, rows.begin() + b * wide + 2 * HE);
+      }
+      test::Guarded<T> qkv(test::stored<T>(rows)), out(static_cast<std::size_t>(p.B * tall));
+      linear_attention_step<T>(call, state.data(), out.data(), qkv.data(), qkv.data() + HE, qkv.data() + 2 * HE);
+      const Doubles o = test::widened(out.get());
+      for (std::int64_t b = 0; b < p.B; ++b)
+        std::copy_n(o.begin() + b * tall, HEv, got.begin() + (b * p.N + i) * HEv);
+      EXPECT_TRUE(out.guards_survive() && state.guards_survive());
+    }
+    EXPECT_AT_MOST(relative_error(got, want.out), 2 * TestFixture::limit);
+  }
+}
+
 std::string bits() {
   test::Hash hash;
   for (const LinearProblem& p : linear_problems())

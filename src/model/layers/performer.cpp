@@ -63,7 +63,7 @@ void Performer<T>::attend_backward(const Pass<T>& p, T* dqkv, T* dattended, cons
 template <class T>
 std::unique_ptr<RowLayer<T>> Performer<T>::rows(const RowSetup& /*setup*/) const {
   throw InputError("cannot sample with attention.pattern = \"performer\" and attention.kernel = \"softmax\": decoding "
-                   "from random features is not there; expected another pattern");
+                   "from random features is not there; expected kernel = \"relu\" or another pattern");
 }
 
 WEFT_FOR_STORAGE_TYPES(Performer);
