@@ -4,8 +4,9 @@
 #include "kernels/common/kokkos.hpp"
 #include "kernels/common/numbers.hpp"
 
+/// nvcc unrolls loops with known ends by itself, and its host compiler warns of its own pragma.
 #if defined(__CUDACC__)
-#define WEFT_UNROLL _Pragma("unroll")
+#define WEFT_UNROLL
 #else
 #define WEFT_UNROLL _Pragma("GCC unroll 4")
 #endif
@@ -36,7 +37,8 @@ void for_tasks(const char* label, std::int64_t tasks, std::int64_t floats, const
   Kokkos::parallel_for(
       label, Policy(tasks, team_size).set_scratch_size(scratch_level, Kokkos::PerTeam(bytes)),
       KOKKOS_LAMBDA(const Member& member) {
-        body(member, static_cast<float*>(member.team_scratch(scratch_level).get_shmem(bytes)), member.league_rank());
+        body(member, static_cast<float*>(member.team_scratch(static_cast<int>(scratch_level)).get_shmem(bytes)),
+             member.league_rank());
       });
 }
 
