@@ -37,13 +37,13 @@ struct Options {
 /// For a peer program: the logits of the first micro-batch of the split, as datasets "tokens" (B,N) and "logits"
 /// (B,N,V); windows lie side by side, whatever evaluation.minimum_context. Of classes "logits" is (B, classes), of
 /// pairs "tokens" (2B,N).
-void dump_logits(const std::string& path, Model& model, const std::string& split, Config config) {
+void dump_logits(const std::string& path, Model& model, const std::string& split, Config config, std::int64_t step) {
   config.evaluation.minimum_context = 0;
   const std::unique_ptr<Task> task = open_task(config, split);
   const TaskShape shape = task->shape();
   const std::int64_t B = config.training.micro_batch, S = B * shape.sequences, N = shape.tokens;
   Collector collector(*task, B, false);
-  const Batch batch = collector.evaluation(0);
+  const Batch batch = drawn_as_trained(collector.evaluation(0), config, step);
   Scores scores;
   model.forward(batch, scores);
   std::vector<std::int64_t> extents{B, N, config.model.vocabulary};
@@ -154,14 +154,14 @@ int eval(const Options& options, const Ranks& ranks) {
     model->use_weights(weights.data());
   });
   if (!options.logits.empty() && ranks.root())
-    dump_logits(options.logits, *model, split, config);
+    dump_logits(options.logits, *model, split, config, step);
   const EvaluationRecord record{path, split, utc_now(), step, options.best, task->source_digest(), trained_data};
   for (const std::string& difference : attention_differences(trained, config))
     console.line("note: " + difference);
   for (const std::string& difference : other_differences(record, trained, config))
     console.line("note: " + difference);
   const auto begin = std::chrono::steady_clock::now();
-  const Evaluation result = evaluate(*model, *task, config, ranks, [&](double done) {
+  const Evaluation result = evaluate(*model, *task, config, ranks, step, [&](double done) {
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
     console.progress(
         fmt::format("evaluating: {:.0f} %, {} left", 100 * done, human_seconds(took.count() * (1 - done) / done)));

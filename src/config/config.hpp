@@ -76,6 +76,9 @@ struct Config {
     std::int64_t dilation = 1;         // of longformer's window
     std::int64_t global = 1;           // positions that see all and that all see (longformer)
     std::int64_t random = 3;           // r, random blocks of a block row (bigbird)
+    std::string kernel = "softmax";    // softmax | relu: what the features of performer stand for
+    std::int64_t features = 0;         // M of the softmax kernel; 0: floor(E ln E) for heads of width E
+    std::int64_t redraw_steps = 1000;  // steps that share a draw of features; 0: all
     std::vector<std::string> combination = {
         "merged"}; // merged | interleaved | heads, or a list, one entry per layer, repeating
   } attention;

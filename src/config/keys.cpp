@@ -153,8 +153,12 @@ std::vector<Key> attention_keys(Config& c) {
       {"attention.width", &c.attention.width, at_least(0), "",
        "width of queries, keys and values, all heads together; 0: model.width", of_family({"arena"}),
        Shapes::parameters},
-      {"attention.dropout", &c.attention.dropout, from_to_below(0, 1), "", "share of attention weights dropped",
-       of_family({"arena"})},
+      {"attention.dropout",
+       &c.attention.dropout,
+       from_to_below(0, 1),
+       "",
+       "share of attention weights dropped",
+       {{{"model.family", {"arena"}}, {"attention.pattern", patterns_with_weights()}}}},
       {"attention.stride", &c.attention.stride, between(1, most_positions), "tokens",
        "l: window of local, window and stride of strided, block length of fixed, sparse, bigbird and of what sees both "
        "ways; and the second position table where model.position_shape is empty",
@@ -258,6 +262,17 @@ std::vector<Key> attention_keys(Config& c) {
        "d: hidden numbers per head from which mode dense makes its scores; 0: the width of a head's values",
        {{{"attention.pattern", patterns_reading("hidden")}, {"attention.mode", {"dense"}}}},
        Shapes::parameters},
+      {"attention.kernel", &c.attention.kernel, one_of({"softmax", "relu"}), "",
+       "what the features of performer stand for: softmax (positive random features), relu (relu + 0.001 of queries "
+       "and "
+       "keys themselves)",
+       of_patterns("kernel"), Shapes::attention},
+      {"attention.features", &c.attention.features, between(0, 4096), "",
+       "random features per head; 0: floor(E ln E) for heads of width E", with("attention.kernel", {"softmax"}),
+       Shapes::attention},
+      {"attention.redraw_steps", &c.attention.redraw_steps, at_least(0), "steps",
+       "steps after which the random features are drawn anew; 0: never", with("attention.kernel", {"softmax"}),
+       Shapes::attention},
       {"attention.combination", &c.attention.combination, any, "",
        "how the pattern's sets are shared out: merged, interleaved (by layer), heads (by head), or a list with one "
        "entry per layer, repeating, of merged, dense and the sets: local, strided (strided); block, summary (fixed)",

@@ -133,6 +133,21 @@ const std::vector<PatternRow>& pattern_table() {
        {{"longformer", {"window", "dilation", "global"}, half_window, window_and_global, false, uneven_window}},
        {}},
       {"bigbird", {{"bigbird", {"stride", "random"}, none, blocks_of_paper, false, blocks_released, true}}, {}},
+      {"linear",
+       {},
+       {},
+       Operation{
+           "sum of (f(q_i) . f(k_j)) v_j over sum of f(q_i) . f(k_j), f = elu + 1", {}, true, true, nullptr, false}},
+      {"performer",
+       {},
+       {},
+       Operation{"the same with random features f whose products are exp(q_i . k_j / sqrt(E)) on average, or with f = "
+                 "relu + 0.001",
+                 {"kernel", "features", "redraw_steps"},
+                 true,
+                 true,
+                 nullptr,
+                 false}},
   };
   return table;
 }
@@ -178,6 +193,14 @@ std::vector<std::string> patterns_reading(const std::string& key) {
     if (std::find(keys.begin(), keys.end(), key) != keys.end())
       names.push_back(row.name);
   }
+  return names;
+}
+
+std::vector<std::string> patterns_with_weights() {
+  std::vector<std::string> names;
+  for (const PatternRow& row : pattern_table())
+    if (!row.operation || row.operation->has_weights)
+      names.push_back(row.name);
   return names;
 }
 

@@ -46,6 +46,7 @@ struct Operation {
   bool causal, both_ways;         ///< which tasks it has a form for
   /// The keys of every query in the attention engine, where it is the engine that attends.
   Pattern (*keys)(const Config& config, int length) = nullptr;
+  bool has_weights = true; ///< single ones, that attention.dropout can drop
 };
 
 struct PatternRow {
@@ -68,6 +69,8 @@ std::vector<std::string> key_set_patterns();
 std::vector<std::string> pattern_reads(const PatternRow& row);
 /// Names of the patterns that read this key of [attention].
 std::vector<std::string> patterns_reading(const std::string& key);
+/// Names of the patterns with weights that attention.dropout can drop.
+std::vector<std::string> patterns_with_weights();
 /// Names of the patterns that see later keys whatever the task.
 std::vector<std::string> patterns_without_causal_form();
 

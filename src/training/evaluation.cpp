@@ -94,7 +94,13 @@ Evaluation total(const Sums& sums, std::int64_t classes, const Ranks& ranks) {
 }
 } // namespace
 
-Evaluation evaluate(Model& model, const Task& task, const Config& config, const Ranks& ranks,
+Batch drawn_as_trained(Batch batch, const Config& config, std::int64_t step) {
+  batch.seed = static_cast<std::uint64_t>(config.run.seed);
+  batch.step = static_cast<std::uint32_t>(std::max<std::int64_t>(step, 1) - 1);
+  return batch;
+}
+
+Evaluation evaluate(Model& model, const Task& task, const Config& config, const Ranks& ranks, std::int64_t step,
                     const std::function<void(double)>& progress, const std::function<bool()>& leave) {
   const TaskShape shape = task.shape();
   const std::int64_t B = config.training.micro_batch, most = config.evaluation.max_windows;
@@ -115,7 +121,7 @@ Evaluation evaluate(Model& model, const Task& task, const Config& config, const 
     }
     if (group >= share.last)
       continue;
-    model.forward(collector.evaluation(group * B), scores);
+    model.forward(drawn_as_trained(collector.evaluation(group * B), config, step), scores);
     if (shape.classes > 0)
       model.copy_logits(logits.data());
     for (std::int64_t b = 0; b < std::min(B, rows - group * B); ++b) {

@@ -34,11 +34,16 @@ struct Evaluation {
 /// examples".
 std::string scores_text(const Evaluation& result);
 
+/// What is drawn anew in the course of training is drawn as in the last step before the weights were as they are, so
+/// that they are scored with what they were trained with, now and when they are read again. step: of the weights.
+Batch drawn_as_trained(Batch batch, const Config& config, std::int64_t step);
+
 /// Mean loss over the rows of an evaluation, each scored prediction once, shared out over the ranks; the same bits on
 /// any number of ranks, since the rows' sums are added in their order. evaluation.max_windows > 0: only the first rows.
 /// training.micro_batch is the batch the model was made for. `progress` (may be empty) is called with the share done.
+/// step: optimiser steps that the weights have taken.
 /// `leave` (may be empty) is asked on all ranks together before every forward pass; true ends the evaluation.
-Evaluation evaluate(Model& model, const Task& task, const Config& config, const Ranks& ranks,
+Evaluation evaluate(Model& model, const Task& task, const Config& config, const Ranks& ranks, std::int64_t step,
                     const std::function<void(double)>& progress = {}, const std::function<bool()>& leave = {});
 
 } // namespace weft

@@ -19,7 +19,8 @@ bool Trainer::evaluation_due() const {
 bool Trainer::evaluate_valid() {
   const Watchdog::During phase(watchdog_, Watchdog::Phase::evaluating);
   const double begin = now();
-  const Evaluation result = evaluate(model_, *splits_.valid, config_, ranks_, {}, [&] { return stops_.stop_asked(); });
+  const Evaluation result =
+      evaluate(model_, *splits_.valid, config_, ranks_, state_.step, {}, [&] { return stops_.stop_asked(); });
   if (result.left)
     return false;
   saved_step_ = -1;
@@ -63,7 +64,8 @@ bool Trainer::evaluate_test() {
   if (!config_.evaluation.test_at_end || !splits_.test)
     return true;
   const Watchdog::During phase(watchdog_, Watchdog::Phase::evaluating);
-  const Evaluation result = evaluate(model_, *splits_.test, config_, ranks_, {}, [&] { return stops_.stop_asked(); });
+  const Evaluation result =
+      evaluate(model_, *splits_.test, config_, ranks_, state_.step, {}, [&] { return stops_.stop_asked(); });
   if (result.left)
     return false;
   if (!ranks_.root())

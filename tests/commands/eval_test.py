@@ -79,6 +79,19 @@ class EvalTest(ProgramTest):
         with open(self.model + "/evaluations/test-m0.json") as file:
             self.assertTrue(json.load(file)["as_trained"])
 
+    def test_random_features_of_a_checkpoint_are_those_it_was_scored_with(self):
+        # Steps 8 to 11 share a draw; the test at the end of the run scores the weights of step 12.
+        self.train("drawn", "attention.pattern=performer", "attention.redraw_steps=4")
+        self.model = self.run_folder("drawn")
+        with h5py.File(self.model + "/metrics.h5") as file:
+            loss = float(file["final/test_loss"][()])
+        record, _ = self.evaluate("--split", "test")
+        self.assertEqual(record["loss"], loss)
+        again, _ = self.evaluate("--split", "test", ranks=2)
+        self.assertEqual(again["loss"], loss)
+        other, _ = self.evaluate("--split", "test", "attention.redraw_steps=3")
+        self.assertNotEqual(other["loss"], loss)
+
     def test_data_that_the_model_does_not_know_is_refused(self):
         self.assertIn("model.vocabulary", self.train("small", "model.vocabulary=100", status=2).stderr)
         self.assertIn("model.vocabulary", run(["check", self.input, "model.vocabulary=100"], status=2).stderr)

@@ -95,11 +95,12 @@ struct Fixture {
     return to_doubles(g);
   }
 
-  /// Small steps: ReLU has kinks.
+  /// Small steps: ReLU has kinks, more of them where features have some.
   double directional_error(const Parameter& p, const Doubles& gradient,
                            const std::function<bool(std::int64_t)>& takes = {}) {
     const double error = weft::testing::directional_error(
-        p, gradient, values, 1e-3,
+        p, gradient, values,
+        config.attention.pattern == "linear" || config.attention.pattern == "performer" ? 5e-4 : 1e-3,
         [&](const std::vector<float>& weights) {
           use(weights);
           return loss();
@@ -126,6 +127,7 @@ struct Case {
   const char* form = "paper";
   void (*also)(Config&) = nullptr; ///< further settings
 };
+void relu_kernel(Config& c) { c.attention.kernel = "relu"; }
 void headwise(Config& c) {
   c.attention.projected = 20;
   c.attention.sharing = "headwise";
@@ -186,7 +188,13 @@ const Case cases[] = {{"classify", "cls", "learned", "dense", "two"},
                       {"classify", "mean_all", "none", "longformer", "two", "lra"},
                       {"classify", "cls", "learned", "bigbird", "two"},
                       {"classify", "cls", "sinusoid", "bigbird", "two", "lra"},
-                      {"classify", "mean_all", "learned", "bigbird", "two", "lra"}};
+                      {"classify", "mean_all", "learned", "bigbird", "two", "lra"},
+
+                      {"classify", "cls", "learned", "linear", "two"},
+                      {"pairs", "mean", "sinusoid", "linear", "two"},
+                      {"classify", "cls", "learned", "performer", "two"},
+                      {"classify", "mean_all", "none", "performer", "two"},
+                      {"classify", "mean", "learned", "performer", "two", "paper", relu_kernel}};
 
 Config config_of(const Case& c) {
   Config config = small(c.pooling, c.task);
@@ -209,6 +217,9 @@ Config config_of(const Case& c) {
     c.also(config);
   return config;
 }
+
+/// The Performer's gradient takes the stabiliser for a constant, which it is up to the features' epsilon.
+bool held_stabiliser(const Config& c) { return c.attention.pattern == "performer" && c.attention.kernel == "softmax"; }
 
 TEST(Arena, ParameterCountsAreThoseOfTheReleasedSettings) {
   struct Setting {
@@ -250,7 +261,7 @@ TEST(Arena, GradientIsThatOfTheLossAlongRandomDirections) {
         continue; // idle there: TheReleasedLongformerHoldsProjectionsThatNothingUses
       if (longformer && !released && c.pooling == std::string("cls") && p.name == "block.01.attention.qkv.weight")
         continue; // the CLS row of the last layer attends by the second set alone
-      EXPECT_AT_MOST(f.directional_error(p, gradient), 2e-2)
+      EXPECT_AT_MOST(f.directional_error(p, gradient), held_stabiliser(f.config) ? 6e-2 : 2e-2)
           << c.task << " " << c.pooling << " " << c.pattern << " " << c.form << " " << p.name;
     }
   }
@@ -335,8 +346,9 @@ TEST(Arena, LowPrecisionStaysClose) {
         EXPECT_FALSE(std::isnan(errors.back())) << c.task << " " << c.pooling << " " << precision;
       }
       std::sort(errors.begin(), errors.end());
-      EXPECT_AT_MOST(errors[4], precision == std::string("bf16") ? 4e-2 : 4e-3)
-          << c.task << " " << c.pooling << " " << precision;
+      EXPECT_AT_MOST(errors[4],
+                     (precision == std::string("bf16") ? 4e-2 : 4e-3) * (held_stabiliser(config) ? 4 : 1)) // exp
+          << c.task << " " << c.pooling << " " << c.pattern << " " << precision;
     }
   }
 }
@@ -649,6 +661,59 @@ TEST(Arena, TheFirstByteOfAReleasedSparsePairStandsForTheClsVector) {
     // Token 15 ends the first block where a slot stands in front of it, else token 16 begins the second one.
     EXPECT_EQ(keys_of(pattern, 16).size(), pooling == std::string("cls") ? 1u + 16 : 1u + 4 + 1);
   }
+}
+
+TEST(Arena, TheReleasedFormsOfLinearAttentionAndPerformerTakePaddingForKeys) {
+  for (const char* kernel : {"", "softmax", "relu"}) {
+    Config config = small();
+    config.attention.pattern = *kernel ? "performer" : "linear";
+    config.attention.kernel = *kernel ? kernel : "softmax";
+    config.attention.features = std::string(kernel) == "softmax" ? 2 : 0;
+    Fixture paper(config);
+    config.attention.form = "lra";
+    Fixture lra(config);
+    EXPECT_TRUE(paper.model->variable_length()) << kernel;
+    EXPECT_FALSE(lra.model->variable_length()) << kernel << ": how much padding there is counts";
+    const std::vector<float> before = lra.logits();
+    EXPECT_NE(paper.logits(), before) << kernel;
+    lra.lay_out(config.model.context, 7);
+    EXPECT_NE(lra.logits(), before) << kernel;
+    const Doubles gradient = lra.gradient();
+    for (const Parameter& p : lra.model->parameters().all())
+      EXPECT_AT_MOST(lra.directional_error(p, gradient), 2e-2) << kernel << " " << p.name;
+  }
+}
+
+TEST(Arena, ThePerformerDrawsItsFeaturesByTheStep) {
+  Config config = small();
+  config.attention.pattern = "performer";
+  config.attention.redraw_steps = 10;
+  Fixture f(config);
+  const auto at_step = [&](std::uint32_t step) {
+    f.batch.step = step;
+    return f.logits();
+  };
+  const std::vector<float> first = at_step(0), second = at_step(10);
+  EXPECT_EQ(at_step(9), first);
+  EXPECT_NE(second, first);
+  EXPECT_EQ(at_step(19), second);
+  config.attention.redraw_steps = 0;
+  Fixture held(config);
+  const std::vector<float> before = held.logits();
+  held.batch.step = 12345;
+  EXPECT_EQ(held.logits(), before);
+  // Training and evaluation of a step have one draw: the loss before the update is that of a forward pass.
+  f.batch.step = 25;
+  f.gradient();
+  const auto trained = f.scores.losses;
+  f.loss();
+  EXPECT_TRUE(std::equal(trained.begin(), trained.end(), f.scores.losses.begin()));
+  // ReLU features are not drawn.
+  config.attention.kernel = "relu";
+  Fixture relu(config);
+  const std::vector<float> fixed = relu.logits();
+  relu.batch.step = 12345;
+  EXPECT_EQ(relu.logits(), fixed);
 }
 
 TEST(Arena, RefusesAReleasedFormThatItDoesNotHave) {

@@ -149,6 +149,37 @@ TEST(Decoder, StepsGiveTheLogitsOfTheForwardPassForEveryPattern) {
     }
 }
 
+TEST(Decoder, ARunningStateGivesTheLogitsOfLinearAttention) {
+  for (const char* pattern : {"linear", "performer"})
+    for (const char* precision : {"fp32", "bf16", "fp16"})
+      for (const bool half : {false, true}) {
+        Config config = small(pattern);
+        config.attention.kernel = "relu";
+        config.model.half_size = half;
+        Fixture single(config);
+        const Doubles exact = single.forward();
+        config.run.precision = precision;
+        Fixture f(config);
+        const auto decoder = f.decoder(3, 83);
+        const std::vector<float> all = f.stepped(*decoder);
+        const Doubles low = f.forward(), got = doubles(all);
+        if (precision == std::string("fp32"))
+          EXPECT_AT_MOST(largest_error(got, low), 1e-4) << pattern;
+        else
+          EXPECT_AT_MOST(relative_error(got, exact), 1.5 * relative_error(low, exact)) << pattern << " " << precision;
+        EXPECT_EQ(f.stepped(*decoder), all) << "after a restart";
+        const std::vector<float> one = f.stepped(*f.decoder(1, 70), 1);
+        EXPECT_TRUE(std::equal(one.begin(), one.end(), all.begin() + 83 * f.V())) << "beside others";
+        EXPECT_EQ(decoder->cache_bytes(), decoder_cache_bytes(config, 3, 83));
+        EXPECT_EQ(decoder_cache_bytes(config, 3, 83), decoder_cache_bytes(config, 3, 10)) << "grows with the length";
+      }
+}
+
+TEST(Decoder, RandomFeaturesAreRefused) {
+  Fixture f(small("performer"));
+  EXPECT_THROW(f.decoder(1, 10), InputError);
+}
+
 TEST(Decoder, ATiedEmbeddingGivesTheLogitsOfTheForwardPass) {
   Config config = small("fixed");
   config.model.tied_embedding = true;

@@ -1,4 +1,5 @@
-"""The arena's encoder as a PyTorch user would write it: torch.nn.TransformerEncoderLayer, pre-norm, in float64.
+"""The arena's encoder as a PyTorch user would write it: torch.nn.TransformerEncoderLayer, pre-norm, in float64. Linear
+attention, which torch does not have, is written out in the form of the Long Range Arena: every position is a key.
 
   arena_twin.py --checkpoint STEP-0.h5 --gradients GRADIENTS.h5 --logits LOGITS.h5
 
@@ -54,6 +55,21 @@ class Twin(torch.nn.Module):
                 "norm1.weight": w[name + "norm1.gain"], "norm1.bias": w[name + "norm1.bias"],
                 "norm2.weight": w[name + "norm2.gain"], "norm2.bias": w[name + "norm2.bias"]}
 
+    def linear_block(self, name, h):
+        """attention.pattern "linear" (elu + 1), or "performer" with relu + 0.001."""
+        w, D, H = self.w, int(self.c["model.width"]), int(self.c["model.heads"])
+        norm = lambda x, which: torch.nn.functional.layer_norm(x, (D,), w[name + which + ".gain"], w[name + which + ".bias"], 1e-6)
+        q, k, v = (x.unflatten(-1, (H, -1)) for x in (norm(h, "norm1") @ w[name + "attention.qkv.weight"]).chunk(3, -1))
+        linear = self.c["attention.pattern"] == "linear"
+        f = (lambda x: torch.where(x > 0, x + 1, x.exp())) if linear else (lambda x: x.clamp(min=0) + 0.001)
+        sums, total = torch.einsum("bjhm,bjhe->bhme", f(k), v), f(k).sum(1)
+        out = torch.einsum("bihm,bhme->bihe", f(q), sums)
+        out = out / (torch.einsum("bihm,bhm->bih", f(q), total)[..., None] + (1e-6 if linear else 0))
+        h = h + out.flatten(-2) @ w[name + "attention.out.weight"]
+        hidden = norm(h, "norm2") @ w[name + "feedforward.in.weight"] + w[name + "feedforward.in.bias"]
+        hidden = torch.nn.functional.gelu(hidden, approximate="tanh")
+        return h + hidden @ w[name + "feedforward.out.weight"] + w[name + "feedforward.out.bias"]
+
     def positions(self, count, D):
         if "embedding.position.0" in self.w:
             return self.w["embedding.position.0"][:count]
@@ -73,6 +89,9 @@ class Twin(torch.nn.Module):
             real = torch.cat([torch.ones(h.shape[0], 1, dtype=torch.bool), real], 1)
         h = h + self.positions(h.shape[1], D)
         for name, layer in self.layers:
+            if self.c["attention.pattern"] != "dense":
+                h = self.linear_block(name, h)
+                continue
             h = torch.nn.utils.stateless.functional_call(layer, self.layer_weights(name), (h,),
                                                          {"src_key_padding_mask": ~real})
         h = torch.nn.functional.layer_norm(h, (D,), self.w["norm.gain"], self.w["norm.bias"], 1e-6)

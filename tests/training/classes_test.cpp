@@ -189,7 +189,7 @@ TEST(Evaluation, CountsChoicesByClassAndHitsByLength) {
     Buffer<float> weights(model.parameters().extent(), "weights");
     confuse(model, weights);
     double share = 0;
-    const Evaluation result = evaluate(model, task, config, one_rank(), [&](double done) { share = done; });
+    const Evaluation result = evaluate(model, task, config, one_rank(), 0, [&](double done) { share = done; });
     EXPECT_EQ(share, 1);
     EXPECT_EQ(result.scored, 11); // rows 0, 3, 6, 9 of class 0; 1, 4, 7, 10; 2, 5, 8
     EXPECT_DOUBLE_EQ(result.accuracy, 8.0 / 11);
@@ -210,7 +210,7 @@ TEST(Evaluation, CountsChoicesByClassAndHitsByLength) {
   BagModel model(config, classes);
   Buffer<float> weights(model.parameters().extent(), "weights");
   confuse(model, weights);
-  EXPECT_EQ(evaluate(model, task, config, one_rank()).accuracy, 1);
+  EXPECT_EQ(evaluate(model, task, config, one_rank(), 0).accuracy, 1);
 }
 
 TEST(Evaluation, APairIsOneExampleOfTwoDocuments) {
@@ -231,7 +231,7 @@ TEST(Evaluation, APairIsOneExampleOfTwoDocuments) {
   Buffer<float> weights(model.parameters().extent(), "weights");
   copy_to_device(weights.data(), host.data(), weights.bytes());
   model.use_weights(weights.data());
-  const Evaluation result = evaluate(model, task, config, one_rank());
+  const Evaluation result = evaluate(model, task, config, one_rank(), 0);
   EXPECT_EQ(result.scored, 10);
   EXPECT_EQ(result.accuracy, 1);
   EXPECT_EQ(result.confusion, (std::vector<std::int64_t>{5, 0, 0, 5}));

@@ -32,12 +32,17 @@ PATTERNS = {"dense": ("attention.pattern='dense'", "model.pooling='cls'"),
                for name, keys in (("sparse", ("attention.stride=8", "attention.summary=2")),
                                   ("longformer", ("attention.window=40",)),
                                   ("bigbird", ("attention.stride=4", "attention.random=1")))
-               for form in ("paper", "lra")}}
+               for form in ("paper", "lra")},
+            "linear": ("attention.pattern='linear'", "model.pooling='cls'"),
+            "performer": ("attention.pattern='performer'", "model.pooling='cls'"),
+            "performer relu": ("attention.pattern='performer'", "attention.kernel='relu'", "model.pooling='cls'")}
 CAUSAL = ("model.family='sparse_transformer'", "model.positions='grid'", "model.feedforward=0", "model.embedding_scale=8",
-          "model.position_scale=8", "model.weight_scale=2", "model.layers=2", "attention.pattern='fixed'", "attention.stride=8",
-          "attention.summary=4", "training.micro_batch=16")
-LSH = ("attention.pattern='lsh'", "attention.stride=128", "attention.summary=32", "attention.chunk=8", "attention.rounds=4",
-       "model.position_shape=[16]")
+          "model.position_scale=8", "model.weight_scale=2", "model.layers=2", "model.position_shape=[2,8]",
+          "training.micro_batch=16")
+CAUSAL_PATTERNS = {"fixed": ("attention.pattern='fixed'", "attention.stride=8", "attention.summary=4"),
+                   "linear": ("attention.pattern='linear'",),
+                   "performer": ("attention.pattern='performer'",),
+                   "lsh": ("attention.pattern='lsh'", "attention.chunk=8", "attention.rounds=4")}
 
 
 class MemoriseTest(unittest.TestCase):
@@ -89,13 +94,15 @@ class MemoriseTest(unittest.TestCase):
         tokens[:, 0] = self.random.permutation(EXAMPLES)
         write_split(self.folder + "/data", "train", EXAMPLES, tokens)
         most = (EXAMPLES * 15 + 1) / (EXAMPLES * 16)
-        got = self.accuracy(16, EXAMPLES, "data.task='next_token'", *CAUSAL, "training.steps=250")
-        self.assertGreaterEqual(got, most - 1.5 / (EXAMPLES * 16))
-        self.assertLessEqual(got, most)
+        for name, pattern in CAUSAL_PATTERNS.items():
+            with self.subTest(name):
+                got = self.accuracy(16, EXAMPLES, "data.task='next_token'", *CAUSAL, *pattern, "training.steps=250")
+                self.assertGreaterEqual(got, most - 1.5 / (EXAMPLES * 16))
+                self.assertLessEqual(got, most)
 
     def test_copies(self):
         run(["generate", "copy", "--to", self.folder + "/data", "--examples", "64,1,1", "--length", "16", "--symbols", "15"])
-        for name, pattern in (("fixed", ()), ("lsh", LSH)):
+        for name, pattern in CAUSAL_PATTERNS.items():
             with self.subTest(name):
                 self.assertEqual(self.accuracy(16, 16, "data.task='copy'", *CAUSAL, *pattern, "training.steps=250"), 1)
 

@@ -1,15 +1,21 @@
 #include "model/families/arena.hpp"
+#include "config/keys.hpp"
 #include "config/patterns.hpp"
 #include "io/error.hpp"
 #include "model/sampling/decoder.hpp"
 #include "model/storage.hpp"
 #include <algorithm>
 #include <cmath>
+#include <fmt/format.h>
 
 namespace weft {
 
 namespace {
 constexpr float norm_epsilon = 1e-6f;
+
+bool among(const std::string& word, const std::vector<std::string>& words) {
+  return std::find(words.begin(), words.end(), word) != words.end();
+}
 
 bool pairs_of(const Config& c) { return c.data.task == "pairs"; }
 
@@ -41,7 +47,7 @@ bool special_padding(const Config& c) { return c.attention.form == "lra" && c.mo
 bool reads_padding(const Config& c) {
   const bool lra = c.attention.form == "lra";
   const bool unmasked =
-      c.attention.pattern == "linformer" || c.attention.pattern == "lsh" ||
+      among(c.attention.pattern, {"linformer", "lsh", "linear", "performer"}) ||
       (c.attention.pattern == "synthesizer" && (!c.attention.dot_product || c.attention.mode == "dense"));
   return c.model.pooling == "mean_all" || (lra && unmasked);
 }

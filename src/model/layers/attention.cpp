@@ -1,13 +1,27 @@
 #include "model/layers/attention.hpp"
+#include "config/families.hpp"
 #include "config/patterns.hpp"
+#include "model/layers/linear_attention.hpp"
 #include "model/layers/linformer.hpp"
 #include "model/layers/longformer.hpp"
 #include "model/layers/lsh_attention.hpp"
+#include "model/layers/performer.hpp"
 #include "model/layers/synthesizer.hpp"
 #include "model/patterns.hpp"
 #include "model/storage.hpp"
 
 namespace weft {
+
+namespace {
+bool causal(const Config& c) { return task_row(c.data.task).causal; }
+bool released(const Config& c) { return c.attention.form == "lra"; }
+
+LinearSetup linear_of(const Config& c) { return {FeatureMap::elu, 1e-6f, 0, causal(c), released(c)}; }
+LinearSetup relu_performer_of(const Config& c) { return {FeatureMap::relu, 0, 1e-3f, causal(c), released(c)}; }
+PerformerSetup performer_of(const Config& c) {
+  return {c.attention.features, released(c) ? 1e-6f : 1e-4f, c.attention.redraw_steps, causal(c), released(c)};
+}
+} // namespace
 
 template <class T>
 std::unique_ptr<Layer<T>> make_attention(const Config& config, Plan& plan, const std::string& name, std::int64_t layer,
@@ -21,6 +35,12 @@ std::unique_ptr<Layer<T>> make_attention(const Config& config, Plan& plan, const
   if (has_global_projections(config) && pattern_choice(config, layer, 0).set == "longformer")
     return std::make_unique<Longformer<T>>(plan, name, layer, setup, plans,
                                            has_global_rows(config) ? config.attention.global : 0);
+  if (config.attention.pattern == "linear")
+    return std::make_unique<LinearAttentionLayer<T>>(plan, name, setup, linear_of(config));
+  if (config.attention.pattern == "performer" && config.attention.kernel == "relu")
+    return std::make_unique<LinearAttentionLayer<T>>(plan, name, setup, relu_performer_of(config));
+  if (config.attention.pattern == "performer")
+    return std::make_unique<Performer<T>>(plan, name, layer, setup, performer_of(config));
   return std::make_unique<SelfAttention<T>>(plan, name, layer, setup, plans);
 }
 

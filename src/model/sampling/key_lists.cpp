@@ -75,6 +75,8 @@ DecodeKeys KeyLists::of_layer(std::int64_t layer) const {
 
 std::int64_t KeyLists::keys_of_layer(std::int64_t layer) const {
   std::int64_t sum = 0;
+  if (list_of_head_.empty())
+    return sum;
   for (const int n : list_of_head_[static_cast<std::size_t>(layer % period_)])
     sum += host_begin_[static_cast<std::size_t>(n) + 1] - host_begin_[static_cast<std::size_t>(n)];
   return sum;
