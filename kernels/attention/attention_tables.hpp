@@ -24,9 +24,9 @@ struct Widening {
   std::int64_t seen_words;
   Dropout dropout;
   std::uint64_t dropout_stride;
-  float kept;         ///< 1 / (1 - p), 1 without dropout
-  const float* table; ///< [H][table_stride][table_stride] scores to add; null: none
-  std::int64_t table_stride;
+  float kept;                   ///< 1 / (1 - p), 1 without dropout
+  const float* table = nullptr; ///< [H][table_stride][table_stride] scores to add; null: none
+  std::int64_t table_stride = 0;
 };
 
 /// Row i of head h of a table of scores or of its gradient.
