@@ -9,7 +9,7 @@ namespace weft {
 /// Seconds spent since the object was made or set to zero.
 struct RegionSeconds {
   double products = 0;  ///< matrix products (gemm/gemm.hpp), conversions of their operands included
-  double attention = 0; ///< attention.hpp, forward and backward
+  double attention = 0; ///< what mixes rows between their maps, forward and backward
 };
 
 /// One thing that happened, for a trace.

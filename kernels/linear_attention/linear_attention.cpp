@@ -1,5 +1,6 @@
 #include "kernels/linear_attention/linear_attention.hpp"
 #include "kernels/common/instantiate.hpp"
+#include "kernels/common/regions.hpp"
 #include "kernels/linear_attention/tiles.hpp"
 
 namespace weft {
@@ -252,6 +253,7 @@ double linear_attention_work(const LinearAttention& call, bool backward) {
 template <class T>
 void linear_attention_forward(const LinearAttention& call, T* out, float* denominators, const T* q, const T* k,
                               const T* v, const float* phi_q, const float* phi_k, float* workspace) {
+  const TimedRegion timed(&RegionSeconds::attention);
   const Operands<T> of(call, q, k, v);
   const Sizes s = of.s;
   const std::int64_t chunks = s.chunks();
@@ -294,6 +296,7 @@ template <class T>
 void linear_attention_backward(const LinearAttention& call, T* dq, T* dk, T* dv, const T* dout, const T* q, const T* k,
                                const T* v, const T* out, const float* denominators, float* phi_q, float* phi_k,
                                float* workspace) {
+  const TimedRegion timed(&RegionSeconds::attention);
   const Operands<T> of(call, q, k, v);
   const Sizes s = of.s;
   const std::int64_t chunks = s.chunks();

@@ -1,6 +1,7 @@
 #include "kernels/linear_attention/random_features.hpp"
 #include "kernels/common/instantiate.hpp"
 #include "kernels/common/memory.hpp"
+#include "kernels/common/regions.hpp"
 #include "kernels/linear_attention/tiles.hpp"
 #include <cmath>
 
@@ -178,6 +179,7 @@ std::int64_t random_features_workspace(const AttentionShape& shape) {
 template <class T>
 void random_features_forward(const RandomFeatures& features, FeaturesOf what, const AttentionShape& shape, float* phi,
                              const T* x, const float* omega, const std::uint32_t* seen, float* workspace) {
+  const TimedRegion timed(&RegionSeconds::attention);
   const Operands<T> of(features, what, shape, x, omega, seen);
   const std::int64_t tasks = of.B * of.H * of.chunks;
   tiles::for_tasks(
@@ -212,6 +214,7 @@ void random_features_forward(const RandomFeatures& features, FeaturesOf what, co
 template <class T>
 void random_features_backward(const RandomFeatures& features, FeaturesOf what, const AttentionShape& shape, T* dx,
                               const float* p, const T* x, const float* omega, const std::uint32_t* seen) {
+  const TimedRegion timed(&RegionSeconds::attention);
   const Operands<T> of(features, what, shape, x, omega, seen);
   tiles::for_tasks(
       "weft::random_features_backward", of.B * of.H * of.chunks, chunk * (2 * of.Ep + 1),
