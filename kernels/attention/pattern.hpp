@@ -46,7 +46,8 @@ struct PatternWork {
 };
 PatternWork pattern_work(const Pattern& pattern);
 
-// The builders, one file each in patterns/. All but those named bidirectional are causal. They take any N >= 1, l >= 1,
+// The builders, one file each in patterns/. All but sorted_blocks and those named
+// bidirectional are causal. They take any N >= 1, l >= 1,
 // 1 <= c <= l; otherwise they throw std::invalid_argument. The table of config/patterns.cpp names them for input files.
 
 Pattern dense(int length);                   ///< j <= i
@@ -64,6 +65,12 @@ Pattern fixed_merged(int length, int l, int c, int group); ///< the union of the
 Pattern dense_bidirectional(int length);
 /// j div l = i div l, later keys too: blocks side by side. Shows a causal model what it is to predict.
 Pattern block_bidirectional(int length, int l);
+/// j mod l = i mod l, later keys too.
+Pattern residues_bidirectional(int length, int l);
+/// For a sequence of `length` positions and its ceil(length / l) sorted blocks, which begin at position `begin`: query
+/// i < length sees the keys j < length of its block of l and the sorted block of the same number, begin + (i div l) l
+/// and on; with cut > 0 the first `cut` sorted blocks alone. Queries from `length` on see nothing.
+Pattern sorted_blocks(int length, int l, int begin, int cut = 0);
 
 /// The number of summary groups in a block, l div c; head h takes group h mod this, or group 0 where all share.
 constexpr int summary_groups(int l, int c) { return l / c; }
