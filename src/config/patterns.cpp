@@ -17,6 +17,10 @@ const KeySet everything{"every j", [](const Config&, int n, int) { return dense_
 const KeySet last_keys{"i - w < j <= i", [](const Config& c, int n, int) { return local(n, window(c)); }};
 const KeySet whole_block{"j div l = i div l",
                          [](const Config& c, int n, int) { return block_bidirectional(n, stride(c)); }};
+const KeySet block_or_released{
+    "j div l = i div l; with form = \"lra\" j mod C = i mod C, C = N div l + 1", [](const Config& c, int n, int) {
+      return released_local(c) ? residues_bidirectional(n, n / stride(c) + 1) : block_bidirectional(n, stride(c));
+    }};
 const KeySet residues{"j <= i and (i - j) mod l = 0",
                       [](const Config& c, int n, int) { return strided_residues(n, stride(c)); }};
 const KeySet window_and_residues{"j <= i and (i - j < w or (i - j) mod l = 0)",
@@ -39,7 +43,7 @@ const std::vector<std::string> of_summary = {"stride", "summary", "shared_summar
 const std::vector<PatternRow>& pattern_table() {
   static const std::vector<PatternRow> table = {
       {"dense", {{"dense", {}, earlier, everything}}, {}},
-      {"local", {{"local", {"stride", "window"}, last_keys, whole_block}}, {}},
+      {"local", {{"local", {"stride", "window"}, last_keys, block_or_released}}, {}},
       {"strided",
        {{"local", {"stride", "window"}, last_keys, none}, {"strided", {"stride"}, residues, none}},
        PatternSet{"strided merged", {"stride", "window"}, window_and_residues, none}},
@@ -47,6 +51,13 @@ const std::vector<PatternRow>& pattern_table() {
        {{"block", {"stride"}, own_block, none}, {"summary", of_summary, summaries, none, true}},
        PatternSet{"fixed merged", of_summary, block_and_summaries, none, true}},
       {"block_bidirectional", {{"block_bidirectional", {"stride"}, none, whole_block}}, {}},
+      {"sinkhorn",
+       {},
+       {},
+       Operation{"softmax over the query's block of l and the block that Sinkhorn's sort puts in its place",
+                 {"stride", "sort_net", "iterations", "temperature", "noise", "sort_cut"},
+                 false,
+                 true}},
   };
   return table;
 }
@@ -133,6 +144,10 @@ bool looks_ahead(const Config& config) {
   return std::any_of(sets.begin(), sets.end(), both_ways) ||
          (std::find(entries.begin(), entries.end(), "dense") != entries.end() &&
           both_ways(pattern_set(config, "dense")));
+}
+
+bool released_local(const Config& config) {
+  return config.model.family == "arena" && config.attention.form == "lra" && config.attention.pattern == "local";
 }
 
 std::int64_t summary_groups_of(const Config& config) {

@@ -16,7 +16,7 @@ const std::vector<AttentionPlan>& AttentionPlans::at(std::int64_t length) const 
   Config shorter = config_;
   shorter.model.context = length;
   std::vector<AttentionPlan>& plans = by_length_[length];
-  if (pattern_row(config_.attention.pattern).operation)
+  if (pattern_row(config_.attention.pattern).operation || released_local(config_))
     return plans;
   for (std::int64_t layer = 0; layer < pattern_period(config_); ++layer)
     plans.emplace_back(layer_patterns(shorter, layer), static_cast<int>(config_.model.heads));
@@ -28,10 +28,19 @@ const AttentionPlan& AttentionPlans::of(std::int64_t layer, std::int64_t length)
   return plans[static_cast<std::size_t>(layer) % plans.size()];
 }
 
+const AttentionPlan& AttentionPlans::made(std::int64_t length, const std::function<Pattern()>& build) const {
+  const auto known = made_.find(length);
+  if (known != made_.end())
+    return known->second;
+  return made_.emplace(length, AttentionPlan({build()}, static_cast<int>(config_.model.heads))).first->second;
+}
+
 std::size_t AttentionPlans::bytes() const {
   std::size_t sum = 0;
   for (const AttentionPlan& plan : by_length_.at(whole_))
     sum += plan.host_bytes();
+  if (const auto own = made_.find(whole_); own != made_.end())
+    sum += own->second.host_bytes();
   return sum;
 }
 

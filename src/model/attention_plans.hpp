@@ -2,6 +2,7 @@
 #pragma once
 #include "config/config.hpp"
 #include "kernels/attention/attention.hpp"
+#include <functional>
 #include <map>
 #include <vector>
 
@@ -15,8 +16,11 @@ class AttentionPlans {
   AttentionPlans(const AttentionPlans&) = delete;
   AttentionPlans& operator=(const AttentionPlans&) = delete;
 
-  /// Not where attention.pattern is an operation: it has none.
+  /// Not where attention.pattern is an operation, or in its released form a layer of its own: it has none.
   const AttentionPlan& of(std::int64_t layer, std::int64_t length) const;
+  /// What a layer attends with that has a key set of its own: `build`, the same for every layer, is called the first
+  /// time that this length is asked for.
+  const AttentionPlan& made(std::int64_t length, const std::function<Pattern()>& build) const;
   std::size_t bytes() const; ///< memory of the tables of the whole length
 
  private:
@@ -25,6 +29,7 @@ class AttentionPlans {
   Config config_;
   std::int64_t whole_;
   mutable std::map<std::int64_t, std::vector<AttentionPlan>> by_length_; ///< layer r uses entry r mod size
+  mutable std::map<std::int64_t, AttentionPlan> made_;
 };
 
 } // namespace weft

@@ -149,6 +149,8 @@ TEST(PatternTable, keys_that_a_row_reads_are_keys_and_what_is_not_read_changes_n
   for (const PatternRow& row : pattern_table()) {
     for (const std::string& key : pattern_reads(row))
       EXPECT_EQ(of_attention.count(key), 1u) << row.name << " reads " << key;
+    if (row.operation)
+      continue;
     base.attention.pattern = row.name;
     Config other = base;
     other.attention.stride = 12; // still a multiple of the summary
@@ -175,6 +177,19 @@ TEST(PatternTable, dense_and_local_see_both_ways_where_the_task_does) {
   EXPECT_THAT(keys_of(pattern_of(c, 0, 0), 48), testing::ElementsAre(48, 49));
   EXPECT_THROW(pattern_row("desne"), InputError);
   EXPECT_THROW(pattern_set(c, "summary"), InputError);
+}
+
+TEST(PatternTable, local_in_its_released_form_sees_every_position_of_its_residue) {
+  Config c = small();
+  c.data.task = "classify";
+  c.model.family = "arena";
+  c.attention.pattern = "local";
+  c.attention.form = "lra"; // 50 positions in blocks of 8: 7 sets
+  EXPECT_THAT(keys_of(pattern_of(c, 0, 0), 17), testing::ElementsAre(3, 10, 17, 24, 31, 38, 45));
+  c.model.context = 48; // a multiple: a whole block behind it, 7 sets again
+  EXPECT_THAT(keys_of(pattern_of(c, 0, 0), 47), testing::ElementsAre(5, 12, 19, 26, 33, 40, 47));
+  c.model.family = "sparse_transformer"; // which has no forms
+  EXPECT_FALSE(released_local(c));
 }
 
 TEST(PatternTable, docs_attention_md_has_it) {

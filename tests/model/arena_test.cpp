@@ -94,11 +94,11 @@ struct Fixture {
     return to_doubles(g);
   }
 
-  /// Small steps: ReLU has kinks.
+  /// Small steps: ReLU has kinks. What is far from the loss needs longer ones, to stand out of fp32.
   double directional_error(const Parameter& p, const Doubles& gradient,
                            const std::function<bool(std::int64_t)>& takes = {}) {
     const double error = weft::testing::directional_error(
-        p, gradient, values, 2e-3,
+        p, gradient, values, p.name.find("sort.in.bias") != std::string::npos ? 2e-2 : 1e-3,
         [&](const std::vector<float>& weights) {
           use(weights);
           return loss();
@@ -121,18 +121,37 @@ struct Fixture {
 };
 
 struct Case {
-  const char *task, *pooling, *positions, *pattern, *features;
+  const char *task, *pooling, *positions, *pattern, *features, *form = "paper";
 };
-const Case cases[] = {
-    {"classify", "cls", "learned", "dense", "two"},   {"classify", "mean", "sinusoid", "dense", "two"},
-    {"classify", "mean_all", "none", "local", "two"}, {"classify", "attention", "learned", "local", "two"},
-    {"pairs", "cls", "sinusoid", "dense", "two"},     {"pairs", "mean", "learned", "local", "four"}};
+const Case cases[] = {{"classify", "cls", "learned", "dense", "two"},
+                      {"classify", "mean", "sinusoid", "dense", "two"},
+                      {"classify", "mean_all", "none", "local", "two"},
+                      {"classify", "attention", "learned", "local", "two"},
+                      {"pairs", "cls", "sinusoid", "dense", "two"},
+                      {"pairs", "mean", "learned", "local", "four"},
+                      {"classify", "cls", "learned", "local", "two", "lra"},
+                      {"classify", "mean", "sinusoid", "local", "two", "lra"},
+                      {"classify", "mean", "learned", "sinkhorn", "two"},
+                      {"classify", "cls", "sinusoid", "sinkhorn", "two"},
+                      {"pairs", "mean_all", "sinusoid", "sinkhorn", "two"},
+                      {"classify", "mean_all", "learned", "sinkhorn", "two", "lra"},
+                      {"pairs", "cls", "sinusoid", "sinkhorn", "two", "lra"}};
+bool released_sets(const Case& c) { return c.form == std::string("lra"); }
+std::ostream& operator<<(std::ostream& out, const Case& c) {
+  return out << c.task << " " << c.pooling << " " << c.pattern << " " << c.form;
+}
 
 Config config_of(const Case& c) {
   Config config = small(c.pooling, c.task);
   config.model.positions = c.positions;
   config.attention.pattern = c.pattern;
   config.model.pair_features = c.features;
+  config.attention.form = c.form;
+  if (c.pattern == std::string("sinkhorn")) {
+    config.attention.noise = false;   // the loss of an evaluation has none
+    config.attention.temperature = 4; // no permutation, whose gradient is nothing
+    config.model.context = released_sets(c) ? 64 : 70;
+  }
   return config;
 }
 
@@ -171,13 +190,18 @@ TEST(Arena, GradientIsThatOfTheLossAlongRandomDirections) {
     Fixture f(config_of(c));
     const Doubles gradient = f.gradient();
     for (const Parameter& p : f.model->parameters().all())
-      EXPECT_AT_MOST(f.directional_error(p, gradient), 2e-2) << c.task << " " << c.pooling << " " << p.name;
+      if (released_sets(c) && p.name.find("sort") != std::string::npos) // nothing reads it
+        EXPECT_TRUE(std::all_of(gradient.begin() + p.offset, gradient.begin() + p.offset + p.size,
+                                [](double x) { return x == 0; }));
+      else
+        EXPECT_AT_MOST(f.directional_error(p, gradient), p.name.find("sort.in.bias") != std::string::npos ? 5e-2 : 2e-2)
+            << c << " " << p.name;
   }
 }
 
 TEST(Arena, PaddingMovesNoBit) {
   for (const Case& c : cases) {
-    if (c.pooling == std::string("mean_all")) // every row counts there, padded ones too
+    if (c.pooling == std::string("mean_all") || released_sets(c)) // every row counts there, padded ones too
       continue;
     Fixture f(config_of(c));
     const std::vector<float> before = f.logits();
@@ -195,7 +219,7 @@ TEST(Arena, AShorterMicroBatchGivesTheSameLogits) {
     config.model.dropout = 0.2;
     config.attention.dropout = 0.1;
     Fixture f(config);
-    EXPECT_EQ(f.model->variable_length(), c.pooling != std::string("mean_all"));
+    EXPECT_EQ(f.model->variable_length(), c.pooling != std::string("mean_all") && !released_sets(c));
     if (!f.model->variable_length())
       continue;
     const std::vector<float> whole = f.logits();
@@ -209,16 +233,19 @@ TEST(Arena, AShorterMicroBatchGivesTheSameLogits) {
 }
 
 TEST(Arena, RecomputationChangesNoBit) {
-  Config config = small();
-  config.model.dropout = 0.3;
-  config.attention.dropout = 0.2;
-  Fixture none(config);
-  const Doubles gradient = none.gradient();
-  for (const char* again : {"attention", "block"}) {
-    config.model.recompute = again;
-    Fixture f(config);
-    EXPECT_EQ(f.gradient(), gradient) << again;
-    EXPECT_LT(f.model->costs().activation_bytes, none.model->costs().activation_bytes);
+  for (const Case& c : cases) {
+    Config config = config_of(c);
+    config.model.dropout = 0.3;
+    config.attention.dropout = 0.2;
+    config.attention.noise = true;
+    Fixture none(config);
+    const Doubles gradient = none.gradient();
+    for (const char* again : {"attention", "block"}) {
+      config.model.recompute = again;
+      Fixture f(config);
+      EXPECT_EQ(f.gradient(), gradient) << c << " " << again;
+      EXPECT_LT(f.model->costs().activation_bytes, none.model->costs().activation_bytes);
+    }
   }
 }
 
@@ -248,11 +275,10 @@ TEST(Arena, LowPrecisionStaysClose) {
         config.run.precision = precision;
         Fixture low(config, sample);
         errors.push_back(relative_error(low.gradient(), single.gradient()));
-        EXPECT_FALSE(std::isnan(errors.back())) << c.task << " " << c.pooling << " " << precision;
+        EXPECT_FALSE(std::isnan(errors.back())) << c << " " << precision;
       }
       std::sort(errors.begin(), errors.end());
-      EXPECT_AT_MOST(errors[4], precision == std::string("bf16") ? 4e-2 : 4e-3)
-          << c.task << " " << c.pooling << " " << precision;
+      EXPECT_AT_MOST(errors[4], precision == std::string("bf16") ? 4e-2 : 4e-3) << c << " " << precision;
     }
   }
 }
@@ -306,7 +332,7 @@ TEST(Arena, ThePaddedRowsOfTheReleasedFormReachItsMeanOverAllRows) {
 TEST(Arena, RefusesAReleasedFormThatItDoesNotHave) {
   Config config = small();
   config.attention.form = "lra";
-  config.attention.pattern = "local";
+  config.attention.pattern = "block_bidirectional";
   EXPECT_THROW(make_model(config), InputError);
 }
 

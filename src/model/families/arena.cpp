@@ -1,7 +1,9 @@
 #include "model/families/arena.hpp"
+#include "config/keys.hpp"
 #include "io/error.hpp"
 #include "model/sampling/decoder.hpp"
 #include "model/storage.hpp"
+#include <algorithm>
 #include <cmath>
 
 namespace weft {
@@ -29,6 +31,9 @@ EmbeddingSetup embedding_of(const Config& c) {
   setup.dropout = static_cast<float>(c.model.dropout);
   return setup;
 }
+
+/// Sets that depend on the length, so that a micro-batch has to have the whole one.
+bool sets_of_length(const Config& c) { return c.attention.form == "lra" && c.attention.pattern != "dense"; }
 
 /// The released code's padded queries see all positions alike, the CLS vector too where the first token is padding. A
 /// mean over the real rows reads none of them.
@@ -61,8 +66,8 @@ FeedForwardSetup feed_forward_of(const Config& c) {
           static_cast<float>(c.model.dropout)};
 }
 
-/// One hidden layer; for the two vectors of a pair side by side a second one of half its width, as the released code
-/// has it, and for four features one, as the paper has it.
+/// One hidden layer, and none in the released code's Sinkhorn transformer; for the two vectors of a pair side by side a
+/// second one of half its width, as the released code has it, and for four features one, as the paper has it.
 ClassSetup head_of(const Config& c) {
   const std::int64_t F = c.model.head_width > 0 ? c.model.head_width : hidden_width(c);
   ClassSetup setup{c.model.width, pooling_kind(c.model.pooling), std::nullopt, {F}, c.model.classes};
@@ -70,16 +75,19 @@ ClassSetup head_of(const Config& c) {
     setup.pairs = c.model.pair_features == "four" ? PairFeatures::four : PairFeatures::both;
     if (setup.pairs == PairFeatures::both)
       setup.hidden.push_back(F / 2);
+  } else if (c.attention.form == "lra" && c.attention.pattern == "sinkhorn") {
+    setup.hidden.clear();
   }
   return setup;
 }
 
 /// Throws InputError for what the released code computes otherwise and this family does not have.
 const Config& supported(const Config& c) {
-  if (c.attention.form == "lra" && c.attention.pattern != "dense")
+  const std::vector<std::string> released = {"dense", "local", "sinkhorn"};
+  if (c.attention.form == "lra" && std::find(released.begin(), released.end(), c.attention.pattern) == released.end())
     throw InputError("got attention.form = \"lra\" with attention.pattern = \"" + c.attention.pattern +
-                     "\", expected pattern \"dense\": the released code's form of the others is not there; take form = "
-                     "\"paper\"");
+                     "\", expected one of " + joined(released, ", ") +
+                     ": the released code's form of the others is not there; take form = \"paper\"");
   return c;
 }
 
@@ -93,7 +101,7 @@ template <class T>
 ArenaEncoder<T>::ArenaEncoder(const Config& config)
     : Chain<T, ClassHead<T>>(supported(config), config.training.micro_batch * (pairs_of(config) ? 2 : 1),
                              front_of(config), chain_of(config), head_of(config)),
-      variable_(config.model.pooling != "mean_all") {}
+      variable_(config.model.pooling != "mean_all" && !sets_of_length(config)) {}
 
 template <class T>
 std::unique_ptr<Decoder> ArenaEncoder<T>::decoder(const float* /*weights*/, std::int64_t /*samples*/,

@@ -43,12 +43,14 @@ void ProjectedAttention<T>::again(const Pass<T>& p, const T* x) {
   if (!again_)
     return;
   linear_forward(p.linear(D, wide()), p(qkv_), x, p.low(qkv_weight_), qkv_bias_ ? p.w(qkv_bias_) : nullptr);
+  look(p, x);
   attend(p, p(attended_), p(qkv_));
 }
 
 template <class T>
 void ProjectedAttention<T>::forward(const Pass<T>& p, T* y, const T* x) {
   linear_forward(p.linear(D, wide()), p(qkv_), x, p.low(qkv_weight_), qkv_bias_ ? p.w(qkv_bias_) : nullptr);
+  look(p, x);
   attend(p, p(attended_), p(qkv_));
   linear_forward(p.linear(H * Ev, D), y, p(attended_), p.low(out_weight_), out_bias_ ? p.w(out_bias_) : nullptr);
 }
@@ -69,6 +71,7 @@ void ProjectedAttention<T>::backward(const Pass<T>& p, T* dx, const T* dy, const
   if (qkv_bias_)
     column_sum(p.dw(qkv_bias_), p(dqkv_), in.rows, in.outputs, p(partial_));
   linear_backward_input(in, dx, p(dqkv_), p.low(qkv_weight_));
+  look_backward(p, dx);
 }
 
 WEFT_FOR_STORAGE_TYPES(ProjectedAttention);

@@ -30,6 +30,10 @@ class ProjectedAttention : public Layer<T> {
   /// Tensors name + "attention.qkv.weight" and so on.
   ProjectedAttention(Plan& plan, const std::string& name, const AttentionSetup& setup, OwnWeights own);
 
+  /// For a mechanism that reads the layer's input beside q, k and v: in front of attend, and again where that is; and
+  /// behind attend_backward, to add to dx what it gives the input.
+  virtual void look(const Pass<T>& /*p*/, const T* /*x*/) {}
+  virtual void look_backward(const Pass<T>& /*p*/, T* /*dx*/) {}
   /// attended (R, H Ev) from qkv (R, H (2E + Ev)): a row holds the H queries, then the keys, then the values.
   /// Overwrites attended and what attend_backward wants; called again in the backward pass where again_.
   virtual void attend(const Pass<T>& p, T* attended, const T* qkv) = 0;
