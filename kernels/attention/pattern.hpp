@@ -66,6 +66,12 @@ Pattern dense_bidirectional(int length);
 Pattern every_key(int length, int keys);
 /// j div l = i div l, later keys too: blocks side by side. Shows a causal model what it is to predict.
 Pattern block_bidirectional(int length, int l);
+/// j mod l = i mod l, later keys too.
+Pattern residues_bidirectional(int length, int l);
+/// For a sequence of `length` positions and its ceil(length / l) sorted blocks, which begin at position `begin`: query
+/// i < length sees the keys j < length of its block of l and the sorted block of the same number, begin + (i div l) l
+/// and on; with cut > 0 the first `cut` sorted blocks alone. Queries from `length` on see nothing.
+Pattern sorted_blocks(int length, int l, int begin, int cut = 0);
 
 /// How a classifier's first slot stands among the others.
 struct FirstSlot {

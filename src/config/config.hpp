@@ -80,7 +80,12 @@ struct Config {
     std::int64_t features = 0;         // M of the softmax kernel; 0: floor(E ln E) for heads of width E
     std::int64_t redraw_steps = 1000;  // steps that share a draw of features; 0: all
     std::vector<std::string> combination = {
-        "merged"}; // merged | interleaved | heads, or a list, one entry per layer, repeating
+        "merged"};                // merged | interleaved | heads, or a list, one entry per layer, repeating
+    std::string sort_net = "mlp"; // mlp | linear: sinkhorn
+    std::int64_t iterations = 8;  // of sinkhorn's normalisation
+    double temperature = 0.75;    // its tau
+    bool noise = true;            // Gumbel noise on its logits in training
+    std::int64_t sort_cut = 0;    // sorted blocks that every query sees alone; 0: its own block and that one sorted
   } attention;
   struct {
     std::string kind = "adamw"; // adam | adamw

@@ -38,6 +38,11 @@ Of of_shared_qk() {
 }
 Of of_patterns(const std::string& key) { return with("attention.pattern", patterns_reading(key)); }
 
+/// What the released form of a pattern computes without.
+Of of_paper_form(const std::string& key) {
+  return {{{"attention.pattern", patterns_reading(key)}, {"attention.form", {"paper"}}}};
+}
+
 /// The sparse transformer always has the sum of tables, whose second one is l long where nobody gives their sizes.
 Of of_grid() { return {{{"model.family", {"sparse_transformer"}}}, {{"model.positions", {"grid"}}}}; }
 Of of_stride() { return {{{"attention.pattern", patterns_reading("stride")}}, {{"model.position_shape", {"[]"}}}}; }
@@ -160,7 +165,8 @@ std::vector<Key> attention_keys(Config& c) {
        "share of attention weights dropped",
        {{{"model.family", {"arena"}}, {"attention.pattern", patterns_with_weights()}}}},
       {"attention.stride", &c.attention.stride, between(1, most_positions), "tokens",
-       "l: window of local, window and stride of strided, block length of fixed, sparse, bigbird and of what sees both "
+       "l: window of local, window and stride of strided, block length of fixed, sparse, bigbird, sinkhorn and of what "
+       "sees both "
        "ways; and the second position table where model.position_shape is empty",
        of_stride(), Shapes::attention},
       {"attention.window", &c.attention.window, between(0, most_positions), "tokens",
@@ -277,6 +283,22 @@ std::vector<Key> attention_keys(Config& c) {
        "how the pattern's sets are shared out: merged, interleaved (by layer), heads (by head), or a list with one "
        "entry per layer, repeating, of merged, dense and the sets: local, strided (strided); block, summary (fixed)",
        with("attention.pattern", key_set_patterns()), Shapes::attention},
+      {"attention.sort_net", &c.attention.sort_net, one_of({"mlp", "linear"}), "",
+       "what makes a block's sort logits of the sum of its rows: mlp (a layer with ReLU of model.width, then a linear "
+       "map), linear (sinkhorn)",
+       of_paper_form("sort_net"), Shapes::parameters},
+      {"attention.iterations", &c.attention.iterations, between(1, 1000), "",
+       "steps of Sinkhorn's normalisation, rows and columns each (sinkhorn)", of_paper_form("iterations"),
+       Shapes::attention},
+      {"attention.temperature", &c.attention.temperature, above(0), "",
+       "tau, by which sort logits are divided: the lower, the nearer to a permutation (sinkhorn)",
+       of_paper_form("temperature"), Shapes::attention},
+      {"attention.noise", &c.attention.noise, any, "", "add Gumbel noise to the sort logits in training (sinkhorn)",
+       of_paper_form("noise")},
+      {"attention.sort_cut", &c.attention.sort_cut, between(0, most_positions), "blocks",
+       "SortCut: sorted blocks, the first ones, that every query sees and nothing else; 0: off, a query sees its own "
+       "block and the sorted block in its place (sinkhorn)",
+       of_paper_form("sort_cut"), Shapes::attention},
   };
 }
 

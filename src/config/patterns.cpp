@@ -22,6 +22,9 @@ const KeySet everything{"every j", [](const Config&, const Seat& s) { return den
 const KeySet last_keys{"i - w < j <= i", [](const Config& c, const Seat& s) { return local(s.length, window(c)); }};
 const KeySet whole_block{"j div l = i div l",
                          [](const Config& c, const Seat& s) { return block_bidirectional(s.length, stride(c)); }};
+const KeySet residues_released{"j mod C = i mod C, C = N div l + 1", [](const Config& c, const Seat& s) {
+                                 return residues_bidirectional(s.length, s.length / stride(c) + 1);
+                               }};
 const KeySet residues{"j <= i and (i - j) mod l = 0",
                       [](const Config& c, const Seat& s) { return strided_residues(s.length, stride(c)); }};
 const KeySet window_and_residues{"j <= i and (i - j < w or (i - j) mod l = 0)", [](const Config& c, const Seat& s) {
@@ -100,7 +103,7 @@ const std::vector<std::string> of_summary = {"stride", "summary", "shared_summar
 const std::vector<PatternRow>& pattern_table() {
   static const std::vector<PatternRow> table = {
       {"dense", {{"dense", {}, earlier, everything, false, everything}}, {}},
-      {"local", {{"local", {"stride", "window"}, last_keys, whole_block}}, {}},
+      {"local", {{"local", {"stride", "window"}, last_keys, whole_block, false, residues_released}}, {}},
       {"strided",
        {{"local", {"stride", "window"}, last_keys, none}, {"strided", {"stride"}, residues, none}},
        PatternSet{"strided merged", {"stride", "window"}, window_and_residues, none}},
@@ -148,6 +151,13 @@ const std::vector<PatternRow>& pattern_table() {
                  true,
                  nullptr,
                  false}},
+      {"sinkhorn",
+       {},
+       {},
+       Operation{"softmax over the query's block of l and the block that Sinkhorn's sort puts in its place",
+                 {"stride", "sort_net", "iterations", "temperature", "noise", "sort_cut"},
+                 false,
+                 true}},
   };
   return table;
 }
@@ -262,6 +272,10 @@ bool looks_ahead(const Config& config) {
   const auto& entries = config.attention.combination;
   return std::any_of(sets.begin(), sets.end(), ahead) ||
          (std::find(entries.begin(), entries.end(), "dense") != entries.end() && ahead(pattern_set(config, "dense")));
+}
+
+bool released_local(const Config& config) {
+  return config.model.family == "arena" && config.attention.form == "lra" && config.attention.pattern == "local";
 }
 
 std::int64_t summary_groups_of(const Config& config) {

@@ -96,6 +96,10 @@ bool has_global_projections(const Config& config);
 /// Whether some layer of this input lets a query see keys that come later.
 bool looks_ahead(const Config& config);
 
+/// Whether Local attention runs as the Long Range Arena's released code has it (kernels/attention/released_sets.hpp),
+/// in a layer of its own.
+bool released_local(const Config& config);
+
 /// Summary sub-blocks in a block: l div c with one per head, else 1.
 std::int64_t summary_groups_of(const Config& config);
 

@@ -97,6 +97,28 @@ void check_combination(const Config& c, Checker& rules) {
   }
 }
 
+void check_sinkhorn(const Config& c, Checker& rules) {
+  const auto& a = c.attention;
+  if (a.pattern != "sinkhorn")
+    return;
+  const std::int64_t N = c.model.context, l = std::max<std::int64_t>(1, a.stride);
+  const bool front = c.data.task == "classify" && c.model.pooling == "cls";
+  const std::int64_t blocks = (N + (front ? 1 : 0) + l - 1) / l;
+  rules.check(!rules.reads("attention.sort_cut") || a.sort_cut <= blocks,
+              {"attention.sort_cut", "attention.stride", "model.context"},
+              fmt::format("got {} sorted blocks, expected at most the {} that there are", a.sort_cut, blocks));
+  if (!rules.reads("attention.form") || a.form != "lra")
+    return;
+  rules.check(N % l == 0, {"attention.stride", "model.context", "attention.form"},
+              fmt::format("got blocks of {} in a context of {}, expected a divisor: the released form of sinkhorn has "
+                          "whole blocks only; take another stride, or form = \"paper\"",
+                          a.stride, N));
+  rules.check(c.data.task != "classify" || c.model.pooling == "mean_all", {"model.pooling", "attention.form"},
+              fmt::format("got \"{}\", expected mean_all: the released form of sinkhorn classifies by the mean of all "
+                          "rows and has no CLS vector; or take form = \"paper\"",
+                          c.model.pooling));
+}
+
 /// Later keys are for tasks that see both ways, and a vector in front for patterns that let it see something.
 void check_direction(const Config& c, Checker& rules) {
   const auto& a = c.attention;
@@ -219,6 +241,12 @@ void check_attention(const Config& c, Checker& rules) {
   check_big_bird(c, rules);
   rules.check(!rules.reads("attention.global") || a.global <= c.model.context, {"attention.global", "model.context"},
               fmt::format("got {} global positions, expected at most model.context = {}", a.global, c.model.context));
+  check_sinkhorn(c, rules);
+  rules.check(
+      !released_local(c) || a.combination == std::vector<std::string>{"merged"},
+      {"attention.combination", "attention.form"},
+      "got other sets beside local, expected \"merged\": the released form of local runs in every layer; or take "
+      "form = \"paper\"");
   if (!reads("summary"))
     return;
   const bool fits = a.summary <= a.stride;

@@ -15,6 +15,8 @@ const AttentionPlans::Plans& AttentionPlans::at(std::int64_t length) const {
     return known->second;
   Plans& plans = by_length_[length];
   const int H = static_cast<int>(config_.model.heads);
+  if (released_local(config_)) // its layer makes its own
+    return plans;
   if (const std::optional<Operation>& operation = pattern_row(config_.attention.pattern).operation) {
     if (operation->keys)
       plans.rows.emplace_back(std::vector{operation->keys(config_, static_cast<int>(length))}, H);
@@ -40,11 +42,20 @@ const AttentionPlan& AttentionPlans::global_rows(std::int64_t layer, std::int64_
   return plans[static_cast<std::size_t>(layer) % plans.size()];
 }
 
+const AttentionPlan& AttentionPlans::made(std::int64_t length, const std::function<Pattern()>& build) const {
+  const auto known = made_.find(length);
+  if (known != made_.end())
+    return known->second;
+  return made_.emplace(length, AttentionPlan({build()}, static_cast<int>(config_.model.heads))).first->second;
+}
+
 std::size_t AttentionPlans::bytes() const {
   std::size_t sum = 0;
   for (const std::vector<AttentionPlan>* plans : {&by_length_.at(whole_).rows, &by_length_.at(whole_).global_rows})
     for (const AttentionPlan& plan : *plans)
       sum += plan.host_bytes();
+  if (const auto own = made_.find(whole_); own != made_.end())
+    sum += own->second.host_bytes();
   return sum;
 }
 

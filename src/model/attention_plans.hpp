@@ -2,6 +2,7 @@
 #pragma once
 #include "config/config.hpp"
 #include "kernels/attention/attention.hpp"
+#include <functional>
 #include <map>
 #include <vector>
 
@@ -19,6 +20,9 @@ class AttentionPlans {
   const AttentionPlan& of(std::int64_t layer, std::int64_t length) const;
   /// The rows of global positions, which `of` then leaves out (has_global_rows).
   const AttentionPlan& global_rows(std::int64_t layer, std::int64_t length) const;
+  /// What a layer attends with that has a key set of its own: `build`, the same for every layer, is called the first
+  /// time that this length is asked for.
+  const AttentionPlan& made(std::int64_t length, const std::function<Pattern()>& build) const;
   std::size_t bytes() const; ///< memory of the tables of the whole length
 
  private:
@@ -30,6 +34,7 @@ class AttentionPlans {
   Config config_;
   std::int64_t whole_;
   mutable std::map<std::int64_t, Plans> by_length_;
+  mutable std::map<std::int64_t, AttentionPlan> made_;
 };
 
 } // namespace weft

@@ -199,6 +199,19 @@ TEST(PatternTable, dense_and_local_see_both_ways_where_the_task_does) {
   EXPECT_THROW(pattern_set(c, "summary"), InputError);
 }
 
+TEST(PatternTable, local_in_its_released_form_sees_every_position_of_its_residue) {
+  Config c = small();
+  c.data.task = "classify";
+  c.model.family = "arena";
+  c.attention.pattern = "local";
+  c.attention.form = "lra"; // 50 positions in blocks of 8: 7 sets
+  EXPECT_THAT(keys_of(pattern_of(c, 0, 0), 17), testing::ElementsAre(3, 10, 17, 24, 31, 38, 45));
+  c.model.context = 48; // a multiple: a whole block behind it, 7 sets again
+  EXPECT_THAT(keys_of(pattern_of(c, 0, 0), 47), testing::ElementsAre(5, 12, 19, 26, 33, 40, 47));
+  c.model.family = "sparse_transformer"; // which has no forms
+  EXPECT_FALSE(released_local(c));
+}
+
 TEST(PatternTable, docs_attention_md_has_it) {
   const char* source = std::getenv("WEFT_SOURCE");
   ASSERT_NE(source, nullptr) << "WEFT_SOURCE must name the source folder; CTest sets it";

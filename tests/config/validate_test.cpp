@@ -106,6 +106,38 @@ INSTANTIATE_TEST_SUITE_P(
         Case{{"attention.pattern=dense", "attention.combination=interleaved"}, "one set only"},
         Case{{"attention.pattern=local"}, ""}));
 
+const char *const arena = "model.family=arena", *const classify = "data.task=classify",
+                  *const learned = "model.positions=learned", *const whole = "attention.pattern=dense";
+
+INSTANTIATE_TEST_SUITE_P(
+    Sinkhorn, Rules,
+    testing::Values(
+        Case{{"attention.pattern=sinkhorn"}, "expected a causal pattern, or attention.allow_leak = true"},
+        Case{{arena, classify, learned, "attention.pattern=sinkhorn", "attention.stride=64"}, ""},
+        Case{{arena, classify, learned, "attention.pattern=sinkhorn", "attention.stride=64", "attention.sort_cut=17"},
+             ""}, // with a CLS vector there are 17 blocks
+        Case{{arena, classify, learned, "attention.pattern=sinkhorn", "attention.stride=64", "attention.sort_cut=18"},
+             "got 18 sorted blocks, expected at most the 17"},
+        Case{{arena, classify, learned, "attention.pattern=sinkhorn", "attention.temperature=0"},
+             "expected a number > 0"},
+        Case{{arena, classify, learned, "attention.pattern=sinkhorn", "attention.combination=heads"},
+             "attention.combination: is set and nothing reads it"},
+        Case{{arena, classify, learned, whole, "attention.iterations=5"}, "expected pattern sinkhorn"},
+        Case{{arena, classify, learned, "attention.pattern=sinkhorn", "attention.form=lra"}, "expected mean_all"},
+        Case{{arena, classify, learned, "attention.pattern=sinkhorn", "attention.form=lra", "model.pooling=mean_all"},
+             ""},
+        Case{{arena, "data.task=pairs", learned, "attention.pattern=sinkhorn", "attention.form=lra"}, ""},
+        Case{{arena, classify, learned, "attention.pattern=sinkhorn", "attention.form=lra", "model.pooling=mean_all",
+              "attention.stride=100"},
+             "got blocks of 100 in a context of 1024, expected a divisor"},
+        Case{{arena, classify, learned, "attention.pattern=sinkhorn", "attention.form=lra", "model.pooling=mean_all",
+              "attention.iterations=5"},
+             "attention.iterations: is set and nothing reads it"},
+        Case{{arena, classify, learned, "attention.pattern=local", "attention.form=lra"}, ""},
+        Case{{arena, classify, learned, "attention.pattern=local", "attention.form=lra",
+              "attention.combination=['local','dense']"},
+             "the released form of local runs in every layer"}));
+
 INSTANTIATE_TEST_SUITE_P(
     Training, Rules,
     testing::Values(
@@ -129,9 +161,6 @@ INSTANTIATE_TEST_SUITE_P(
         Case{{"schedule.step_factor=0.5"}, "schedule.kind = \"cosine\"; expected kind step, or step_factor = 0.1"},
         Case{{"optimizer.loss_scale=1024"}, "expected run.precision fp16, or loss_scale = 65536.0"}));
 
-const char *const arena = "model.family=arena", *const classify = "data.task=classify",
-                  *const learned = "model.positions=learned", *const whole = "attention.pattern=dense";
-
 INSTANTIATE_TEST_SUITE_P(
     Families, Rules,
     testing::Values(
@@ -154,7 +183,7 @@ INSTANTIATE_TEST_SUITE_P(
         Case{{arena, classify, learned, "attention.pattern=block_bidirectional", "attention.allow_leak=true"},
              "attention.allow_leak: is set and nothing reads it: data.task = \"classify\""},
         Case{{"attention.allow_leak=true"},
-             "expected pattern block_bidirectional or linformer or bigbird with data.task next_token"},
+             "expected pattern block_bidirectional or linformer or bigbird or sinkhorn with data.task next_token"},
         Case{{"attention.pattern=linformer"},
              "got \"linformer\", which shows the model the bytes that it is to predict"},
         Case{{"attention.pattern=synthesizer"}, ""},

@@ -61,6 +61,15 @@ inline std::vector<PatternCase> all_pattern_cases() {
          const BigBird sizes{4, 1, BigBirdForm::paper, 1, 2, 0};
          return std::vector{big_bird(n, n, sizes), big_bird(n, n + 40, {4, 1, BigBirdForm::paper, 1, 2, 1})};
        }});
+  cases.push_back({"both ways, residues", [](int n) {
+                     return std::vector{residues_bidirectional(n, 7), residues_bidirectional(n, n / 20 + 1)};
+                   }});
+  cases.push_back({"sorted blocks", [](int n) {
+                     const int l = n < 60 ? 1 : 20, half = n / 2 / l * l; // the sequence, the rest is behind it
+                     return half == 0
+                                ? std::vector{dense_bidirectional(n)}
+                                : std::vector{sorted_blocks(half, l, n - half), sorted_blocks(half, l, n - half, 1)};
+                   }});
   cases.push_back({"both ways, dense", [](int n) { return std::vector{dense_bidirectional(n)}; }});
   return cases;
 }

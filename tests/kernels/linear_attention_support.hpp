@@ -23,8 +23,8 @@ struct LinearProblem {
 /// Some lengths are no multiple of anything, some are longer than a part of a sequence, some widths fill no group.
 inline std::vector<LinearProblem> linear_problems() {
   std::vector<LinearProblem> all;
-  const LinearProblem shapes[] = {{"one", 1, 1, 1, 1, 1},       {"small", 2, 5, 3, 3, 2},
-                                  {"odd", 3, 70, 2, 9, 17},     {"wide", 1, 130, 2, 72, 40},
+  const LinearProblem shapes[] = {{"one", 1, 1, 1, 1, 1},     {"small", 2, 5, 3, 3, 2},
+                                  {"odd", 3, 70, 2, 9, 17},   {"wide", 1, 130, 2, 72, 40},
                                   {"long", 2, 530, 1, 8, 11}, {"largest", 1, 33, 1, 256, 256}};
   for (const LinearProblem& shape : shapes)
     for (const FeatureMap map : {FeatureMap::elu, FeatureMap::relu, FeatureMap::given})

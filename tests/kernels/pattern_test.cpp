@@ -75,6 +75,40 @@ TEST(Pattern, BlockBidirectionalSeesItsWholeBlock) {
     }
 }
 
+TEST(Pattern, ResiduesBidirectionalSeeTheirWholeClass) {
+  for (const int n : lengths)
+    for (const int l : strides)
+      expect_pattern(
+          residues_bidirectional(n, l), [l](int i, int j) { return i % l == j % l; },
+          "residues both ways " + std::to_string(n) + " " + std::to_string(l));
+  EXPECT_EQ(pattern_work(residues_bidirectional(2048, 64)).tiles, 64); // classes of 32 slots, a tile each
+  EXPECT_THROW(residues_bidirectional(0, 1), std::invalid_argument);
+  EXPECT_THROW(residues_bidirectional(1, 0), std::invalid_argument);
+}
+
+TEST(Pattern, SortedBlocksAreSeenBesideTheOwnOneOrAlone) {
+  for (const int n : lengths)
+    for (const int l : {1, 7, 32, 50})
+      for (const int cut : {0, 1, 2})
+        for (const int gap : {0, 19}) {
+          const int begin = n + gap;
+          const auto allowed = [=](int i, int j) {
+            if (i >= n || (j >= n && j < begin))
+              return false;
+            if (cut > 0)
+              return j >= begin && (j - begin) / l < cut;
+            return (j < n ? j : j - begin) / l == i / l;
+          };
+          expect_pattern(sorted_blocks(n, l, begin, cut), allowed,
+                         "sorted " + std::to_string(n) + " " + std::to_string(l) + " " + std::to_string(cut));
+        }
+  // Blocks and sorted blocks on the tiles' grid: all tiles are full.
+  EXPECT_TRUE(sorted_blocks(256, 64, 256).masks.empty());
+  EXPECT_TRUE(sorted_blocks(256, 64, 256, 2).masks.empty());
+  EXPECT_THROW(sorted_blocks(64, 8, 63), std::invalid_argument);
+  EXPECT_THROW(sorted_blocks(64, 8, 64, -1), std::invalid_argument);
+}
+
 TEST(Pattern, DenseBidirectionalSeesAllInFullTiles) {
   for (const int n : lengths) {
     const Pattern pattern = dense_bidirectional(n);

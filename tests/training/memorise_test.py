@@ -35,7 +35,12 @@ PATTERNS = {"dense": ("attention.pattern='dense'", "model.pooling='cls'"),
                for form in ("paper", "lra")},
             "linear": ("attention.pattern='linear'", "model.pooling='cls'"),
             "performer": ("attention.pattern='performer'", "model.pooling='cls'"),
-            "performer relu": ("attention.pattern='performer'", "attention.kernel='relu'", "model.pooling='cls'")}
+            "performer relu": ("attention.pattern='performer'", "attention.kernel='relu'", "model.pooling='cls'"),
+            "local as released": ("attention.pattern='local'", "attention.stride=16", "attention.form='lra'", "model.pooling='cls'"),
+            "sinkhorn": ("attention.pattern='sinkhorn'", "attention.stride=8", "model.pooling='cls'"),
+            "sinkhorn as released": ("attention.pattern='sinkhorn'", "attention.stride=8", "attention.form='lra'",
+                                     "model.pooling='mean_all'")}
+FEATURES = {name: ("two", "four") for name in ("dense", "local 16", "local 32")}  # only the head tells them apart
 CAUSAL = ("model.family='sparse_transformer'", "model.positions='grid'", "model.feedforward=0", "model.embedding_scale=8",
           "model.position_scale=8", "model.weight_scale=2", "model.layers=2", "model.position_shape=[2,8]",
           "training.micro_batch=16")
@@ -83,7 +88,7 @@ class MemoriseTest(unittest.TestCase):
         for name, pattern in PATTERNS.items():
             if "synthesizer" in name and "released" not in name:
                 continue  # nothing that one document does not show
-            for features in ("two",) if "former" in name or "synthesizer" in name else ("two", "four"):
+            for features in FEATURES.get(name, ("two",)):
                 with self.subTest(f"{name}, {features} features"):
                     self.assertEqual(self.accuracy(LENGTH, SYMBOLS, "data.task='pairs'", f"model.pair_features='{features}'",
                                                    *pattern), 1)

@@ -71,6 +71,20 @@ class ReachTest(unittest.TestCase):
             with self.subTest(pattern):
                 self.assertGreater(self.accuracy(*pattern), 0.95)
 
+
+    def test_sorted_blocks_bring_it_to_the_first_one(self):
+        self.assertGreater(self.accuracy("attention.pattern='sinkhorn'", "attention.stride=32"), 0.9)
+
+    def test_the_sums_of_the_released_sinkhorn_hold_it(self):
+        self.assertGreater(self.accuracy("attention.pattern='sinkhorn'", "attention.stride=32", "attention.form='lra'",
+                                         "model.pooling='mean_all'"), 0.9)
+
+    def test_the_sets_of_the_released_local_do_not(self):
+        # 257 slots in 17 sets: the last one, 256, is in set 1, that of the CLS vector is 0.
+        chance, sigma = 1 / CLASSES, (1 / CLASSES * (1 - 1 / CLASSES) / UNSEEN)**0.5
+        accuracy = self.accuracy("attention.pattern='local'", "attention.stride=16", "attention.form='lra'", "model.layers=2")
+        self.assertLess(abs(accuracy - chance), 4 * sigma)
+
     def test_blocks_side_by_side_do_not(self):
         chance, sigma = 1 / CLASSES, (1 / CLASSES * (1 - 1 / CLASSES) / UNSEEN)**0.5
         for stride in (16, 64):

@@ -43,13 +43,15 @@ EmbeddingSetup embedding_of(const Config& c) {
 bool special_padding(const Config& c) { return c.attention.form == "lra" && c.model.pooling != "mean"; }
 
 /// Whether the number of padded positions moves the logits, so that micro-batches are never cut short: a mean over all
-/// rows, and released forms that mask no padding or, for want of a transpose, order rows by the length.
+/// rows, and released forms that mask no padding, order rows by the length for want of a transpose, or have sets that
+/// depend on it.
 bool reads_padding(const Config& c) {
   const bool lra = c.attention.form == "lra";
   const bool unmasked =
       among(c.attention.pattern, {"linformer", "lsh", "linear", "performer"}) ||
       (c.attention.pattern == "synthesizer" && (!c.attention.dot_product || c.attention.mode == "dense"));
-  return c.model.pooling == "mean_all" || (lra && unmasked);
+  const bool sets_of_length = among(c.attention.pattern, {"local", "sinkhorn"});
+  return c.model.pooling == "mean_all" || (lra && (unmasked || sets_of_length));
 }
 
 /// Xavier's uniform numbers for a matrix.
@@ -85,8 +87,8 @@ FeedForwardSetup feed_forward_of(const Config& c) {
           static_cast<float>(c.model.dropout)};
 }
 
-/// One hidden layer; for the two vectors of a pair side by side a second one of half its width, as the released code
-/// has it, and for four features one, as the paper has it.
+/// One hidden layer, and none in the released code's Sinkhorn transformer; for the two vectors of a pair side by side a
+/// second one of half its width, as the released code has it, and for four features one, as the paper has it.
 ClassSetup head_of(const Config& c) {
   const std::int64_t F = c.model.head_width > 0 ? c.model.head_width : hidden_width(c);
   ClassSetup setup{c.model.width, pooling_kind(c.model.pooling), std::nullopt, {F}, c.model.classes};
@@ -94,6 +96,8 @@ ClassSetup head_of(const Config& c) {
     setup.pairs = c.model.pair_features == "four" ? PairFeatures::four : PairFeatures::both;
     if (setup.pairs == PairFeatures::both)
       setup.hidden.push_back(F / 2);
+  } else if (c.attention.form == "lra" && c.attention.pattern == "sinkhorn") {
+    setup.hidden.clear();
   }
   return setup;
 }

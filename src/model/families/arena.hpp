@@ -15,7 +15,7 @@ class ArenaEncoder final : public Chain<T, ClassHead<T>> {
  public:
   /// Throws InputError for a released form that is not there.
   explicit ArenaEncoder(const Config& config);
-  /// Not where padded rows count.
+  /// Not where padded rows count, or a key set depends on the length.
   bool variable_length() const override { return variable_; }
   std::unique_ptr<Decoder> decoder(const float* weights, std::int64_t samples, std::int64_t length) const override;
 

@@ -6,6 +6,9 @@
 #include "model/layers/longformer.hpp"
 #include "model/layers/lsh_attention.hpp"
 #include "model/layers/performer.hpp"
+#include "model/layers/released_local.hpp"
+#include "model/layers/released_sinkhorn.hpp"
+#include "model/layers/sinkhorn.hpp"
 #include "model/layers/synthesizer.hpp"
 #include "model/patterns.hpp"
 #include "model/storage.hpp"
@@ -41,6 +44,16 @@ std::unique_ptr<Layer<T>> make_attention(const Config& config, Plan& plan, const
     return std::make_unique<LinearAttentionLayer<T>>(plan, name, setup, relu_performer_of(config));
   if (config.attention.pattern == "performer")
     return std::make_unique<Performer<T>>(plan, name, layer, setup, performer_of(config));
+  const auto& a = config.attention;
+  if (released_local(config))
+    return std::make_unique<ReleasedLocal<T>>(plan, name, setup, a.stride, plans);
+  if (a.pattern == "sinkhorn" && a.form == "lra")
+    return std::make_unique<ReleasedSinkhorn<T>>(plan, name, setup, a.stride, plans);
+  if (a.pattern == "sinkhorn")
+    return std::make_unique<Sinkhorn<T>>(plan, name, setup,
+                                         SinkhornSetup{a.stride, a.sort_net == "mlp", a.iterations,
+                                                       static_cast<float>(a.temperature), a.noise, a.sort_cut},
+                                         plans);
   return std::make_unique<SelfAttention<T>>(plan, name, layer, setup, plans);
 }
 

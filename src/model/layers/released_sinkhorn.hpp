@@ -1,0 +1,49 @@
+// Sinkhorn attention as the Long Range Arena's released code has it (models/sinkhorn_transformer; attention.form =
+// "lra"): no Sinkhorn step, and sorted blocks that are all the plain sum of the blocks, whatever the sort net says,
+//   attended = softmax over the query's set + softmax over the sums of all sets
+// in the sets of kernels/attention/released_sets.hpp without a tail (so b divides N); the second term is
+// kernels/sinkhorn/summed.hpp. The sort net is a tensor that nothing reads: its gradient is zero.
+#pragma once
+#include "kernels/attention/released_sets.hpp"
+#include "kernels/sinkhorn/summed.hpp"
+#include "model/attention_plans.hpp"
+#include "model/layers/projected_attention.hpp"
+
+namespace weft {
+
+template <class T>
+class ReleasedSinkhorn final : public ProjectedAttention<T> {
+ public:
+  /// Tensor name + "attention.sort.weight" (E, 25) behind those of the maps. block: b. `plans` must outlive the layer.
+  ReleasedSinkhorn(Plan& plan, const std::string& name, const AttentionSetup& setup, std::int64_t block,
+                   const AttentionPlans& plans);
+  std::unique_ptr<RowLayer<T>> rows(const RowSetup& setup) const override;
+
+ protected:
+  void attend(const Pass<T>& p, T* attended, const T* qkv) override;
+  void attend_backward(const Pass<T>& p, T* dqkv, T* dattended, const T* qkv, const T* attended) override;
+
+ private:
+  using Base = ProjectedAttention<T>;
+  using Base::H, Base::E, Base::Ev;
+
+  ReleasedSets sets(std::int64_t length) const { return ReleasedSets::without_tail(length, block_); }
+  const AttentionPlan& plan_of(std::int64_t length) const;
+  SummedShape summed(std::int64_t sequences, std::int64_t length) const;
+  Dropout dropout(const Pass<T>& p, std::uint32_t site) const;
+  AttentionExtras extras(const Pass<T>& p) const;
+  /// Which slots see each other in the second term, made here; null: all.
+  const std::uint32_t* pairs(const Pass<T>& p) const;
+
+  std::int64_t block_;
+  float dropout_;
+  std::uint32_t site_ = 0, sum_site_ = 0;
+  const AttentionPlans& plans_;
+  Weight sort_weight_;
+  Piece<float> lse_;                  ///< (S, H, N)
+  Piece<T> local_, dlocal_;           ///< (R, H Ev): the first term
+  Piece<std::uint32_t> bits_, pairs_; ///< (S, ceil(N / 32)), (S, b, ceil(b / 32))
+  Piece<float> sums_, weights_, workspace_, padded_;
+};
+
+} // namespace weft
