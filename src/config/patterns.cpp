@@ -289,7 +289,7 @@ std::string pattern_markdown() {
   for (const PatternRow& row : pattern_table()) {
     if (row.operation) {
       const Operation& o = *row.operation;
-      out += fmt::format("| `{}` | no key set | {} | {} | | {} |\n", row.name,
+      out += fmt::format("| `{}` | no key set | {} | {} | yes, see below | {} |\n", row.name,
                          o.causal ? o.does + ", over j <= i" : "not defined", o.both_ways ? o.does : "not defined",
                          joined(o.reads, ", "));
     }
