@@ -114,6 +114,8 @@ struct Softmax {
   void fill(detail::PatternCall& call) const {
     call.groups = call.parts_per_group = call.query_tiles = 1;
     call.shape = shape;
+    call.shape.key_length = shape.length; // what 0 stands for, as the engine's tiles want it
+    call.shape.row_stride_kv = shape.row_stride_qkv;
     call.scale = rule.scale;
     call.widening = widening;
   }

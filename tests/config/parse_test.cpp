@@ -212,7 +212,7 @@ TEST(Resolved, round_trips_bit_for_bit) {
     else if (auto* text = std::get_if<std::string*>(&key.value); text != nullptr && key.limits.words.empty())
       **text = "a \"quoted\" \\ line\n\tand caf\xc3\xa9 #1";
     else if (auto* list = std::get_if<std::vector<std::int64_t>*>(&key.value))
-      **list = {1, 2, i};
+      **list = {1, 2, std::isfinite(key.limits.high) ? 200 : i};
     else if (auto* texts = std::get_if<std::vector<std::string>*>(&key.value))
       **texts = {"a", "b\"", ""};
     else if (auto* flag = std::get_if<bool*>(&key.value))
