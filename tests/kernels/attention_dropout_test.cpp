@@ -24,7 +24,7 @@ TEST(RandomWords, OfListedBlocksAreTheNumbersOfPhilox) {
 
 /// The gradients of the reference, with holes among the keys and dropout, against fourth-order finite differences.
 TEST(AttentionReference, GradientsWithKeyBitsAndDropoutMatchFiniteDifferences) {
-  for (const PatternCase& p : all_pattern_cases())
+  for (const PatternCase& p : kinds_of_patterns())
     for (const BitsCase& bits : {bits_cases()[0], bits_cases()[1]}) {
       SCOPED_TRACE(p.name + ", " + bits.name);
       AttentionCase<float> c = widened_case<float>(p, bits, 17, 3, 5);
@@ -63,7 +63,7 @@ INSTANTIATE_TEST_SUITE_P(Path, AttentionDropout, testing::ValuesIn(all_paths()),
 
 /// Lengths and strides of every remainder modulo 4: rows begin at any number of a Philox block.
 TEST_P(AttentionDropout, MatchesTheReferenceAtEveryAlignment) {
-  for (const PatternCase& p : all_pattern_cases())
+  for (const PatternCase& p : kinds_of_patterns())
     for (const int n : {33, 64})
       for (const int stride : {0, 65, 66, 67, 4096}) {
         SCOPED_TRACE(p.name + " N=" + std::to_string(n) + " S=" + std::to_string(stride));
@@ -83,7 +83,7 @@ TEST_P(AttentionDropout, ElementsBeyond32BitsAreDrawnAlike) {
 TEST_P(AttentionDropout, HasTheBitsOfAvx2InFp32) {
   if (GetParam() == AttentionPath::portable || !device_is_host)
     GTEST_SKIP() << "SKIPPED: the team version sums in another order";
-  for (const PatternCase& p : all_pattern_cases()) {
+  for (const PatternCase& p : kinds_of_patterns()) {
     SCOPED_TRACE(p.name);
     AttentionCase<float> c = widened_case<float>(p, bits_cases()[0], 100, 16, 24);
     c.drop(some_dropout());

@@ -73,7 +73,7 @@ int samples(Roundings roundings, const Size& s) {
 
 template <class T>
 void expect_low(AttentionPath path, const std::vector<Size>& all) {
-  for (const PatternCase& p : all_pattern_cases())
+  for (const PatternCase& p : kinds_of_patterns())
     for (const Size& s : all) {
       SCOPED_TRACE(text(p, s));
       const Roundings roundings = roundings_of<T>(path);

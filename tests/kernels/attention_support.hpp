@@ -43,12 +43,19 @@ inline std::vector<PatternCase> pattern_cases() {
   };
 }
 
-/// The causal ones above and those that are not.
-inline std::vector<PatternCase> all_pattern_cases() {
+/// The causal ones above and two that are not: every kind of tile list, for tests of what is orthogonal to them.
+inline std::vector<PatternCase> kinds_of_patterns() {
   std::vector<PatternCase> cases = pattern_cases();
   cases.push_back({"both ways", [](int n) {
                      return std::vector{block_bidirectional(n, 8), block_bidirectional(n, 45), dense_bidirectional(n)};
                    }});
+  cases.push_back({"both ways, dense", [](int n) { return std::vector{dense_bidirectional(n)}; }});
+  return cases;
+}
+
+/// Those, and every other set that a model can have.
+inline std::vector<PatternCase> all_pattern_cases() {
+  std::vector<PatternCase> cases = kinds_of_patterns();
   cases.push_back({"sparse", [](int n) {
                      return std::vector{sparse_both_ways(n, 24, 5, {true, true}), sparse_released(n, 24, 5, true)};
                    }});
@@ -70,7 +77,6 @@ inline std::vector<PatternCase> all_pattern_cases() {
                                 ? std::vector{dense_bidirectional(n)}
                                 : std::vector{sorted_blocks(half, l, n - half), sorted_blocks(half, l, n - half, 1)};
                    }});
-  cases.push_back({"both ways, dense", [](int n) { return std::vector{dense_bidirectional(n)}; }});
   return cases;
 }
 

@@ -15,7 +15,7 @@ INSTANTIATE_TEST_SUITE_P(Path, AttentionWidened, testing::ValuesIn(all_paths()),
 /// Without and with dropout.
 template <class T>
 void expect_reference(AttentionPath path, const std::vector<int>& lengths, double limit) {
-  for (const PatternCase& p : all_pattern_cases())
+  for (const PatternCase& p : kinds_of_patterns())
     for (const BitsCase& bits : bits_cases())
       for (const int n : lengths)
         for (const float probability : {0.0f, 0.3f}) {
@@ -39,7 +39,7 @@ TEST_P(AttentionWidened, MatchesTheReferenceInFp16) {
 
 template <class T>
 void expect_free_when_off(AttentionPath path) {
-  for (const PatternCase& p : all_pattern_cases())
+  for (const PatternCase& p : kinds_of_patterns())
     for (const int n : {33, 100}) {
       SCOPED_TRACE(p.name + " N=" + std::to_string(n));
       AttentionCase<T> c(p.groups(n), 2, 3, 16, 24, 71);
@@ -71,7 +71,7 @@ void change_unseen(AttentionCase<T>& c, const Change& change) {
 
 template <class T>
 void expect_no_influence(AttentionPath path, float probability) {
-  for (const PatternCase& p : all_pattern_cases())
+  for (const PatternCase& p : kinds_of_patterns())
     for (const BitsCase& bits : bits_cases()) {
       SCOPED_TRACE(p.name + ", " + bits.name);
       AttentionCase<T> c = widened_case<T>(p, bits, 70, 8, 8);
@@ -99,7 +99,7 @@ TEST_P(AttentionWidened, AnUnseenKeyMovesNoBitUnderDropout) { expect_no_influenc
 
 /// In the backward pass a NaN reaches its tile, but a key that is not real gets 0 all the same.
 TEST_P(AttentionWidened, GradientsOfUnseenKeysAreZeroBesideNaN) {
-  for (const PatternCase& p : all_pattern_cases()) {
+  for (const PatternCase& p : kinds_of_patterns()) {
     SCOPED_TRACE(p.name);
     AttentionCase<float> c = widened_case<float>(p, bits_cases()[0], 70, 8, 8);
     std::fill(c.q.begin(), c.q.end(), not_a_number);
@@ -117,7 +117,7 @@ TEST_P(AttentionWidened, GradientsOfUnseenKeysAreZeroBesideNaN) {
 }
 
 TEST_P(AttentionWidened, QueriesWithoutARealKeyAreZero) {
-  for (const PatternCase& p : all_pattern_cases()) {
+  for (const PatternCase& p : kinds_of_patterns()) {
     SCOPED_TRACE(p.name);
     AttentionCase<float> c = widened_case<float>(p, bits_cases()[2], 70, 8, 8); // the second sequence sees nothing
     c.drop(some_dropout());
