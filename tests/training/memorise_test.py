@@ -47,7 +47,8 @@ CAUSAL = ("model.family='sparse_transformer'", "model.positions='grid'", "model.
 CAUSAL_PATTERNS = {"fixed": ("attention.pattern='fixed'", "attention.stride=8", "attention.summary=4"),
                    "linear": ("attention.pattern='linear'",),
                    "performer": ("attention.pattern='performer'",),
-                   "lsh": ("attention.pattern='lsh'", "attention.chunk=8", "attention.rounds=4")}
+                   "lsh": ("attention.pattern='lsh'", "attention.chunk=8", "attention.rounds=4", "attention.fixed_hashes=true",
+                           "model.position_shape=[16]")}
 
 
 class MemoriseTest(unittest.TestCase):
