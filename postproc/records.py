@@ -66,8 +66,10 @@ def same_attention(record, run):
     """Whether an evaluation used the attention that was trained, as far as both say."""
     trained, used = run.config.get("attention", {}), record.get("attention", {})
 
-    def text(value):
-        return ", ".join(value) if isinstance(value, list) else value
+    def text(value):  # as weft eval writes it
+        if not isinstance(value, list):
+            return value
+        return ", ".join(value) if value and isinstance(value[0], str) else "[" + ", ".join(map(str, value)) + "]"
 
     return all(text(trained[k]) == text(v) for k, v in used.items() if k in trained)
 
