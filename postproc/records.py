@@ -68,7 +68,7 @@ def same_attention(record, run):
 
     def text(value):  # as weft eval writes it
         if not isinstance(value, list):
-            return value
+            return str(value) if isinstance(value, float) else value
         return ", ".join(value) if value and isinstance(value[0], str) else "[" + ", ".join(map(str, value)) + "]"
 
     return all(text(trained[k]) == text(v) for k, v in used.items() if k in trained)
