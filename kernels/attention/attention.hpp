@@ -60,9 +60,10 @@ class AttentionPlan {
   Buffer<unsigned char> parts_;
 };
 
-/// Which code runs. `best`: on a device the team version, on a host what attention_isa() names (kernels/common/isa.hpp).
-/// The others are for tests. `portable`: the team version on any device (slow on a host). The last two are the sources
-/// of avx512 and avx512_bf16 compiled for AVX2, so that all but the choice of instructions is tested on every host.
+/// Which code runs. `best`: on a device the team version, on a host what attention_isa() names
+/// (kernels/common/isa.hpp). The others are for tests. `portable`: the team version on any device (slow on a host). The
+/// last two are the sources of avx512 and avx512_bf16 compiled for AVX2, so that all but the choice of instructions is
+/// tested on every host.
 enum class AttentionPath { best, portable, avx2, avx512, avx512_bf16, avx512_emulated, avx512_bf16_emulated };
 
 /// Whether this build and this processor can take the path.
