@@ -3,6 +3,7 @@
 #include "kernels/attention/attention.hpp"
 #include "kernels/attention/attention_reference.hpp"
 #include "tests/kernels/support.hpp"
+#include <cstdlib>
 #include <functional>
 #include <string>
 #include <vector>
@@ -80,7 +81,10 @@ inline std::vector<PatternCase> all_pattern_cases() {
   return cases;
 }
 
+/// With WEFT_TEST_FEW_PATHS (under sanitizers) those whose memory accesses differ.
 inline std::vector<AttentionPath> host_paths() {
+  if (std::getenv("WEFT_TEST_FEW_PATHS") != nullptr)
+    return {AttentionPath::avx2, AttentionPath::avx512_emulated, AttentionPath::avx512_bf16_emulated};
   return {AttentionPath::avx2, AttentionPath::avx512, AttentionPath::avx512_bf16, AttentionPath::avx512_emulated,
           AttentionPath::avx512_bf16_emulated};
 }
