@@ -124,7 +124,14 @@ StepTime time_apart(const std::string& input, const std::vector<std::string>& ov
 void measure(std::vector<Line>& lines, const ArenaBench& options, Console& console) {
   for (std::size_t i = 0; i < options.lengths.size(); ++i)
     for (Line& line : lines) {
-      std::vector<std::string> overrides = options.overrides;
+      std::vector<std::string> overrides;
+      for (const std::string& one : options.overrides)
+        if (const std::size_t colon = one.find(':'); colon < one.find('=')) {
+          if (one.substr(0, colon) == line.model)
+            overrides.push_back(one.substr(colon + 1));
+        } else {
+          overrides.push_back(one);
+        }
       for (const auto& [key, value] :
            {std::make_pair("model.context", options.lengths[i]), std::make_pair("training.batch", options.batch),
             std::make_pair("training.micro_batch", options.batch)})

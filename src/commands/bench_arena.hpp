@@ -8,7 +8,7 @@ namespace weft {
 
 struct ArenaBench {
   std::string folder;                                           ///< of input files; "base" is not a model
-  std::vector<std::string> overrides;                           ///< for all of them
+  std::vector<std::string> overrides;                           ///< for all of them; MODEL:section.key=value for one
   std::vector<std::int64_t> lengths = {1024, 2048, 3072, 4096}; ///< model.context
   std::int64_t batch = 4;                                       ///< sequences of a step, one micro-batch
   bool quick = false;

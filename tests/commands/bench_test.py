@@ -73,7 +73,8 @@ class BenchTest(ProgramTest):
         self.assertIsNone(rows[3]["published_speed"])  # no published figure at that length
         self.assertEqual([r["seconds"] for r in rows[4:]], [None, None])
         os.remove(f"{inputs}/wrong.toml")
-        self.assertIn("N^", run(arguments).stdout)
+        self.assertIn("N^", run([*arguments[:2], "local:attention.stride=8", *arguments[2:]]).stdout)
+        self.assertIn("attention.stride", run([*arguments[:2], "transformer:attention.stride=8", *arguments[2:]], status=1).stderr)
         for wrong, told in ((["bench", "--arena"], "expected a folder"), (["bench", self.folder + "/none", "--arena"], "expected a folder"),
                             (["bench", inputs, "--arena", "--decode"], "--decode"), (["bench", inputs, "--batch", "3"], "--arena")):
             self.assertIn(told, run(wrong, status=2).stderr)
