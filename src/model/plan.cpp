@@ -24,9 +24,16 @@ void Plan::attention(const AttentionPlan& plan, std::int64_t key_width, std::int
   backward_ += (again ? 3.5 : 2.5) * forward;
 }
 
-void Plan::work(double forward, double backward) {
-  costs_.matrix_flops_per_token += forward / static_cast<double>(R);
+void Plan::attention(double forward, double backward) {
+  costs_.attention_flops_per_token += forward / static_cast<double>(R);
+  costs_.executed_attention_flops_per_token += forward / static_cast<double>(R);
   backward_ += backward / static_cast<double>(R);
+}
+
+Piece<float> Plan::attention_workspace(const AttentionPlan& plan, const AttentionShape& shape) {
+  const std::size_t bytes =
+      std::max(attention_workspace_bytes(plan, shape, false), attention_workspace_bytes(plan, shape, true));
+  return scratch<float>("attention", static_cast<std::int64_t>((bytes + 3) / 4));
 }
 
 ModelCosts Plan::costs() const {

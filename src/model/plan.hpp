@@ -13,6 +13,7 @@ namespace weft {
 
 struct Config;
 class AttentionPlan;
+struct AttentionShape;
 
 /// A tensor of the parameter list.
 struct Weight {
@@ -93,8 +94,10 @@ class Plan {
   void product(const LinearShape& shape, bool again = false);
   /// Attention over a plan's keys, for S sequences: two products per key and head forward, five backward.
   void attention(const AttentionPlan& plan, std::int64_t key_width, std::int64_t value_width, bool again);
-  /// Other work, in operations per micro-batch.
-  void work(double forward, double backward);
+  /// Attention that is not over a plan's keys, in operations per micro-batch.
+  void attention(double forward, double backward);
+  /// What attention_forward and attention_backward want, for the larger of the two.
+  Piece<float> attention_workspace(const AttentionPlan& plan, const AttentionShape& shape);
   /// Tables that patterns hold outside the arena.
   void tables(std::size_t bytes) { costs_.pattern_bytes += bytes; }
 

@@ -14,6 +14,17 @@ from programs import ProgramTest, main, run  # noqa: E402
 LENGTH, SYMBOLS, CLASSES = 150, 20, 3  # two tiles of 64 and a part: micro-batches have two lengths
 DROPOUT = ("model.dropout=0.2", "attention.dropout=0.1", "model.layers=2", "training.steps=12", "training.batch=6",
            "training.micro_batch=1", "checkpoint.every_steps=5", "evaluation.every_steps=6", "log.every_steps=1")
+# Every other model: its pattern, the keys of both forms, those of the paper's form alone. 10 divides the rows' length.
+MODELS = (("local", ("attention.stride=16",), ()),
+          ("sparse", ("attention.stride=16", "attention.summary=4"), ()),
+          ("longformer", ("attention.window=16",), ("attention.global=2",)),
+          ("bigbird", ("attention.stride=8", "attention.random=1"), ("attention.dropout=0.1",)),
+          ("linformer", ("attention.projected=16", "attention.dropout=0.1"), ("attention.sharing='headwise'",)),
+          ("synthesizer", ("attention.dot_product=true", "attention.dropout=0.1"), ()),
+          ("lsh", (), ("attention.chunk=16", "attention.dropout=0.1")),
+          ("sinkhorn", ("attention.stride=10", "attention.dropout=0.1"), ()),
+          ("linear", (), ()),
+          ("performer", (), ("attention.redraw_steps=2",)))
 
 
 class ArenaRanksTest(ProgramTest):
@@ -52,6 +63,23 @@ class ArenaRanksTest(ProgramTest):
     def test_local_attention_on_pairs(self):
         self.compare("data.task='pairs'", f"data.path='{self.folder}/pairs'", "attention.pattern='local'",
                      "attention.stride=32", "model.pooling='mean'")
+
+    def test_every_model_of_the_arena_in_both_forms(self):
+        common = ("training.batch=3", "training.micro_batch=1", "checkpoint.every_steps=3", "evaluation.every_steps=6",
+                  "schedule.warmup_steps=2", "model.layers=2", "model.dropout=0.1", "model.pooling='mean_all'")
+        for pattern, keys, of_paper in MODELS:
+            for form in ("paper", "lra"):
+                with self.subTest(f"{pattern} {form}"):
+                    name, parts = f"{pattern}_{form}", f"{pattern}_{form}_parts"
+                    how = (*common, f"attention.pattern='{pattern}'", f"attention.form='{form}'", *keys,
+                           *(of_paper if form == "paper" else ()))
+                    self.train(name, *how, "training.steps=6")
+                    self.train(parts, *how, "training.steps=3", ranks=2)
+                    self.train(parts, *how, "training.steps=6", ranks=3)
+                    self.assert_same_run(name, parts, 6)
+                    told = [run(["eval", self.run_folder(n), "--split", "valid"], ranks=r).stdout.split("accuracy")[-1]
+                            for n, r in ((name, 1), (parts, 2))]
+                    self.assertEqual(*told)
 
     def test_the_dropout_is_there(self):
         self.train("whole", *DROPOUT)

@@ -53,6 +53,24 @@ class RequestsTest(ProgramTest):
         self.finish(process, 75)
         self.assertGreater(self.newest("save"), saved)
 
+    def test_a_checkpoint_comes_when_its_time_is_up_whatever_every_steps_says(self):
+        process = self.start("clock", *LONG, "checkpoint.every_seconds=1")
+        latest = self.run_folder("clock") + "/checkpoints/latest"
+        for _ in range(300):
+            if os.path.exists(latest):
+                break
+            time.sleep(0.1)
+        first = self.newest("clock")
+        self.wait_for(process, "step", f"{first + 3}/")
+        for _ in range(300):
+            if self.newest("clock") > first:
+                break
+            time.sleep(0.1)
+        self.assertGreater(self.newest("clock"), first)  # again and again
+        process.kill()  # what is lost is what came behind it
+        process.wait()
+        self.assertIn("continuing from", self.train("clock", *LONG, "run.max_minutes=0.02", status=75).stdout)
+
     def test_max_minutes_stops_with_status_75(self):
         begin = time.monotonic()
         done = self.train("limit", *LONG, "run.max_minutes=0.05", ranks=2, status=75)

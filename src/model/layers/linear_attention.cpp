@@ -12,7 +12,7 @@ LinearAttentionLayer<T>::LinearAttentionLayer(Plan& plan, const std::string& nam
   const LinearAttention whole{this->shape(plan.S, plan.N), setup_.map, setup_.causal, setup_.guard, setup_.floor};
   workspace_ = plan.scratch<float>("attention", linear_attention_workspace(whole));
   const double forward = linear_attention_work(whole, false);
-  plan.work(forward, linear_attention_work(whole, true) + (this->again_ ? forward : 0));
+  plan.attention(forward, linear_attention_work(whole, true) + (this->again_ ? forward : 0));
 }
 
 template <class T>

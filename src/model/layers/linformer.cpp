@@ -38,13 +38,11 @@ Linformer<T>::Linformer(Plan& plan, const std::string& name, std::int64_t layer,
   lse_ = plan.keep_unless<float>(this->again_, name, "lse", plan.R * H);
   const AttentionPlan& whole = plans_.of(layer_, plan.N);
   const AttentionShape sizes = mixed_shape(plan.S, plan.N);
-  const std::size_t bytes =
-      std::max(attention_workspace_bytes(whole, sizes, false), attention_workspace_bytes(whole, sizes, true));
-  workspace_ = plan.scratch<float>("attention", static_cast<std::int64_t>((bytes + 3) / 4));
+  workspace_ = plan.attention_workspace(whole, sizes);
   if (dropout_ >= 0)
     site_ = plan.dropout_site();
   const double mixing = 2.0 * static_cast<double>(plan.R) * static_cast<double>(k * mixed_width);
-  plan.work(mixing, (this->again_ ? 3 : 2) * mixing);
+  plan.attention(mixing, (this->again_ ? 3 : 2) * mixing);
   plan.attention(whole, E, Ev, this->again_);
 }
 

@@ -2,7 +2,6 @@
 #include "kernels/attention/global_rows.hpp"
 #include "kernels/sum/sum.hpp"
 #include "model/storage.hpp"
-#include <algorithm>
 
 namespace weft {
 
@@ -24,9 +23,7 @@ Longformer<T>::Longformer(Plan& plan, const std::string& name, std::int64_t laye
   dqkv_ = plan.scratch<T>("global dqkv", R * wide());
   dx_ = plan.scratch<T>("global dx", R * D);
   partial_ = plan.scratch<float>("partial", column_sum_workspace(R, wide()));
-  const std::size_t bytes =
-      std::max(attention_workspace_bytes(rows, sizes, false), attention_workspace_bytes(rows, sizes, true));
-  workspace_ = plan.scratch<float>("attention", static_cast<std::int64_t>((bytes + 3) / 4));
+  workspace_ = plan.attention_workspace(rows, sizes);
   if (this->dropout_ >= 0)
     site_ = plan.dropout_site();
   plan.product({R, D, wide()}, this->again_);

@@ -58,7 +58,7 @@ LshAttention<T>::LshAttention(Plan& plan, const std::string& name, const Attenti
   const double queries = static_cast<double>(rows * H * R), meets = std::min<std::int64_t>(2 * setup.rule.chunk, N);
   const double attend = queries * meets * 2 * static_cast<double>(E + Ev),
                hash = queries * 2 * static_cast<double>(E * setup.hash.columns());
-  plan.work(attend + hash, (again_ ? 3.5 : 2.5) * attend);
+  plan.attention(attend + hash, (again_ ? 3.5 : 2.5) * attend);
 }
 
 template <class T>

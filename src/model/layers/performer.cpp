@@ -24,7 +24,7 @@ Performer<T>::Performer(Plan& plan, const std::string& name, std::int64_t layer,
   // The backward pass makes the features again, and goes through them to q and k.
   const double features = 2 * 2 * static_cast<double>(plan.R * H) * static_cast<double>(features_.features * E);
   const double forward = features + linear_attention_work(whole, false);
-  plan.work(forward, 2 * features + linear_attention_work(whole, true) + (this->again_ ? forward : 0));
+  plan.attention(forward, 2 * features + linear_attention_work(whole, true) + (this->again_ ? forward : 0));
 }
 
 template <class T>

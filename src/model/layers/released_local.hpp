@@ -6,9 +6,8 @@
 // with the padding mask still cut into runs of b. A query whose entry of that mask is padding has uniform weights over
 // its set (kernels/attention/padded_rows.hpp), and the zeros behind the sequence are keys like any others.
 #pragma once
-#include "kernels/attention/released_sets.hpp"
-#include "model/attention_plans.hpp"
 #include "model/layers/projected_attention.hpp"
+#include "model/layers/released_sets.hpp"
 
 namespace weft {
 
@@ -28,19 +27,8 @@ class ReleasedLocal final : public ProjectedAttention<T> {
   using Base = ProjectedAttention<T>;
   using Base::H, Base::E, Base::Ev;
 
-  ReleasedSets sets(std::int64_t length) const { return ReleasedSets::with_tail(length, block_); }
-  const AttentionPlan& plan_of(std::int64_t length) const;
-  /// Key bits of the slots, made here, and dropout.
-  AttentionExtras extras(const Pass<T>& p) const;
-
-  std::int64_t block_;
-  float dropout_;
-  std::uint32_t site_ = 0;
-  const AttentionPlans& plans_;
-  Piece<float> lse_;                   ///< (S, H, N')
+  ReleasedSetAttention<T> sets_;
   Piece<T> rows_, drows_, out_, dout_; ///< of N' positions
-  Piece<std::uint32_t> bits_;          ///< (S, ceil(N' / 32))
-  Piece<float> workspace_, padded_;
 };
 
 } // namespace weft

@@ -4,10 +4,9 @@
 // in the sets of kernels/attention/released_sets.hpp without a tail (so b divides N); the second term is
 // kernels/sinkhorn/summed.hpp. The sort net is a tensor that nothing reads: its gradient is zero.
 #pragma once
-#include "kernels/attention/released_sets.hpp"
 #include "kernels/sinkhorn/summed.hpp"
-#include "model/attention_plans.hpp"
 #include "model/layers/projected_attention.hpp"
+#include "model/layers/released_sets.hpp"
 
 namespace weft {
 
@@ -27,23 +26,19 @@ class ReleasedSinkhorn final : public ProjectedAttention<T> {
   using Base = ProjectedAttention<T>;
   using Base::H, Base::E, Base::Ev;
 
-  ReleasedSets sets(std::int64_t length) const { return ReleasedSets::without_tail(length, block_); }
-  const AttentionPlan& plan_of(std::int64_t length) const;
   SummedShape summed(std::int64_t sequences, std::int64_t length) const;
-  Dropout dropout(const Pass<T>& p, std::uint32_t site) const;
-  AttentionExtras extras(const Pass<T>& p) const;
+  Dropout sum_dropout(const Pass<T>& p) const;
   /// Which slots see each other in the second term, made here; null: all.
   const std::uint32_t* pairs(const Pass<T>& p) const;
 
   std::int64_t block_;
   float dropout_;
-  std::uint32_t site_ = 0, sum_site_ = 0;
-  const AttentionPlans& plans_;
   Weight sort_weight_;
-  Piece<float> lse_;                  ///< (S, H, N)
-  Piece<T> local_, dlocal_;           ///< (R, H Ev): the first term
-  Piece<std::uint32_t> bits_, pairs_; ///< (S, ceil(N / 32)), (S, b, ceil(b / 32))
-  Piece<float> sums_, weights_, workspace_, padded_;
+  ReleasedSetAttention<T> sets_; ///< the first term
+  std::uint32_t sum_site_ = 0;
+  Piece<T> local_, dlocal_;    ///< (R, H Ev): the first term
+  Piece<std::uint32_t> pairs_; ///< (S, b, ceil(b / 32))
+  Piece<float> sums_, weights_;
 };
 
 } // namespace weft

@@ -16,9 +16,7 @@ SelfAttention<T>::SelfAttention(Plan& plan, const std::string& name, std::int64_
   lse_ = plan.keep_unless<float>(this->again_, name, "lse", plan.R * H, Finite::no);
   const AttentionPlan& whole = plans_.of(layer_, plan.N);
   const AttentionShape sizes = this->shape(plan.S, plan.N);
-  const std::size_t bytes =
-      std::max(attention_workspace_bytes(whole, sizes, false), attention_workspace_bytes(whole, sizes, true));
-  workspace_ = plan.scratch<float>("attention", static_cast<std::int64_t>((bytes + 3) / 4));
+  workspace_ = plan.attention_workspace(whole, sizes);
   if (padded_rows_)
     padded_ = plan.scratch<float>("padded rows", padded_rows_workspace(sizes));
   if (dropout_ >= 0)

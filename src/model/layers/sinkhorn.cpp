@@ -50,9 +50,7 @@ Sinkhorn<T>::Sinkhorn(Plan& plan, const std::string& name, const AttentionSetup&
   dout_ = plan.scratch<T>("longer dout", rows * H * Ev);
   const AttentionPlan& whole = plan_of(plan.N);
   const AttentionShape shape = this->shape(S, positions(plan.N));
-  const std::size_t bytes =
-      std::max(attention_workspace_bytes(whole, shape, false), attention_workspace_bytes(whole, shape, true));
-  workspace_ = plan.scratch<float>("attention", static_cast<std::int64_t>((bytes + 3) / 4));
+  workspace_ = plan.attention_workspace(whole, shape);
   partial_ = plan.scratch<float>("partial", column_sum_workspace(B, D));
   noise_site_ = plan.dropout_site();
   if (dropout_ >= 0)
@@ -63,7 +61,7 @@ Sinkhorn<T>::Sinkhorn(Plan& plan, const std::string& name, const AttentionSetup&
   plan.attention(whole, E, Ev, this->again_);
   // Mixing: every place of every block of M.
   const double mixing = 2.0 * static_cast<double>(B * begin_ * H * (E + Ev));
-  plan.work(mixing, (this->again_ ? 4 : 3) * mixing);
+  plan.attention(mixing, (this->again_ ? 4 : 3) * mixing);
 }
 
 template <class T>

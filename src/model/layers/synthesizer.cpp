@@ -71,9 +71,7 @@ Synthesizer<T>::Synthesizer(Plan& plan, const std::string& name, const Attention
   }
   const AttentionPlan& whole = plans_.of(0, N);
   const AttentionShape sizes = scored_shape(plan.S, N);
-  const std::size_t bytes =
-      std::max(attention_workspace_bytes(whole, sizes, false), attention_workspace_bytes(whole, sizes, true));
-  workspace_ = plan.scratch<float>("attention", static_cast<std::int64_t>((bytes + 3) / 4));
+  workspace_ = plan.attention_workspace(whole, sizes);
   if (padded_rows_)
     padded_ = plan.scratch<float>("padded rows", padded_rows_workspace(sizes));
   if (dropout_ >= 0)
