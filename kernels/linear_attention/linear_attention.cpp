@@ -16,6 +16,21 @@ using tiles::Sum;
 /// What follows from the shape: rows of a chunk and features of a block that are in scratch memory at a time, and parts
 /// of a sequence whose state is in the workspace.
 struct Sizes {
+  /// Features [f0, f0 + width) of rows [begin, end), a part of one head's sequence.
+  struct Part {
+    std::int64_t f0, width, head, part, begin, end;
+  };
+  /// Of task = (head, part, block of features).
+  KOKKOS_INLINE_FUNCTION Part part_of(std::int64_t task) const {
+    const std::int64_t f0 = task % blocks() * F, part = task / blocks() % parts, begin = part * part_rows;
+    return {f0,
+            Mp - f0 < F ? Mp - f0 : F,
+            task / blocks() / parts,
+            part,
+            begin,
+            begin + part_rows < N ? begin + part_rows : N};
+  }
+
   std::int64_t B, N, H, M, Mp, Ev, W; ///< Mp, W: M and Ev + 1 in whole groups of numbers
   std::int64_t C = 0, F = 0, part_rows = 0, parts = 0;
   bool causal;
@@ -197,9 +212,7 @@ void sum_keys(const Operands<T>& of, float* states, const float* phi_k, bool tra
   tiles::for_tasks(
       "weft::linear_attention_keys", s.B * s.H * s.parts * blocks, s.C * (s.F + s.W),
       KOKKOS_LAMBDA(const Member& member, float* scratch, std::int64_t task) {
-        const std::int64_t f0 = task % blocks * s.F, width = s.Mp - f0 < s.F ? s.Mp - f0 : s.F;
-        const std::int64_t head = task / blocks / s.parts, part = task / blocks % s.parts;
-        const std::int64_t begin = part * s.part_rows, end = begin + s.part_rows < s.N ? begin + s.part_rows : s.N;
+        const auto [f0, width, head, part, begin, end] = s.part_of(task);
         float *phi = scratch, *values = phi + s.C * s.F, *to = states + (head * s.parts + part) * s.state();
         for (std::int64_t first = begin; first < end; first += s.C) {
           const Chunk c = of.chunk(head, first);
@@ -223,9 +236,7 @@ void sum_queries(const Operands<T>& of, float* states, const float* phi_q, const
   tiles::for_tasks(
       "weft::linear_attention_queries", s.B * s.H * s.parts * blocks, s.C * (s.F + s.W),
       KOKKOS_LAMBDA(const Member& member, float* scratch, std::int64_t task) {
-        const std::int64_t f0 = task % blocks * s.F, width = s.Mp - f0 < s.F ? s.Mp - f0 : s.F;
-        const std::int64_t head = task / blocks / s.parts, part = task / blocks % s.parts;
-        const std::int64_t begin = part * s.part_rows, end = begin + s.part_rows < s.N ? begin + s.part_rows : s.N;
+        const auto [f0, width, head, part, begin, end] = s.part_of(task);
         float *phi = scratch, *errors = phi + s.C * s.F, *to = states + (head * s.parts + part) * s.state();
         for (std::int64_t first = begin; first < end; first += s.C) {
           const Chunk c = of.chunk(head, first);

@@ -68,13 +68,9 @@ struct Softmax {
       detail::ForwardCall<T> call{};
       fill(call);
       call.out = out;
-      call.lse = lse;
       call.sum = workspace;
       call.open = workspace + statistics_of(shape);
       call.open_stride = shape.heads * shape.value_width;
-      call.q = q;
-      call.k = k;
-      call.v = v;
       for (int r = first; r < end; ++r)
         detail::lsh_tiles::forward_round(tables, call, detail::host_tiles<T>(AttentionPath::best), r, r == first,
                                          r + 1 == end);
@@ -97,10 +93,6 @@ struct Softmax {
       call.dq_stride = call.dk_stride = shape.heads * shape.key_width;
       call.dv_stride = shape.heads * shape.value_width;
       call.dout = dout;
-      call.q = q;
-      call.k = k;
-      call.v = v;
-      call.lse = lse;
       call.delta = delta;
       for (int r = first; r < end; ++r)
         detail::lsh_tiles::backward_round(tables, call, detail::host_tiles<T>(AttentionPath::best), r);
@@ -111,7 +103,12 @@ struct Softmax {
   }
 
  private:
-  void fill(detail::PatternCall& call) const {
+  template <class Call>
+  void fill(Call& call) const {
+    call.q = q;
+    call.k = k;
+    call.v = v;
+    call.lse = lse;
     call.groups = call.parts_per_group = call.query_tiles = 1;
     call.shape = shape;
     call.shape.key_length = shape.length; // what 0 stands for, as the engine's tiles want it

@@ -15,15 +15,6 @@ WEFT_FUNCTION void copy_row(T* to, const T* from, std::int64_t width) {
 } // namespace
 
 template <class T>
-void fit_rows(T* to, std::int64_t M, const T* from, std::int64_t N, std::int64_t sequences, std::int64_t width) {
-  for_each(
-      "weft::fit_rows", sequences * M, KOKKOS_LAMBDA(std::int64_t row) {
-        const std::int64_t s = row / M, i = row % M;
-        copy_row(to + row * width, i < N ? from + (s * N + i) * width : nullptr, width);
-      });
-}
-
-template <class T>
 void scramble_heads(T* y, const T* attended, std::int64_t sequences, std::int64_t length, std::int64_t heads,
                     std::int64_t width) {
   const std::int64_t M = released_length(length), N = length, H = heads;
@@ -46,7 +37,6 @@ void scramble_heads_backward(T* dattended, const T* dy, std::int64_t sequences, 
 }
 
 #define WEFT_RELEASED_OF(T)                                                                                            \
-  template void fit_rows(T*, std::int64_t, const T*, std::int64_t, std::int64_t, std::int64_t);                        \
   template void scramble_heads(T*, const T*, std::int64_t, std::int64_t, std::int64_t, std::int64_t);                  \
   template void scramble_heads_backward(T*, const T*, std::int64_t, std::int64_t, std::int64_t, std::int64_t)
 WEFT_FOR_EACH_STORAGE(WEFT_RELEASED_OF);

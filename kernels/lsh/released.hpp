@@ -11,10 +11,6 @@ namespace weft {
 
 constexpr std::int64_t released_length(std::int64_t length) { return (length / 10 + 1) * 10; }
 
-/// Overwrites to[S, M, W]: the first min(N, M) rows of from[S, N, W], and zeros behind.
-template <class T>
-void fit_rows(T* to, std::int64_t M, const T* from, std::int64_t N, std::int64_t sequences, std::int64_t width);
-
 /// Overwrites y[S, N, H Ev] from attended[S, N', H, Ev], N' = released_length(N).
 template <class T>
 void scramble_heads(T* y, const T* attended, std::int64_t sequences, std::int64_t length, std::int64_t heads,

@@ -1,7 +1,7 @@
 // Promise: the sets of the arena's released code are those of its reshapes, and attention in them is what the engine,
 // the key bits and the padded rows together compute.
 #include "kernels/attention/attention.hpp"
-#include "kernels/attention/lengthen.hpp"
+#include "kernels/attention/fit_rows.hpp"
 #include "kernels/attention/padded_rows.hpp"
 #include "kernels/attention/released_sets.hpp"
 #include "tests/kernels/numbers.hpp"
@@ -67,8 +67,8 @@ TYPED_TEST(Lengthen, MovesRowsAndFillsUpWithZeros) {
        {std::tuple<std::int64_t, std::int64_t, std::int64_t>{1, 1, 1}, {5, 9, 3}, {7, 8, 2500}, {6, 6, 4}}) {
     const auto x = rounded<T>(random_doubles(3 * N * width, 1));
     Guarded<T> from(test::stored<T>(x)), to(static_cast<std::size_t>(3 * longer * width)), back(x.size());
-    lengthen_rows(to.data(), static_cast<const T*>(from.data()), 3, longer, N, width);
-    shorten_rows(back.data(), static_cast<const T*>(to.data()), 3, longer, N, width);
+    fit_rows(to.data(), longer, static_cast<const T*>(from.data()), N, 3, width);
+    fit_rows(back.data(), N, static_cast<const T*>(to.data()), longer, 3, width);
     const Doubles got = test::widened(to.get());
     for (std::int64_t s = 0; s < 3; ++s)
       for (std::int64_t i = 0; i < longer * width; ++i)

@@ -1,5 +1,6 @@
 #include "model/layers/lsh_attention.hpp"
 #include "io/error.hpp"
+#include "kernels/attention/fit_rows.hpp"
 #include "kernels/lsh/released.hpp"
 #include "kernels/sum/sum.hpp"
 #include "model/layers/rows.hpp"

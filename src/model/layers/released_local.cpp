@@ -1,6 +1,6 @@
 #include "model/layers/released_local.hpp"
 #include "io/error.hpp"
-#include "kernels/attention/lengthen.hpp"
+#include "kernels/attention/fit_rows.hpp"
 #include "model/layers/rows.hpp"
 #include "model/storage.hpp"
 
@@ -23,20 +23,20 @@ template <class T>
 void ReleasedLocal<T>::attend(const Pass<T>& p, T* attended, const T* qkv) {
   const std::int64_t S = p.sequences(), N = p.length(), longer = sets_.sets(N).whole();
   const AttentionShape sizes = this->shape(S, longer);
-  lengthen_rows(p(rows_), qkv, S, longer, N, sizes.row_stride_qkv);
+  fit_rows(p(rows_), longer, qkv, N, S, sizes.row_stride_qkv);
   sets_.forward(p, sizes, p(out_), p(rows_));
-  shorten_rows(attended, p(out_), S, longer, N, H * Ev);
+  fit_rows(attended, N, p(out_), longer, S, H * Ev);
 }
 
 template <class T>
 void ReleasedLocal<T>::attend_backward(const Pass<T>& p, T* dqkv, T* dattended, const T* qkv, const T* attended) {
   const std::int64_t S = p.sequences(), N = p.length(), longer = sets_.sets(N).whole();
   const AttentionShape sizes = this->shape(S, longer);
-  lengthen_rows(p(rows_), qkv, S, longer, N, sizes.row_stride_qkv);
-  lengthen_rows(p(out_), attended, S, longer, N, H * Ev);
-  lengthen_rows(p(dout_), static_cast<const T*>(dattended), S, longer, N, H * Ev);
+  fit_rows(p(rows_), longer, qkv, N, S, sizes.row_stride_qkv);
+  fit_rows(p(out_), longer, attended, N, S, H * Ev);
+  fit_rows(p(dout_), longer, static_cast<const T*>(dattended), N, S, H * Ev);
   sets_.backward(p, sizes, p(drows_), p(dout_), p(rows_), p(out_));
-  shorten_rows(dqkv, p(drows_), S, longer, N, sizes.row_stride_qkv);
+  fit_rows(dqkv, N, p(drows_), longer, S, sizes.row_stride_qkv);
 }
 
 template <class T>

@@ -1,6 +1,6 @@
 #include "model/layers/released_sinkhorn.hpp"
 #include "io/error.hpp"
-#include "kernels/attention/lengthen.hpp"
+#include "kernels/attention/fit_rows.hpp"
 #include "model/layers/rows.hpp"
 #include "model/storage.hpp"
 #include <algorithm>
@@ -66,7 +66,7 @@ void ReleasedSinkhorn<T>::attend_backward(const Pass<T>& p, T* dqkv, T* dattende
   T* dlocal = dattended;
   if (p.seen()) { // the second term wants the padded rows of dattended, too
     dlocal = p(dlocal_);
-    lengthen_rows(dlocal, static_cast<const T*>(dattended), S, N, N, H * Ev);
+    fit_rows(dlocal, N, static_cast<const T*>(dattended), N, S, H * Ev);
   }
   sets_.backward(p, this->shape(S, N), dqkv, dlocal, qkv, p(local_));
   summed_backward(summed(S, N), dqkv, dqkv + H * E, dqkv + 2 * H * E, static_cast<const T*>(dattended), qkv,

@@ -1,7 +1,7 @@
 #include "model/layers/sinkhorn.hpp"
 #include "io/error.hpp"
 #include "kernels/activation/activation.hpp"
-#include "kernels/attention/lengthen.hpp"
+#include "kernels/attention/fit_rows.hpp"
 #include "kernels/sum/sum.hpp"
 #include "model/key_bits.hpp"
 #include "model/layers/rows.hpp"
@@ -113,7 +113,7 @@ template <class T>
 void Sinkhorn<T>::lay_out(const Pass<T>& p, const T* qkv) {
   const std::int64_t longer = positions(p.length()), wide = H * (2 * E + Ev);
   T *rows = p(rows_), *sorted = rows + begin_ * wide;
-  lengthen_rows(rows, qkv, p.sequences(), longer, p.length(), wide);
+  fit_rows(rows, longer, qkv, p.length(), p.sequences(), wide);
   mix_blocks_forward(blocks(p), keys(p), sorted + H * E, qkv + H * E, p(p_), p.seen());
   mix_blocks_forward(blocks(p), values(p), sorted + 2 * H * E, qkv + 2 * H * E, p(p_), p.seen());
 }
@@ -138,7 +138,7 @@ void Sinkhorn<T>::attend(const Pass<T>& p, T* attended, const T* qkv) {
   lay_out(p, qkv);
   attention_forward(plan_of(N), this->shape(S, longer), out, p(lse_), rows, rows + H * E, rows + 2 * H * E,
                     p(workspace_), AttentionPath::best, extras(p));
-  shorten_rows(attended, out, S, longer, N, H * Ev);
+  fit_rows(attended, N, out, longer, S, H * Ev);
 }
 
 template <class T>
@@ -146,12 +146,12 @@ void Sinkhorn<T>::attend_backward(const Pass<T>& p, T* dqkv, T* dattended, const
   const std::int64_t S = p.sequences(), N = p.length(), longer = positions(N), wide = H * (2 * E + Ev);
   T *rows = p(rows_), *drows = p(drows_), *out = p(out_), *dout = p(dout_), *dsorted = drows + begin_ * wide;
   lay_out(p, qkv);
-  lengthen_rows(out, attended, S, longer, N, H * Ev);
-  lengthen_rows(dout, static_cast<const T*>(dattended), S, longer, N, H * Ev);
+  fit_rows(out, longer, attended, N, S, H * Ev);
+  fit_rows(dout, longer, static_cast<const T*>(dattended), N, S, H * Ev);
   attention_backward(plan_of(N), this->shape(S, longer), drows, drows + H * E, drows + 2 * H * E, dout, rows,
                      rows + H * E, rows + 2 * H * E, out, p(lse_), p(workspace_), AttentionPath::best, extras(p));
   // What reached the sorted blocks goes to the blocks that they are made of, and to the sort matrix.
-  shorten_rows(dqkv, drows, S, longer, N, wide);
+  fit_rows(dqkv, N, drows, longer, S, wide);
   const auto back = [&](const HeadRows& lie, std::int64_t column, Into into) {
     const T* slopes = dsorted + column;
     mix_blocks_backward_rows(blocks(p), lie, dqkv + column, slopes, p(p_), p.seen());
