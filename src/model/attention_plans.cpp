@@ -4,10 +4,7 @@
 
 namespace weft {
 
-AttentionPlans::AttentionPlans(const Config& config, std::int64_t front)
-    : config_(config), whole_(config.model.context + front) {
-  at(whole_);
-}
+AttentionPlans::AttentionPlans(const Config& config) : config_(config), whole_(slots_of(config)) { at(whole_); }
 
 const AttentionPlans::Plans& AttentionPlans::at(std::int64_t length) const {
   const auto known = by_length_.find(length);

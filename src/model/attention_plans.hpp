@@ -10,9 +10,9 @@ namespace weft {
 
 class AttentionPlans {
  public:
-  /// Those of the whole length, model.context plus `front` slots that the model puts in front; the plans of shorter
-  /// micro-batches are made when they are first asked for.
-  explicit AttentionPlans(const Config& config, std::int64_t front = 0);
+  /// Those of the whole length, with the slots in front (slots_of); the plans of shorter micro-batches are made when
+  /// they are first asked for.
+  explicit AttentionPlans(const Config& config);
   AttentionPlans(const AttentionPlans&) = delete;
   AttentionPlans& operator=(const AttentionPlans&) = delete;
 

@@ -59,8 +59,7 @@ Initial xavier(std::int64_t inputs, std::int64_t outputs) {
   return {Initialiser::uniform, std::sqrt(6.0 / static_cast<double>(inputs + outputs))};
 }
 
-/// The released code's Reformer: it ignores attention.width and attention.dropout, and takes padding for keys like any
-/// other, so that how much there is counts.
+/// The released code's Reformer: it ignores attention.width and attention.dropout.
 bool released_lsh(const Config& c) { return c.attention.form == "lra" && c.attention.pattern == "lsh"; }
 
 AttentionSetup attention_of(const Config& c) {

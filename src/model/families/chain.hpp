@@ -30,7 +30,7 @@ class Chain : public Program<T> {
   template <class... HeadArguments>
   Chain(const Config& config, std::int64_t sequences, std::optional<FrontBit> front, const ChainSetup& setup,
         const HeadArguments&... head)
-      : Program<T>(config, sequences, config.model.context, front), patterns_(config, front ? 1 : 0),
+      : Program<T>(config, sequences, config.model.context, front), patterns_(config),
         embedding_(plan_, setup.embedding), stream_(blocks(config, setup)), head_(plan_, head...) {
     plan_.tables(patterns_.bytes());
     this->plan_inputs();

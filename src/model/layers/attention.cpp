@@ -24,36 +24,36 @@ LinearSetup relu_performer_of(const Config& c) { return {FeatureMap::relu, 0, 1e
 PerformerSetup performer_of(const Config& c) {
   return {c.attention.features, released(c) ? 1e-6f : 1e-4f, c.attention.redraw_steps, causal(c), released(c)};
 }
+SinkhornSetup sinkhorn_of(const Config& c) {
+  const auto& a = c.attention;
+  return {a.stride, a.sort_net == "mlp", a.iterations, static_cast<float>(a.temperature), a.noise, a.sort_cut};
+}
 } // namespace
 
 template <class T>
 std::unique_ptr<Layer<T>> make_attention(const Config& config, Plan& plan, const std::string& name, std::int64_t layer,
                                          const AttentionSetup& setup, const AttentionPlans& plans) {
-  if (config.attention.pattern == "lsh" || (config.attention.pattern == "dense" && config.attention.shared_qk))
-    return std::make_unique<LshAttention<T>>(plan, name, setup, lsh_setup_of(config, setup, layer, plan.N));
-  if (config.attention.pattern == "linformer")
-    return std::make_unique<Linformer<T>>(plan, name, layer, setup, linformer_of(config), plans);
-  if (config.attention.pattern == "synthesizer")
-    return std::make_unique<Synthesizer<T>>(plan, name, setup, synthesizer_of(config), plans);
-  if (has_global_projections(config) && pattern_choice(config, layer, 0).set == "longformer")
-    return std::make_unique<Longformer<T>>(plan, name, layer, setup, plans,
-                                           has_global_rows(config) ? config.attention.global : 0);
-  if (config.attention.pattern == "linear")
-    return std::make_unique<LinearAttentionLayer<T>>(plan, name, setup, linear_of(config));
-  if (config.attention.pattern == "performer" && config.attention.kernel == "relu")
-    return std::make_unique<LinearAttentionLayer<T>>(plan, name, setup, relu_performer_of(config));
-  if (config.attention.pattern == "performer")
-    return std::make_unique<Performer<T>>(plan, name, layer, setup, performer_of(config));
   const auto& a = config.attention;
-  if (released_local(config))
-    return std::make_unique<ReleasedLocal<T>>(plan, name, setup, a.stride, plans);
-  if (a.pattern == "sinkhorn" && a.form == "lra")
+  if (a.pattern == "linear")
+    return std::make_unique<LinearAttentionLayer<T>>(plan, name, setup, linear_of(config));
+  if (a.pattern == "linformer")
+    return std::make_unique<Linformer<T>>(plan, name, layer, setup, linformer_of(config), plans);
+  if (a.pattern == "lsh" || (a.pattern == "dense" && a.shared_qk))
+    return std::make_unique<LshAttention<T>>(plan, name, setup, lsh_setup_of(config, setup, layer, plan.N));
+  if (a.pattern == "performer" && a.kernel == "relu")
+    return std::make_unique<LinearAttentionLayer<T>>(plan, name, setup, relu_performer_of(config));
+  if (a.pattern == "performer")
+    return std::make_unique<Performer<T>>(plan, name, layer, setup, performer_of(config));
+  if (a.pattern == "sinkhorn" && released(config))
     return std::make_unique<ReleasedSinkhorn<T>>(plan, name, setup, a.stride, plans);
   if (a.pattern == "sinkhorn")
-    return std::make_unique<Sinkhorn<T>>(plan, name, setup,
-                                         SinkhornSetup{a.stride, a.sort_net == "mlp", a.iterations,
-                                                       static_cast<float>(a.temperature), a.noise, a.sort_cut},
-                                         plans);
+    return std::make_unique<Sinkhorn<T>>(plan, name, setup, sinkhorn_of(config), plans);
+  if (a.pattern == "synthesizer")
+    return std::make_unique<Synthesizer<T>>(plan, name, setup, synthesizer_of(config), plans);
+  if (released_local(config))
+    return std::make_unique<ReleasedLocal<T>>(plan, name, setup, a.stride, plans);
+  if (has_global_projections(config) && pattern_choice(config, layer, 0).set == "longformer")
+    return std::make_unique<Longformer<T>>(plan, name, layer, setup, plans, has_global_rows(config) ? a.global : 0);
   return std::make_unique<SelfAttention<T>>(plan, name, layer, setup, plans);
 }
 
