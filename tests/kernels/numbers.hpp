@@ -44,6 +44,14 @@ Doubles rounded(const Doubles& values) {
   return out;
 }
 
+/// Memory where kernels run that holds these numbers.
+template <class T>
+Buffer<T> buffer_of(const std::vector<T>& values) {
+  Buffer<T> buffer(static_cast<std::int64_t>(values.size()), "test");
+  copy_to_device(buffer.data(), values.data(), buffer.bytes());
+  return buffer;
+}
+
 template <class T>
 Buffer<T> to_device(const Doubles& values) {
   std::vector<T> host;
