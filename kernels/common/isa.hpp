@@ -15,7 +15,7 @@ Isa processor_isa();
 /// What decides between them.
 struct Processor {
   Isa most;
-  bool intel; ///< its vdpbf16ps has half the rate of fp32's products (Zen 4 and 5: twice)
+  bool intel; ///< whose vdpbf16ps is slower than converting to fp32
   bool tiles; ///< AMX for bf16
 };
 Processor this_processor();
