@@ -14,6 +14,15 @@ KOKKOS_INLINE_FUNCTION void embed(T* to, const EmbeddingShape& s, const Coordina
   const float *vector = starts ? t.start : t.token + *token * width, scale = starts ? 1.0f : s.scale;
   const float* added[max_coordinates + 1];
   int count = 0;
+  if (at.axial() && place >= 0) {
+    for (int c = 0; c < at.count; ++c) {
+      const std::int64_t first = at.first(c), columns = at.widths[c];
+      const float* row = t.position[c] + at.of(c, place) * columns;
+      for (std::int64_t j = 0; j < columns; ++j)
+        to[first + j] = store<T>(scale * vector[first + j] + row[j]);
+    }
+    return;
+  }
   if (place >= 0) {
     for (int c = 0; c < at.count; ++c)
       added[count++] = t.position[c] + at.of(c, place) * width;
@@ -70,14 +79,16 @@ void embedding_backward(const EmbeddingTables<float*>& dtables, const EmbeddingS
         const int kind = static_cast<int>(task / strips);
         if (kind == 1 && s.slots == Slots::plain)
           return;
-        const std::int64_t j0 = task % strips * strip, j1 = j0 + strip < s.width ? j0 + strip : s.width;
+        const std::int64_t width = kind > 1 ? at.width(kind - 2, s.width) : s.width;
+        const std::int64_t first = kind > 1 ? at.first(kind - 2) : 0;
+        const std::int64_t j0 = task % strips * strip, j1 = j0 + strip < width ? j0 + strip : width;
         float* table = kind == 0 ? d.token : kind == 1 ? d.start : d.position[kind - 2];
         const std::int64_t table_rows = kind == 0 ? s.vocabulary : kind == 1 ? 1 : at.extents[kind - 2];
         const float scale = kind == 0 ? s.scale : 1.0f;
         const bool kept = kind == 0 && token == Into::add;
         for (std::int64_t r = 0; r < table_rows && !kept; ++r)
           for (std::int64_t j = j0; j < j1; ++j)
-            table[r * s.width + j] = 0;
+            table[r * width + j] = 0;
         for (std::int64_t b = 0; b < s.batch; ++b)
           for (std::int64_t i = 0; i < (kind == 1 ? 1 : slots); ++i) {
             const std::int64_t of = s.token_of(i), place = s.position_of(i), row = b * slots + i;
@@ -85,7 +96,7 @@ void embedding_backward(const EmbeddingTables<float*>& dtables, const EmbeddingS
               continue;
             const std::int64_t r = kind == 0 ? tokens[b * s.length + of] : kind == 1 ? 0 : at.of(kind - 2, place);
             for (std::int64_t j = j0; j < j1; ++j)
-              table[r * s.width + j] += scale * load(dout[row * s.width + j]);
+              table[r * width + j] += scale * load(dout[row * s.width + first + j]);
           }
       });
 }

@@ -7,6 +7,8 @@
 //            with front_position = false, the front vector has none and token i position i
 //   slot of a token t at position p:  scale * token[t,:] + sum_c position_c[coordinate_c(p),:] + fixed[p,:]
 //   slot 0, front:                    start + the same two sums at position 0
+// Axial positions (Kitaev, Kaiser, Levskaya 2020, arXiv:2001.04451, and its released code): table c has a width of its
+// own, and the rows of the tables stand side by side instead of being summed.
 #pragma once
 #include "kernels/common/into.hpp"
 #include "kernels/common/types.hpp"
@@ -20,6 +22,17 @@ constexpr int max_coordinates = 4;
 struct Coordinates {
   int count = 0;
   std::int64_t extents[max_coordinates] = {};
+  std::int64_t widths[max_coordinates] = {}; ///< of axial tables, with the sum D; widths[0] = 0: all D, summed
+
+  WEFT_FUNCTION bool axial() const { return count > 0 && widths[0] > 0; }
+  /// Columns first .. first + width - 1 of a slot that table c adds to.
+  WEFT_FUNCTION std::int64_t width(int c, std::int64_t D) const { return axial() ? widths[c] : D; }
+  WEFT_FUNCTION std::int64_t first(int c) const {
+    std::int64_t sum = 0;
+    for (int d = 0; d < c && axial(); ++d)
+      sum += widths[d];
+    return sum;
+  }
 
   WEFT_FUNCTION std::int64_t of(int c, std::int64_t position) const {
     for (int d = count - 1; d > c; --d)
@@ -33,7 +46,7 @@ template <class Pointer>
 struct EmbeddingTables {
   Pointer token;                     ///< (V, D)
   Pointer start;                     ///< (D): the start or front vector; not used by plain slots
-  Pointer position[max_coordinates]; ///< (extents[c], D)
+  Pointer position[max_coordinates]; ///< (extents[c], D), axial: (extents[c], widths[c])
   const float* fixed = nullptr;      ///< (positions, D): a table that is not learned (sinusoid.hpp), or null
 };
 

@@ -13,7 +13,8 @@ void embedding_forward(double* out, const EmbeddingShape& s, const Coordinates& 
         value = of < 0 ? tables.start[j]
                        : static_cast<double>(s.scale) * tables.token[tokens[b * s.length + of] * s.width + j];
         for (int c = 0; c < at.count && place >= 0; ++c)
-          value += tables.position[c][at.of(c, place) * s.width + j];
+          if (const std::int64_t k = j - at.first(c), wide = at.width(c, s.width); k >= 0 && k < wide)
+            value += tables.position[c][at.of(c, place) * wide + k];
         if (tables.fixed && place >= 0)
           value += static_cast<double>(tables.fixed[place * s.width + j]);
       }
@@ -25,7 +26,7 @@ void embedding_backward(const EmbeddingTables<double*>& d, const EmbeddingShape&
   if (s.slots != Slots::plain)
     std::fill_n(d.start, s.width, 0.0);
   for (int c = 0; c < at.count; ++c)
-    std::fill_n(d.position[c], at.extents[c] * s.width, 0.0);
+    std::fill_n(d.position[c], at.extents[c] * at.width(c, s.width), 0.0);
   for (std::int64_t b = 0; b < s.batch; ++b)
     for (std::int64_t i = 0; i < s.count(); ++i)
       for (std::int64_t j = 0; j < s.width; ++j) {
@@ -36,7 +37,8 @@ void embedding_backward(const EmbeddingTables<double*>& d, const EmbeddingShape&
         else
           d.token[tokens[b * s.length + of] * s.width + j] += static_cast<double>(s.scale) * g;
         for (int c = 0; c < at.count && place >= 0; ++c)
-          d.position[c][at.of(c, place) * s.width + j] += g;
+          if (const std::int64_t k = j - at.first(c), wide = at.width(c, s.width); k >= 0 && k < wide)
+            d.position[c][at.of(c, place) * wide + k] += g;
       }
 }
 

@@ -99,11 +99,29 @@ void dropout_forward(T* out, const T* x, const Dropout& dropout, const ResidualS
       });
 }
 
+template <class U, class T>
+void residual_add(U* x, const T* y, float factor, const Dropout& dropout, const ResidualShape& shape) {
+  const Mask mask(dropout, shape.length, shape.width);
+  const bool off = mask.off();
+  for_each(
+      "weft::residual_add", shape.batch * shape.length, KOKKOS_LAMBDA(std::int64_t i) {
+        for_strips(mask, i, [&](std::int64_t at, const float* kept, std::int64_t columns) {
+          for_numbers(0, columns, [&](std::int64_t j, std::int64_t count) {
+            const Numbers left = numbers_at(x + at + j, count), right = numbers_at(y + at + j, count) * factor;
+            put_numbers(x + at + j, off ? left + right : left + numbers_at(kept + j, count) * right, count);
+          });
+        });
+      });
+}
+template void residual_add(float*, const bf16*, float, const Dropout&, const ResidualShape&);
+template void residual_add(float*, const fp16*, float, const Dropout&, const ResidualShape&);
+
 #define WEFT_RESIDUAL_OF(T)                                                                                            \
   template void residual_forward(T*, T*, float*, float*, const T*, const T*, const Dropout&, const float*,             \
                                  const float*, float, const ResidualShape&);                                           \
   template void residual_backward(T*, float*, const T*, const Dropout&, const ResidualShape&, float*);                 \
-  template void dropout_forward(T*, const T*, const Dropout&, const ResidualShape&)
+  template void dropout_forward(T*, const T*, const Dropout&, const ResidualShape&);                                   \
+  template void residual_add(T*, const T*, float, const Dropout&, const ResidualShape&)
 WEFT_FOR_EACH_STORAGE(WEFT_RESIDUAL_OF);
 
 } // namespace weft

@@ -13,7 +13,7 @@ struct ResidualShape {
 
 /// out = x + dropout(y) and, in the same pass, normed = norm(out) with its mean and rstd as norm_forward gives them,
 /// all of shape (B N, D), statistics (B N). Overwrites all four; out may be x or y. Element i of a sequence's mask
-/// belongs to row i / D, column i mod D.
+/// belongs to row i / D, column i mod D. normed may be x too.
 template <class T>
 void residual_forward(T* out, T* normed, float* mean, float* rstd, const T* x, const T* y, const Dropout& dropout,
                       const float* gain, const float* bias, float epsilon, const ResidualShape& shape);
@@ -29,5 +29,10 @@ void residual_backward(T* dy, float* dbias, const T* dout, const Dropout& dropou
 /// of the gradient by out.
 template <class T>
 void dropout_forward(T* out, const T* x, const Dropout& dropout, const ResidualShape& shape);
+
+/// x += factor * dropout(y), of shape (B N, D): a stream U of another type than the branch, and one that is computed
+/// backwards (factor -1: with the same mask what was added is taken away again, but for rounding).
+template <class U, class T>
+void residual_add(U* x, const T* y, float factor, const Dropout& dropout, const ResidualShape& shape);
 
 } // namespace weft

@@ -27,6 +27,16 @@ void add(float* out, const float* left, const float* right, std::int64_t n) {
       });
 }
 
+void add_to_rows(float* a, const float* b, std::int64_t rows, std::int64_t columns) {
+  for_each(
+      "weft::add_to_rows", rows, KOKKOS_LAMBDA(std::int64_t i) {
+        float* row = a + i * columns;
+        WEFT_INDEPENDENT
+        for (std::int64_t j = 0; j < columns; ++j)
+          row[j] += b[j];
+      });
+}
+
 void scale(float* a, double factor, std::int64_t n) {
   const float f = static_cast<float>(factor);
   for_each_range(
@@ -95,6 +105,7 @@ void column_sum(float* out, const T* a, std::int64_t rows, std::int64_t columns,
       });
 }
 
+template void convert(float*, const float*, std::int64_t);
 template void convert(float*, const bf16*, std::int64_t);
 template void convert(float*, const fp16*, std::int64_t);
 template void convert(bf16*, const float*, std::int64_t);

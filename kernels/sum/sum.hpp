@@ -11,6 +11,9 @@ void convert(To* to, const From* from, std::int64_t n);
 /// a[i] += b[i].
 void add_to(float* a, const float* b, std::int64_t n);
 
+/// a[i, j] += b[j], a of shape (rows, columns).
+void add_to_rows(float* a, const float* b, std::int64_t rows, std::int64_t columns);
+
 /// Adds two branches of the gradient tree: out[i] = left[i] + right[i]. out may be left or right.
 void add(float* out, const float* left, const float* right, std::int64_t n);
 

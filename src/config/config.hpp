@@ -23,20 +23,26 @@ struct Config {
   struct {
     std::string path = "data/enwik8";
     std::string task = "next_token"; // config/families.hpp: next_token | classify | pairs | copy
+    std::string scoring = "paper";   // copy: paper | reproduction
+    bool fresh = false;              // copy: training rows are drawn, each one once
   } data;
   struct {
-    std::string family = "sparse_transformer"; // config/families.hpp: sparse_transformer | arena
+    std::string family = "sparse_transformer"; // config/families.hpp: sparse_transformer | arena | reformer
     std::int64_t layers = 6;                   // L
     std::int64_t width = 256;                  // D
     std::int64_t heads = 8;                    // H
     std::int64_t context = 1024;               // N
     std::int64_t vocabulary = 256;             // V
     std::int64_t feedforward = 0;              // width of the hidden layer; 0: the family's own
+    std::int64_t feedforward_chunks = 1;       // parts of the rows, one after the other
+    std::int64_t loss_chunks = 1;              // the same of the output and its loss
     double dropout = 0.0;                      // on the two residual additions
     bool half_size = false;                    // query/key width D/2, feed-forward 2D
     std::string recompute = "none";            // none | attention | block
-    std::string positions = "grid";            // grid | learned | sinusoid | none
+    std::string stream = "pre_norm";           // pre_norm | post_norm | reversible
+    std::string positions = "grid";            // grid | learned | axial | sinusoid | none
     std::vector<std::int64_t> position_shape;  // row-major coordinates; empty: (ceil(N/l), l)
+    std::vector<std::int64_t> position_widths; // of axial tables; empty: equal ones
     double embedding_scale = 0.125;            // token and start vector: std = scale/sqrt(D)
     double position_scale = 0.125;             // position tables: std = scale/sqrt(D * tables)
     double weight_scale = 0.125;               // weights: variance = scale/inputs
@@ -105,7 +111,8 @@ struct Config {
     double final_factor = 0.0;                 // learning rate at the last step, as a factor of learning_rate
     std::vector<std::int64_t> step_milestones; // steps at which kind = "step" multiplies by step_factor
     double step_factor = 0.1;
-    double peak_at = 0.3; // one_cycle: the share of all steps spent rising
+    double peak_at = 0.3;     // one_cycle: the share of all steps spent rising
+    double beta1_at_peak = 0; // one_cycle: beta1 there; 0: optimizer.beta1 throughout
   } schedule;
   struct {
     std::int64_t steps = 0; // exactly one of steps and epochs is given

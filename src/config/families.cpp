@@ -43,6 +43,10 @@ const std::vector<FamilyRow>& family_table() {
        "encoder of the Long Range Arena (arXiv:2011.04006)",
        {"classify", "pairs"},
        {"learned", "sinusoid", "none"}},
+      {"reformer",
+       "Kitaev et al. 2020 (arXiv:2001.04451)",
+       {"next_token", "copy"},
+       {"learned", "axial", "sinusoid", "none"}},
   };
   return table;
 }
@@ -58,6 +62,10 @@ std::vector<std::string> class_tasks() {
 }
 std::vector<std::string> family_names() {
   return names_of(family_table(), [](const FamilyRow&) { return true; });
+}
+
+bool slots_hold_their_token(const Config& config) {
+  return config.data.task == "copy" && config.data.scoring == "reproduction";
 }
 
 const TaskRow& task_row(const std::string& name) { return row_of(task_table(), "data.task", name); }

@@ -25,6 +25,9 @@ std::vector<std::string> causal_tasks(); ///< names of the tasks that are
 std::vector<std::string> class_tasks();  ///< names of the tasks that end in a classifier
 std::vector<std::string> family_names();
 
+/// Whether slot i of a row holds token i and predicts the next one, with targets of its own; else it predicts token i.
+bool slots_hold_their_token(const Config& config);
+
 /// Rows by name. InputError, with the names there are, for any other.
 const TaskRow& task_row(const std::string& name);
 const FamilyRow& family_row(const std::string& name);

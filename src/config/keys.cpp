@@ -17,7 +17,8 @@ Limits one_of(std::vector<std::string> words) { return {.words = std::move(words
 using Of = std::vector<Reader>;
 Of with(std::string key, std::vector<std::string> values) { return {{{std::move(key), std::move(values)}}}; }
 Of of_family(std::vector<std::string> families) { return with("model.family", std::move(families)); }
-const std::vector<std::string> attending = {"sparse_transformer", "arena"}; ///< families with attention heads
+const std::vector<std::string> attending = {"sparse_transformer", "arena",
+                                            "reformer"}; ///< families with attention heads
 std::vector<std::string> with_a_choice_of_positions() {
   std::vector<std::string> names;
   for (const FamilyRow& row : family_table())
@@ -27,7 +28,7 @@ std::vector<std::string> with_a_choice_of_positions() {
 }
 /// In the released form of the arena lsh has no settings.
 Of of_lsh() {
-  return {{{"attention.pattern", {"lsh"}}, {"model.family", {"sparse_transformer"}}},
+  return {{{"attention.pattern", {"lsh"}}, {"model.family", {"sparse_transformer", "reformer"}}},
           {{"attention.pattern", {"lsh"}}, {"attention.form", {"paper"}}}};
 }
 /// Those of full attention with shared queries and keys, too.
@@ -44,7 +45,7 @@ Of of_paper_form(const std::string& key) {
 }
 
 /// The sparse transformer always has the sum of tables, whose second one is l long where nobody gives their sizes.
-Of of_grid() { return {{{"model.family", {"sparse_transformer"}}}, {{"model.positions", {"grid"}}}}; }
+Of of_grid() { return {{{"model.family", {"sparse_transformer"}}}, {{"model.positions", {"grid", "axial"}}}}; }
 Of of_stride() { return {{{"attention.pattern", patterns_reading("stride")}}, {{"model.position_shape", {"[]"}}}}; }
 
 /// "WORD (what it stands for), ..."
@@ -84,6 +85,13 @@ std::vector<Key> data_keys(Config& c) {
       {"data.path", &c.data.path, any, "", "folder of the data set's shards, as weft prepare writes them"},
       {"data.task", &c.data.task, one_of(task_names()), "",
        "what a row of a batch holds and what of it is scored: " + words_of(task_table())},
+      {"data.scoring", &c.data.scoring, one_of({"paper", "reproduction"}), "",
+       "what of a copied half counts: paper (its symbols; slot i predicts token i from those before), reproduction "
+       "(slot i holds token i and predicts the next one, and behind the last one a separator, which counts too)",
+       with("data.task", {"copy"}), Shapes::parameters},
+      {"data.fresh", &c.data.fresh, any, "",
+       "training rows are drawn anew, none twice, instead of read; valid and test are those of data.path",
+       with("data.task", {"copy"})},
   };
 }
 
@@ -103,23 +111,42 @@ std::vector<Key> model_keys(Config& c) {
       {"model.context", &c.model.context, between(1, most_positions), "tokens", "sequence length, N"},
       {"model.vocabulary", &c.model.vocabulary, between(2, 65535), "", "distinct tokens, V", {}, Shapes::parameters},
       {"model.feedforward", &c.model.feedforward, at_least(0), "", "width of the hidden layer of a block; 0: 4D",
-       of_family({"arena"}), Shapes::parameters},
+       of_family({"arena", "reformer"}), Shapes::parameters},
+      {"model.feedforward_chunks", &c.model.feedforward_chunks, between(1, 1 << 20), "",
+       "parts of a micro-batch's rows that go through the hidden layer one after the other: its memory is divided by "
+       "it, and the backward pass computes it again; 1: off",
+       of_family({"reformer"})},
+      {"model.loss_chunks", &c.model.loss_chunks, between(1, 1 << 20), "",
+       "the same of the output layer and the loss; logits then cannot be had whole (weft eval --logits)",
+       of_family({"reformer"})},
       {"model.dropout", &c.model.dropout, from_to_below(0, 1), "",
        "share of elements dropped at the two residual additions of a block"},
       {"model.half_size", &c.model.half_size, any, "",
        "query and key width D/2 and feed-forward width 2D, instead of D and 4D", of_family({"sparse_transformer"}),
        Shapes::parameters},
-      {"model.recompute", &c.model.recompute, one_of({"none", "attention", "block"}), "",
+      {"model.recompute",
+       &c.model.recompute,
+       one_of({"none", "attention", "block"}),
+       "",
        "what the backward pass computes again instead of keeping it; changes memory and time, not one bit of the "
        "result",
-       of_family(attending)},
-      {"model.positions", &c.model.positions, one_of({"grid", "learned", "sinusoid", "none"}), "",
+       {{{"model.family", attending}, {"model.stream", {"pre_norm"}}}}},
+      {"model.stream", &c.model.stream, one_of({"pre_norm", "post_norm", "reversible"}), "",
+       "how layers add up: pre_norm (a norm in front of each, one at the end), post_norm (a norm behind each "
+       "addition), reversible (two streams, which the backward pass computes again from their end: memory that does "
+       "not grow with depth)",
+       of_family({"reformer"}), Shapes::attention},
+      {"model.positions", &c.model.positions, one_of({"grid", "learned", "axial", "sinusoid", "none"}), "",
        "what tells positions apart: grid (the sum of the tables of model.position_shape), learned (a vector each), "
-       "sinusoid (fixed), none",
+       "axial (the tables of model.position_shape side by side), sinusoid (fixed), none",
        of_family(with_a_choice_of_positions()), Shapes::parameters},
       {"model.position_shape", &c.model.position_shape, at_least(1), "",
-       "sizes of the learned position tables, row-major coordinates; empty: (ceil(N/l), l) with l = attention.stride",
+       "sizes of the learned position tables, row-major coordinates; empty: (ceil(N/l), l) with l = attention.stride, "
+       "or for axial two powers of two with the product N",
        of_grid(), Shapes::parameters},
+      {"model.position_widths", &c.model.position_widths, at_least(1), "",
+       "widths of the axial tables, with the sum D; empty: equal ones", with("model.positions", {"axial"}),
+       Shapes::parameters},
       {"model.embedding_scale", &c.model.embedding_scale, at_least(0), "",
        "token embedding and start vector begin with standard deviation scale/sqrt(D)",
        of_family({"sparse_transformer"})},
@@ -163,7 +190,7 @@ std::vector<Key> attention_keys(Config& c) {
        from_to_below(0, 1),
        "",
        "share of attention weights dropped",
-       {{{"model.family", {"arena"}}, {"attention.pattern", patterns_with_weights()}}}},
+       {{{"model.family", {"arena", "reformer"}}, {"attention.pattern", patterns_with_weights()}}}},
       {"attention.stride", &c.attention.stride, between(1, most_positions), "tokens",
        "l: window of local, window and stride of strided, block length of fixed, sparse, bigbird, sinkhorn and of what "
        "sees both "
@@ -207,7 +234,7 @@ std::vector<Key> attention_keys(Config& c) {
        any,
        "",
        "one map for queries and keys in dense attention, as lsh has it: keys by attention.score",
-       {{{"attention.pattern", {"dense"}}, {"model.family", {"sparse_transformer"}}},
+       {{{"attention.pattern", {"dense"}}, {"model.family", {"sparse_transformer", "reformer"}}},
         {{"attention.pattern", {"dense"}}, {"attention.form", {"paper"}}}},
        Shapes::attention}, // a model trained with lsh has the same map
       {"attention.score", &c.attention.score, one_of({"unit", "trax", "raw"}), "",
@@ -345,6 +372,10 @@ std::vector<Key> schedule_keys(Config& c) {
        {0, 1, true, true, {}},
        "",
        "share of all steps that kind = \"one_cycle\" spends rising",
+       with("schedule.kind", {"one_cycle"})},
+      {"schedule.beta1_at_peak", &c.schedule.beta1_at_peak, from_to_below(0, 1), "",
+       "decay of the first moment at the peak: from optimizer.beta1 down to it and back, along with the learning rate "
+       "(one_cycle); 0: optimizer.beta1 throughout",
        with("schedule.kind", {"one_cycle"})},
   };
 }

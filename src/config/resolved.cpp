@@ -26,6 +26,12 @@ std::vector<std::int64_t> position_tables(const Config& config) {
     return {};
   if (!config.model.position_shape.empty())
     return config.model.position_shape;
+  if (config.model.positions == "axial" && is_read(config, "model.positions")) { // 2^ceil and 2^floor of half the bits
+    int bits = 0;
+    while ((std::int64_t{1} << bits) < config.model.context)
+      ++bits;
+    return {std::int64_t{1} << (bits + 1) / 2, std::int64_t{1} << bits / 2};
+  }
   const std::int64_t l = config.attention.stride;
   return {(config.model.context + l - 1) / l, l};
 }

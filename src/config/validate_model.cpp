@@ -2,9 +2,11 @@
 #include "config/checker.hpp"
 #include "config/families.hpp"
 #include "config/patterns.hpp"
+#include "config/resolved.hpp"
 #include "config/validate.hpp"
 #include "kernels/attention/patterns/big_bird.hpp"
 #include <fmt/format.h>
+#include <numeric>
 
 namespace weft {
 namespace {
@@ -64,6 +66,25 @@ void check_positions(const Config& c, Checker& rules) {
   rules.check(positions >= static_cast<double>(m.context), {"model.position_shape", "model.context"},
               fmt::format("got [{}], which gives {} positions, expected at least model.context = {}",
                           joined(m.position_shape, ", "), positions, m.context));
+}
+
+/// Axial tables lie side by side in the width.
+void check_position_widths(const Config& c, Checker& rules) {
+  if (!rules.reads("model.position_widths") || !rules.sound({"model.position_shape"}))
+    return;
+  const std::size_t tables = position_tables(c).size();
+  const auto& widths = c.model.position_widths;
+  if (widths.empty()) {
+    rules.check(c.model.width % static_cast<std::int64_t>(tables) == 0, {"model.width", "model.position_widths"},
+                fmt::format("got {} for {} axial tables of equal width, expected a multiple of {}, or widths",
+                            c.model.width, tables, tables));
+    return;
+  }
+  rules.check(widths.size() == tables &&
+                  std::accumulate(widths.begin(), widths.end(), std::int64_t{0}) == c.model.width,
+              {"model.position_widths", "model.width"},
+              fmt::format("got [{}], expected {} widths with the sum model.width = {}", joined(widths, ", "), tables,
+                          c.model.width));
 }
 
 void check_combination(const Config& c, Checker& rules) {
@@ -266,6 +287,7 @@ void check_model(const Config& c, Checker& rules) {
   check_family(c, rules);
   check_heads(c, rules);
   check_positions(c, rules);
+  check_position_widths(c, rules);
   check_attention(c, rules);
 }
 

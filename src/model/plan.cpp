@@ -44,6 +44,8 @@ ModelCosts Plan::costs() const {
 }
 
 Recompute recompute_of(const Config& config) {
+  if (config.model.stream == "reversible") // all but the end of the stream is made again
+    return Recompute::block;
   const std::string& word = config.model.recompute;
   return word == "block" ? Recompute::block : word == "attention" ? Recompute::attention : Recompute::none;
 }

@@ -1,8 +1,10 @@
 #include "model/program.hpp"
+#include "io/error.hpp"
 #include "kernels/common/regions.hpp"
 #include "kernels/sum/sum.hpp"
 #include "model/storage.hpp"
 #include <algorithm>
+#include <fmt/core.h>
 
 namespace weft {
 
@@ -153,6 +155,9 @@ void Program<T>::forward(const Batch& batch, Scores& scores) {
 
 template <class T>
 void Program<T>::copy_logits(float* logits) {
+  if (predictions().chunks > 1)
+    throw InputError(fmt::format("got model.loss_chunks = {}, with which logits are never there as a whole, expected 1",
+                                 predictions().chunks));
   copy_to_host(logits, arena_.at<float>(predictions().logits.number),
                static_cast<std::size_t>(predicted_ * predictions().V) * sizeof(float));
 }

@@ -16,7 +16,7 @@ void narrow_rows(std::vector<T>& values, std::int64_t rows, std::int64_t wide, s
 
 Collector::Collector(const Task& task, std::int64_t rows, bool variable)
     : task_(task), shape_(task.shape()), rows_(rows), variable_(variable && !shape_.predicts_tokens()),
-      tokens_(at(rows * shape_.row_tokens())), targets_(at(shape_.predicts_tokens() ? 0 : rows * shape_.predictions)),
+      tokens_(at(rows * shape_.row_tokens())), targets_(at(shape_.has_targets() ? rows * shape_.predictions : 0)),
       seen_(at(shape_.padded ? rows * shape_.sequences * shape_.words() : 0)), shares_(at(rows * shape_.predictions)),
       lengths_(at(rows)) {}
 
@@ -29,7 +29,7 @@ Row Collector::place(std::int64_t b) {
     if (shape_.padded)
       row.seen[at(s)] = seen_.data() + sequence * shape_.words();
   }
-  if (!shape_.predicts_tokens())
+  if (shape_.has_targets())
     row.targets = targets_.data() + b * shape_.predictions;
   row.shares = shares_.data() + b * shape_.predictions;
   return row;
@@ -76,7 +76,7 @@ Batch Collector::laid_out() {
   Batch batch;
   batch.tokens = tokens_.data();
   batch.seen = shape_.padded ? seen_.data() : nullptr;
-  batch.targets = shape_.predicts_tokens() ? tokens_.data() : targets_.data();
+  batch.targets = shape_.has_targets() ? targets_.data() : tokens_.data();
   batch.length = length;
   return batch;
 }

@@ -39,7 +39,7 @@ class Collector {
   TaskShape shape_;
   std::int64_t rows_;
   bool variable_;
-  std::vector<std::uint16_t> tokens_, targets_; ///< targets_: of classes
+  std::vector<std::uint16_t> tokens_, targets_; ///< targets_: where they are not the tokens
   std::vector<std::uint32_t> seen_;
   std::vector<float> shares_;
   std::vector<std::array<std::int64_t, 2>> lengths_;

@@ -1,4 +1,5 @@
 #include "tasks/made_up.hpp"
+#include "config/families.hpp"
 #include <algorithm>
 
 namespace weft {
@@ -9,6 +10,10 @@ MadeUp::MadeUp(const Config& config)
   const std::string& task = config.data.task;
   const std::int64_t N = config.model.context;
   shape_ = {N, task == "pairs" ? 2 : 1, N, task == "copy" ? N / 2 - 1 : N};
+  if (slots_hold_their_token(config)) {
+    shape_.scored = N / 2;
+    shape_.own_targets = true;
+  }
   if (task == "next_token" || task == "copy")
     return;
   shape_.predictions = shape_.scored = 1;
@@ -25,7 +30,9 @@ void MadeUp::evaluation(std::int64_t row, Row& to) const {
     }
     to.length[s] = shape_.tokens;
   }
-  if (to.targets)
+  if (shape_.own_targets)
+    std::copy_n(to.tokens[0], shape_.predictions, to.targets);
+  else if (to.targets)
     *to.targets = static_cast<std::uint16_t>(row % shape_.classes);
   if (to.shares && shape_.scored < shape_.predictions)
     std::fill_n(to.shares, shape_.predictions - shape_.scored, 0.0f);

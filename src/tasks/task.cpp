@@ -34,7 +34,7 @@ std::unique_ptr<Task> open_task(const Config& config, const std::string& split) 
   if (name == "pairs")
     return std::make_unique<Pairs>(folder, split, N, bits, config.model.classes);
   if (name == "copy")
-    return std::make_unique<Copy>(folder, split, N);
+    return std::make_unique<Copy>(config, split);
   return std::make_unique<NextToken>(folder, split, N, config.evaluation.minimum_context);
 }
 

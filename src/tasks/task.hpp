@@ -17,9 +17,11 @@ struct TaskShape {
   std::int64_t predictions = 0; ///< N where tokens are predicted, else 1
   std::int64_t scored = 0;      ///< of them, in training: the loss of a step is the mean over rows * scored
   std::int64_t classes = 0;     ///< that a prediction chooses from; 0: the tokens of the vocabulary
+  bool own_targets = false;     ///< tokens are predicted, and the targets are not the tokens in their own slots
   bool padded = false;          ///< some position of some row may not be real: rows come with key bits
 
   bool predicts_tokens() const { return classes == 0; }
+  bool has_targets() const { return !predicts_tokens() || own_targets; } ///< apart from the tokens
   std::int64_t row_tokens() const { return tokens * sequences; }
   std::int64_t words() const { return (tokens + 31) / 32; } ///< of key bits, per sequence
 };
@@ -29,7 +31,7 @@ struct TaskShape {
 struct Row {
   std::array<std::uint16_t*, 2> tokens{}; ///< N each
   std::array<std::uint32_t*, 2> seen{};   ///< TaskShape::words() each; not where TaskShape::padded is false
-  std::uint16_t* targets = nullptr;       ///< of the classes; not where tokens are predicted: those are the targets
+  std::uint16_t* targets = nullptr;       ///< predictions; not where the targets are the tokens: TaskShape::has_targets
   float* shares = nullptr;              ///< predictions; given in evaluation, and in training where not all are scored
   std::array<std::int64_t, 2> length{}; ///< filled: positions up to the padding, 1 to N
 };

@@ -1,4 +1,5 @@
 #include "training/causality.hpp"
+#include "config/families.hpp"
 #include "kernels/common/memory.hpp"
 #include "kernels/random/normal.hpp"
 #include "kernels/random/philox.hpp"
@@ -69,13 +70,15 @@ Causality audit_causality(Model& model, const Config& config, const std::functio
   Causality result;
   result.length = N;
   result.moved.resize(rows * rows);
+  const std::size_t shift = slots_hold_their_token(config) ? 1 : 0;
   for (std::size_t j = 0; j < rows; ++j) {
     const std::uint16_t kept = tokens[j];
     tokens[j] = static_cast<std::uint16_t>((kept + V / 2) % V);
     model.forward(batch, scores);
     model.copy_logits(after.data());
-    for (std::size_t i = 0; i < rows; ++i)
-      result.moved[j * rows + i] = std::memcmp(&before[i * row], &after[i * row], row * sizeof(float)) != 0;
+    // Where slot i holds token i, the slot that predicts token i is the one before.
+    for (std::size_t i = 0; i + shift < rows; ++i)
+      result.moved[j * rows + i + shift] = std::memcmp(&before[i * row], &after[i * row], row * sizeof(float)) != 0;
     tokens[j] = kept;
     if (progress)
       progress(static_cast<double>(j + 1) / static_cast<double>(rows));

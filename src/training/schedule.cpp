@@ -10,17 +10,28 @@ namespace {
 double half_cosine(double a, double b, double x) {
   return b + (a - b) * 0.5 * (1 + std::cos(std::numbers::pi * std::clamp(x, 0.0, 1.0)));
 }
+
+/// From `first` up or down to `middle` at peak_at * steps, then to `last`.
+double one_cycle(double peak_at, std::int64_t step, std::int64_t steps, double first, double middle, double last) {
+  const double t = static_cast<double>(step), all = static_cast<double>(steps), peak = std::max(1.0, peak_at * all);
+  return t <= peak ? half_cosine(first, middle, t / peak)
+                   : half_cosine(middle, last, (t - peak) / std::max(1.0, all - peak));
+}
 } // namespace
+
+double first_moment_decay(const Config& config, std::int64_t step, std::int64_t steps) {
+  const auto& s = config.schedule;
+  const double beta1 = config.optimizer.beta1;
+  return s.kind == "one_cycle" && s.beta1_at_peak > 0 ? one_cycle(s.peak_at, step, steps, beta1, s.beta1_at_peak, beta1)
+                                                      : beta1;
+}
 
 double learning_rate(const Config& config, std::int64_t step, std::int64_t steps) {
   const auto& s = config.schedule;
   const double rate = config.optimizer.learning_rate, t = static_cast<double>(step);
   const double warmup = static_cast<double>(s.warmup_steps), all = static_cast<double>(steps);
-  if (s.kind == "one_cycle") {
-    const double peak = std::max(1.0, s.peak_at * all);
-    return rate * (t <= peak ? half_cosine(1.0 / 25, 1, t / peak)
-                             : half_cosine(1, s.final_factor, (t - peak) / std::max(1.0, all - peak)));
-  }
+  if (s.kind == "one_cycle")
+    return rate * one_cycle(s.peak_at, step, steps, 1.0 / 25, 1, s.final_factor);
   if (s.kind == "rsqrt") { // counts the steps before this one
     const double s0 = t - 1;
     return rate * std::min(1.0, s0 / warmup) / std::sqrt(std::max(s0, warmup));

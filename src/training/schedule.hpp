@@ -15,4 +15,8 @@ namespace weft {
 ///   one_cycle: from 1/25 up to 1 at peak_at * steps, then down to e, both along half a cosine (Smith and Topin 2018)
 double learning_rate(const Config& config, std::int64_t step, std::int64_t steps);
 
+/// The decay of the first moment in that step: optimizer.beta1, or with one_cycle and schedule.beta1_at_peak from it to
+/// that one at the peak and back, both along half a cosine.
+double first_moment_decay(const Config& config, std::int64_t step, std::int64_t steps);
+
 } // namespace weft

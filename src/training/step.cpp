@@ -113,7 +113,7 @@ void Step::apply(const float* gradient, double norm) {
   const auto& o = config_.optimizer;
   AdamStep adam{};
   adam.learning_rate = learning_rate(config_, state_.step, length_.steps);
-  adam.beta1 = o.beta1;
+  adam.beta1 = first_moment_decay(config_, state_.step, length_.steps);
   adam.beta2 = o.beta2;
   adam.epsilon = o.epsilon;
   adam.decoupled = o.kind == "adamw";

@@ -26,8 +26,13 @@ struct Case {
   std::vector<std::uint16_t> tokens;
   std::vector<float> sinusoid;
 
-  Case(Slots slots, bool front_position, int count, bool with_fixed, float scale) : fixed(with_fixed) {
+  Case(Slots slots, bool front_position, int count, bool with_fixed, float scale, bool axial = false)
+      : fixed(with_fixed) {
     shape = {B, N, D, V, slots, front_position, scale};
+    if (axial) {
+      at.widths[0] = 13;
+      at.widths[1] = D - 13;
+    }
     at.count = count; // one table of all positions, or a grid of 3 x 5
     at.extents[0] = count == 1 ? N + 1 : 3;
     at.extents[1] = 5;
@@ -42,7 +47,7 @@ struct Case {
   EmbeddingTables<Pointer> split(Pointer p, const float* table) const {
     EmbeddingTables<Pointer> t{p, p + V * D, {}, fixed ? table : nullptr};
     t.position[0] = p + (V + 1) * D;
-    t.position[1] = t.position[0] + at.extents[0] * D;
+    t.position[1] = t.position[0] + at.extents[0] * at.width(0, D);
     return t;
   }
   Doubles forward(const Doubles& values) const {
@@ -59,6 +64,11 @@ std::vector<Case> cases() {
       for (const auto& [count, fixed] : {std::pair<int, bool>{0, false}, {0, true}, {1, false}, {2, false}})
         if (slots == Slots::front || front_position)
           all.emplace_back(slots, front_position, count, fixed, count == 1 ? 4.5f : 1.0f);
+  for (const Slots slots : {Slots::shifted, Slots::plain}) {
+    all.emplace_back(slots, true, 2, false, 4.5f, true);
+    // The tables are smaller than those of sums.
+    all.back().tables.resize((V + 1) * D + 3 * 13 + 5 * (D - 13));
+  }
   return all;
 }
 
@@ -108,6 +118,18 @@ TEST(Reference, EmbeddingPutsTokensAndPositionsWhereItSays) {
       EXPECT_EQ(slot(c, 13), token(12) + position(c.shape.front_position ? 13 : 12));
     }
   }
+}
+
+TEST(Reference, AxialPositionsStandSideBySide) {
+  const Case& c = cases().back();
+  ASSERT_TRUE(c.at.axial());
+  const Doubles out = c.forward(c.tables);
+  const auto t = c.split(c.tables.data(), nullptr);
+  const std::int64_t i = 7; // coordinates (1, 2) of 3 x 5
+  const double* slot = out.data() + i * D;
+  const double* token = t.token + c.tokens[static_cast<std::size_t>(i)] * D;
+  EXPECT_EQ(slot[12], 4.5 * token[12] + t.position[0][1 * 13 + 12]);
+  EXPECT_EQ(slot[13], 4.5 * token[13] + t.position[1][2 * (D - 13)]);
 }
 
 TYPED_TEST(Embedding, FollowsTheReference) {

@@ -347,6 +347,38 @@ TYPED_TEST(Operations, ResidualAddsWhatItsMaskKeepsAndNormalisesTheSum) {
     }
 }
 
+TYPED_TEST(Operations, WhatWasAddedToAStreamIsTakenAwayAgain) {
+  const ResidualShape shape{2, 5, 37};
+  const std::int64_t n = shape.batch * shape.length * shape.width;
+  for (const float p : {0.0f, 0.4f}) {
+    const Dropout dropout{p, 3, 8, 1, 6};
+    const Doubles x = rounded<float>(random_doubles(n, 1)), y = rounded<TypeParam>(random_doubles(n, 2));
+    Buffer<float> stream = to_device<float>(x);
+    Buffer<TypeParam> branch = to_device<TypeParam>(y), masked(n, "test");
+    dropout_forward(masked.data(), branch.data(), dropout, shape);
+    residual_add(stream.data(), branch.data(), 1, dropout, shape);
+    Doubles sum = x;
+    const Doubles kept = to_doubles(masked);
+    for (std::size_t i = 0; i < sum.size(); ++i)
+      sum[i] += kept[i];
+    EXPECT_AT_MOST(relative_error(to_doubles(stream), sum), this->limit);
+    residual_add(stream.data(), branch.data(), -1, dropout, shape);
+    EXPECT_AT_MOST(relative_error(to_doubles(stream), x), 1e-6);
+    const Doubles nan(static_cast<std::size_t>(n), NAN);
+    residual_add(stream.data(), to_device<TypeParam>(nan).data(), 1, Dropout{}, shape);
+    EXPECT_TRUE(std::isnan(to_doubles(stream)[36]));
+  }
+}
+
+TEST(AddToRows, AddsToEveryRow) {
+  const Doubles a = rounded<float>(random_doubles(5 * 9, 1)), b = rounded<float>(random_doubles(9, 2));
+  Buffer<float> sum = to_device<float>(a);
+  add_to_rows(sum.data(), to_device<float>(b).data(), 5, 9);
+  const Doubles got = to_doubles(sum);
+  for (std::size_t i = 0; i < got.size(); ++i)
+    EXPECT_NEAR(got[i], a[i] + b[i % 9], 1e-6);
+}
+
 TEST(Dropout, KeepsWhatItShouldOnAverage) {
   const Doubles factors = factors_of({0.25f, 42, 7, 3, 5}, {2, 5001, 4});
   double mean = 0;

@@ -68,4 +68,19 @@ TEST(Schedule, OneCycleRisesToItsPeakAndFalls) {
     EXPECT_GT(learning_rate(c, step, 100), learning_rate(c, step + 1, 100));
 }
 
+TEST(Schedule, TheFirstMomentsDecayGoesDownToThePeakAndBack) {
+  Config c = with("one_cycle");
+  c.schedule.warmup_steps = 0;
+  c.schedule.peak_at = 0.25;
+  c.optimizer.beta1 = 0.95;
+  EXPECT_EQ(first_moment_decay(c, 50, 200), 0.95); // nothing asked for
+  c.schedule.beta1_at_peak = 0.85;
+  EXPECT_NEAR(first_moment_decay(c, 25, 200), 0.9, 1e-12);
+  EXPECT_NEAR(first_moment_decay(c, 50, 200), 0.85, 1e-12);
+  EXPECT_NEAR(first_moment_decay(c, 125, 200), 0.9, 1e-12);
+  EXPECT_NEAR(first_moment_decay(c, 200, 200), 0.95, 1e-12);
+  c.schedule.kind = "cosine";
+  EXPECT_EQ(first_moment_decay(c, 50, 200), 0.95);
+}
+
 } // namespace

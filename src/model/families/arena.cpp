@@ -110,8 +110,9 @@ const Config& supported(const Config& c) {
 }
 
 ChainSetup chain_of(const Config& c) {
-  return {c.model.layers, embedding_of(c), attention_of(c), feed_forward_of(c), static_cast<float>(c.model.dropout),
-          norm_epsilon,   norm_epsilon};
+  return {c.model.layers,     embedding_of(c), attention_of(c),
+          feed_forward_of(c), "pre_norm",      static_cast<float>(c.model.dropout),
+          norm_epsilon,       norm_epsilon};
 }
 } // namespace
 

@@ -3,10 +3,11 @@
 #pragma once
 #include "model/attention_plans.hpp"
 #include "model/layers/attention.hpp"
+#include "model/layers/chunked_feed_forward.hpp"
 #include "model/layers/embedding.hpp"
 #include "model/layers/feed_forward.hpp"
 #include "model/program.hpp"
-#include "model/stream/pre_norm.hpp"
+#include "model/stream/stream.hpp"
 
 namespace weft {
 
@@ -15,12 +16,14 @@ struct ChainSetup {
   EmbeddingSetup embedding;
   AttentionSetup attention;
   FeedForwardSetup feed_forward;
+  std::string stream;                 ///< a word of model.stream
   float dropout;                      ///< of the two additions of a block
   float block_epsilon, final_epsilon; ///< of the norms
+  std::int64_t feed_forward_chunks = 1;
 };
 
 /// H_0 = embedding(x);   H' = H + dropout(attention(norm1(H)));   H'' = H' + dropout(feedforward(norm2(H')));
-/// head(norm(H_L))
+/// head(norm(H_L)), or what another kind of stream makes of the same layers
 template <class T, class Head>
 class Chain : public Program<T> {
  protected:
@@ -37,31 +40,35 @@ class Chain : public Program<T> {
   }
 
   void run_forward(const Pass<T>& p) override {
-    embedding_.forward(p, stream_.entry(p));
-    head_.forward(p, stream_.forward(p));
+    embedding_.forward(p, stream_->entry(p));
+    head_.forward(p, stream_->forward(p));
   }
   void run_backward(const Pass<T>& p) override {
-    embedding_.backward(p, stream_.backward(p, head_.backward(p, stream_.out(p))));
+    embedding_.backward(p, stream_->backward(p, head_.backward(p, stream_->out(p))));
   }
   const Predictions<T>& predictions() const override { return head_.predictions(); }
 
   AttentionPlans patterns_;
   Embedding<T> embedding_;
-  PreNorm<T> stream_;
+  std::unique_ptr<Stream<T>> stream_;
   Head head_;
 
  private:
-  PreNorm<T> blocks(const Config& config, const ChainSetup& setup) {
-    PreNorm<T> stream(plan_, setup.embedding.width, setup.dropout);
+  std::unique_ptr<Stream<T>> blocks(const Config& config, const ChainSetup& setup) {
+    auto stream = make_stream<T>(setup.stream, plan_, setup.embedding.width, setup.dropout);
     for (std::int64_t r = 0; r < setup.layers; ++r) {
       const std::string block = block_name(r, setup.layers);
-      stream.block();
-      stream.norm(block + "norm1", block, "input", "1", setup.block_epsilon);
-      stream.add(make_attention<T>(config, plan_, block, r, setup.attention, patterns_));
-      stream.norm(block + "norm2", block, "middle", "2", setup.block_epsilon);
-      stream.add(std::make_unique<FeedForward<T>>(plan_, block, setup.feed_forward));
+      stream->block();
+      stream->norm(block + "norm1", block, "input", "1", setup.block_epsilon);
+      stream->add(make_attention<T>(config, plan_, block, r, setup.attention, patterns_));
+      stream->norm(block + "norm2", block, "middle", "2", setup.block_epsilon);
+      if (setup.feed_forward_chunks > 1)
+        stream->add(
+            std::make_unique<ChunkedFeedForward<T>>(plan_, block, setup.feed_forward, setup.feed_forward_chunks));
+      else
+        stream->add(std::make_unique<FeedForward<T>>(plan_, block, setup.feed_forward));
     }
-    stream.end("norm", setup.final_epsilon);
+    stream->end("norm", setup.final_epsilon);
     return stream;
   }
 };

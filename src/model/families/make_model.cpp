@@ -1,6 +1,9 @@
 // Which family an input file asks for.
+#include "config/families.hpp"
+#include "config/keys.hpp"
 #include "io/error.hpp"
 #include "model/families/arena.hpp"
+#include "model/families/reformer.hpp"
 #include "model/families/sparse_transformer.hpp"
 #include "model/precision.hpp"
 #include "model/storage.hpp"
@@ -14,7 +17,9 @@ std::unique_ptr<Model> make_model(const Config& config) {
       return std::make_unique<SparseTransformer<T>>(config);
     if (config.model.family == "arena")
       return std::make_unique<ArenaEncoder<T>>(config);
-    throw InputError("model.family: got \"" + config.model.family + "\", expected sparse_transformer or arena");
+    if (config.model.family == "reformer")
+      return std::make_unique<Reformer<T>>(config);
+    throw InputError("model.family: got \"" + config.model.family + "\", expected " + joined(family_names(), ", "));
   });
 }
 

@@ -1,4 +1,5 @@
 #include "model/families/sparse_transformer.hpp"
+#include "config/families.hpp"
 #include "config/resolved.hpp"
 #include "model/sampling/chain_decoder.hpp"
 #include "model/storage.hpp"
@@ -16,6 +17,7 @@ EmbeddingSetup embedding_of(const Config& c) {
   const std::vector<std::int64_t> tables = position_tables(c);
   EmbeddingSetup setup{c.model.width, c.model.vocabulary};
   setup.tied = c.model.tied_embedding;
+  setup.slots = slots_hold_their_token(c) ? Slots::plain : Slots::shifted;
   setup.position_tables = tables;
   setup.token = setup.start = {Initialiser::normal, c.model.embedding_scale / std::sqrt(D)};
   setup.position = {Initialiser::normal, c.model.position_scale / std::sqrt(D * static_cast<double>(tables.size()))};
@@ -42,23 +44,27 @@ FeedForwardSetup feed_forward_of(const Config& c) {
   return {D, F, matrix(c, D), last_matrix(c, F), {}};
 }
 
+LanguageSetup head_of(const Config& c) {
+  return {c.model.width, c.model.vocabulary, c.model.tied_embedding ? token_embedding : Weight{}};
+}
+
 ChainSetup chain_of(const Config& c) {
-  return {c.model.layers, embedding_of(c), attention_of(c), feed_forward_of(c), static_cast<float>(c.model.dropout),
-          block_epsilon,  final_epsilon};
+  return {c.model.layers,     embedding_of(c), attention_of(c),
+          feed_forward_of(c), "pre_norm",      static_cast<float>(c.model.dropout),
+          block_epsilon,      final_epsilon};
 }
 } // namespace
 
 template <class T>
 SparseTransformer<T>::SparseTransformer(const Config& config)
-    : Chain<T, LanguageHead<T>>(config, config.training.micro_batch, std::nullopt, chain_of(config), config.model.width,
-                                config.model.vocabulary, config.model.tied_embedding ? token_embedding : Weight{}),
+    : Chain<T, LanguageHead<T>>(config, config.training.micro_batch, std::nullopt, chain_of(config), head_of(config)),
       config_(config) {}
 
 template <class T>
 std::unique_ptr<Decoder> SparseTransformer<T>::decoder(const float* weights, std::int64_t samples,
                                                        std::int64_t length) const {
   const RowSetup setup{this->parameters(), weights, samples, length};
-  return std::make_unique<ChainDecoder<T>>(config_, setup, this->embedding_, this->stream_, this->head_);
+  return std::make_unique<ChainDecoder<T>>(config_, setup, this->embedding_, *this->stream_, this->head_);
 }
 
 WEFT_FOR_STORAGE_TYPES(SparseTransformer);

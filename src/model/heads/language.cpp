@@ -1,36 +1,78 @@
 #include "model/heads/language.hpp"
+#include "kernels/sum/sum.hpp"
 #include "model/storage.hpp"
+#include <algorithm>
 
 namespace weft {
 
 template <class T>
-LanguageHead<T>::LanguageHead(Plan& plan, std::int64_t width, std::int64_t vocabulary, Weight tied)
-    : D(width), V(vocabulary), tied_(static_cast<bool>(tied)) {
-  output_ = tied_ ? tied : plan.weight("output.weight", {D, V}, Initialiser::zero);
-  predictions_ = Predictions<T>(plan, plan.R, V, true);
+LanguageHead<T>::LanguageHead(Plan& plan, const LanguageSetup& setup)
+    : D(setup.width), V(setup.vocabulary), tied_(static_cast<bool>(setup.tied)) {
+  output_ = tied_ ? setup.tied : plan.weight("output.weight", {D, V}, Initialiser::zero);
+  if (setup.bias) {
+    bias_ = plan.weight("output.bias", {V}, Initialiser::zero);
+    partial_ = plan.scratch<float>("partial", column_sum_workspace(plan.R, V));
+    dbias_ = plan.scratch<float>("dbias", V);
+  }
+  predictions_ = Predictions<T>(plan, plan.R, V, true, setup.chunks);
   dx_ = plan.scratch<T>("branch", plan.R * D);
-  plan.product(tied_ ? LinearShape{plan.R, V, D} : LinearShape{plan.R, D, V});
+  plan.product(tied_ ? LinearShape{plan.R, V, D} : LinearShape{plan.R, D, V}, setup.chunks > 1);
+}
+
+/// body(first row, rows)
+template <class T>
+template <class Body>
+void LanguageHead<T>::for_chunks(const Pass<T>& p, const Body& body) const {
+  const std::int64_t rows = (p.rows() + predictions_.chunks - 1) / predictions_.chunks;
+  for (std::int64_t first = 0; first < p.rows(); first += rows)
+    body(first, std::min(rows, p.rows() - first));
+}
+
+template <class T>
+void LanguageHead<T>::logits(const Pass<T>& p, const T* x, std::int64_t rows) const {
+  float* to = p(predictions_.logits);
+  const float* bias = bias_ ? p.w(bias_) : nullptr;
+  if (tied_) { // x E^T
+    linear_backward_input({rows, V, D}, to, x, p.low(output_));
+    if (bias)
+      add_to_rows(to, bias, rows, V);
+  } else {
+    linear_forward({rows, D, V}, to, x, p.low(output_), bias);
+  }
 }
 
 template <class T>
 void LanguageHead<T>::forward(const Pass<T>& p, const T* x) const {
-  if (tied_)
-    linear_backward_input(p.linear(V, D), p(predictions_.logits), x, p.low(output_)); // x E^T
-  else
-    linear_forward(p.linear(D, V), p(predictions_.logits), x, p.low(output_), nullptr);
-  predictions_.forward(p);
+  for_chunks(p, [&](std::int64_t first, std::int64_t rows) {
+    logits(p, x + first * D, rows);
+    predictions_.part(p, first, rows, p.training() && predictions_.chunks == 1);
+  });
 }
 
 template <class T>
 T* LanguageHead<T>::backward(const Pass<T>& p, const T* x) const {
   const T* dlogits = p(predictions_.dlogits);
-  if (tied_) {
-    linear_backward_weight(p.linear(V, D), p.dw(output_), dlogits, x);
-    linear_forward(p.linear(V, D), p(dx_), dlogits, p.low(output_), nullptr);
-  } else {
-    linear_backward_weight(p.linear(D, V), p.dw(output_), x, dlogits);
-    linear_backward_input(p.linear(D, V), p(dx_), dlogits, p.low(output_));
-  }
+  for_chunks(p, [&](std::int64_t first, std::int64_t rows) {
+    const T* part = x + first * D;
+    T* dx = p(dx_) + first * D;
+    const Into into = first == 0 ? Into::overwrite : Into::add;
+    if (predictions_.chunks > 1) {
+      logits(p, part, rows);
+      predictions_.part(p, first, rows, true);
+    }
+    if (bias_) {
+      column_sum(first == 0 ? p.dw(bias_) : p(dbias_), dlogits, rows, V, p(partial_));
+      if (first > 0)
+        add_to(p.dw(bias_), p(dbias_), V);
+    }
+    if (tied_) {
+      linear_backward_weight({rows, V, D}, p.dw(output_), dlogits, part, into);
+      linear_forward({rows, V, D}, dx, dlogits, p.low(output_), nullptr);
+    } else {
+      linear_backward_weight({rows, D, V}, p.dw(output_), part, dlogits, into);
+      linear_backward_input({rows, D, V}, dx, dlogits, p.low(output_));
+    }
+  });
   return p(dx_);
 }
 

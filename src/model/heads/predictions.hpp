@@ -8,27 +8,31 @@ namespace weft {
 template <class T>
 struct Predictions {
   std::int64_t P = 0, V = 0;         ///< the most that a micro-batch has
+  std::int64_t chunks = 1;           ///< parts of the rows that use the memory of the logits one after the other
   bool per_token = false;            ///< one for every row, else one per example
-  Piece<float> logits, losses, hits; ///< (P, V), (P), (P)
-  Piece<T> dlogits;                  ///< (P, V); the memory of the logits where T is float
+  Piece<float> logits, losses, hits; ///< (P / chunks, V), (P), (P)
+  Piece<T> dlogits;                  ///< (P / chunks, V); the memory of the logits where T is float
 
   Predictions() = default;
-  Predictions(Plan& plan, std::int64_t predictions, std::int64_t symbols, bool each_token)
-      : P(predictions), V(symbols), per_token(each_token) {
-    logits = plan.keep<float>("logits", P * V);
+  Predictions(Plan& plan, std::int64_t predictions, std::int64_t symbols, bool each_token, std::int64_t parts = 1)
+      : P(predictions), V(symbols), chunks(parts), per_token(each_token) {
+    const std::int64_t rows = (P + chunks - 1) / chunks;
+    logits = plan.keep<float>("logits", rows * V);
     if constexpr (std::is_same_v<T, float>)
       dlogits = logits;
     else
-      dlogits = plan.keep<T>("dlogits", P * V);
+      dlogits = plan.keep<T>("dlogits", rows * V);
     losses = plan.keep<float>("losses", P);
     hits = plan.keep<float>("hits", P);
   }
 
   std::int64_t count(const Pass<T>& p) const { return per_token ? p.rows() : P; }
   /// From the logits: losses and hits, and in training dlogits.
-  void forward(const Pass<T>& p) const {
-    cross_entropy(p(losses), p(hits), p.training() ? p(dlogits) : nullptr, p(logits), p.targets(), p.loss_factor(),
-                  count(p), V, p.shares());
+  void forward(const Pass<T>& p) const { part(p, 0, count(p), p.training()); }
+  /// Of rows first .. first + n - 1 alone, whose logits are there.
+  void part(const Pass<T>& p, std::int64_t first, std::int64_t n, bool gradient) const {
+    cross_entropy(p(losses) + first, p(hits) + first, gradient ? p(dlogits) : nullptr, p(logits), p.targets() + first,
+                  p.loss_factor(), n, V, p.shares() ? p.shares() + first : nullptr);
   }
 };
 

@@ -9,15 +9,17 @@ namespace weft {
 template <class T>
 Embedding<T>::Embedding(Plan& plan, const EmbeddingSetup& setup)
     : D(setup.width), V(setup.vocabulary), slots_(setup.slots), token_into_(setup.tied ? Into::add : Into::overwrite),
-      dropout_(setup.dropout) {
+      dropout_(setup.dropout), scale_(setup.scale) {
   token_ = plan.weight("embedding.token", {V, D}, setup.token);
   if (slots_ != Slots::plain)
     start_ = plan.weight("embedding.start", {D}, setup.start);
   for (const std::int64_t extent : setup.position_tables) {
     const int c = coordinates_.count++;
     coordinates_.extents[c] = extent;
+    if (!setup.position_widths.empty())
+      coordinates_.widths[c] = setup.position_widths.at(static_cast<std::size_t>(c));
     position_[static_cast<std::size_t>(c)] =
-        plan.weight("embedding.position." + std::to_string(c), {extent, D}, setup.position);
+        plan.weight("embedding.position." + std::to_string(c), {extent, coordinates_.width(c, D)}, setup.position);
   }
   if (setup.sinusoid) {
     std::vector<float> table(static_cast<std::size_t>(plan.N * D));
@@ -34,6 +36,7 @@ template <class T>
 EmbeddingShape Embedding<T>::shape(std::int64_t sequences, std::int64_t slots) const {
   EmbeddingShape s{sequences, slots_ == Slots::front ? slots - 1 : slots, D, V};
   s.slots = slots_;
+  s.scale = scale_;
   return s;
 }
 

@@ -11,6 +11,8 @@ struct EmbeddingSetup {
   std::int64_t width, vocabulary;
   Slots slots = Slots::shifted;                ///< what lies in the slots of a sequence
   std::vector<std::int64_t> position_tables{}; ///< rows of each; positions are row-major coordinates over them
+  std::vector<std::int64_t> position_widths{}; ///< of axial tables; empty: all of width D, summed
+  float scale = 1;                             ///< of the token's vector
   bool sinusoid = false;                       ///< a fixed table of positions instead
   Initial token{}, start{}, position{};
   float dropout = -1; ///< below 0: the family has none
@@ -39,7 +41,7 @@ class Embedding {
   std::int64_t D, V;
   Slots slots_;
   Into token_into_;
-  float dropout_;
+  float dropout_, scale_;
   std::uint32_t site_ = 0;
   Buffer<float> sinusoid_; ///< (slots, D); empty: none
   Coordinates coordinates_;

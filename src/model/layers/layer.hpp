@@ -17,6 +17,9 @@ class Layer {
 
   /// y = f(x), both (S, N, D). Overwrites y and what the backward pass wants of this layer.
   virtual void forward(const Pass<T>& p, T* y, const T* x) = 0;
+  /// The same once more, for a backward pass that makes x again and wants y too: x may differ in its last bits, and
+  /// what followed from it in steps (hash buckets) stays as it was.
+  virtual void forward_again(const Pass<T>& p, T* y, const T* x) { forward(p, y, x); }
   /// Fills again, from x, what was planned `remade` for Recompute::attention, or in its last stage's case
   /// Recompute::block, without y.
   virtual void again(const Pass<T>& /*p*/, const T* /*x*/) {}

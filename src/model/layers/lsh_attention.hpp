@@ -39,8 +39,7 @@ class LshAttention final : public Layer<T> {
   /// Tensors name + "attention.qv.weight" and so on.
   LshAttention(Plan& plan, const std::string& name, const AttentionSetup& sizes, const LshSetup& setup);
   void forward(const Pass<T>& p, T* y, const T* x) override;
-  /// The same with the buckets of the last forward(): for a backward pass that makes x and y again.
-  void forward_again(const Pass<T>& p, T* y, const T* x);
+  void forward_again(const Pass<T>& p, T* y, const T* x) override;
   void again(const Pass<T>& p, const T* x) override;
   void backward(const Pass<T>& p, T* dx, const T* dy, const T* x) override;
   Weight end_bias() const override { return out_bias_; }

@@ -7,9 +7,9 @@ namespace weft {
 
 template <class T>
 ChainDecoder<T>::ChainDecoder(const Config& config, const RowSetup& setup, const Embedding<T>& embedding,
-                              const PreNorm<T>& stream, const LanguageHead<T>& head)
+                              const Stream<T>& stream, const LanguageHead<T>& head)
     : setup_(setup), L(config.model.layers), lists_(config, setup.length), embedding_(embedding),
-      stream_(stream, setup), head_(head, setup), previous_(setup.samples, "tokens") {}
+      stream_(stream.rows(setup)), head_(head, setup), previous_(setup.samples, "tokens") {}
 
 template <class T>
 void ChainDecoder<T>::step(const std::uint16_t* previous, float* logits) {
@@ -22,8 +22,8 @@ void ChainDecoder<T>::step(const std::uint16_t* previous, float* logits) {
   if (position_ > 0)
     copy_to_device(previous_.data(), previous, previous_.bytes());
   const Slot slot{position_, previous_.data(), &lists_};
-  embedding_.forward_row(setup_, slot, stream_.entry());
-  const T* rows = stream_.forward(slot);
+  embedding_.forward_row(setup_, slot, stream_->entry());
+  const T* rows = stream_->forward(slot);
   if (logits) {
     const Buffer<float>& all = head_.forward(rows);
     copy_to_host(logits, all.data(), all.bytes());

@@ -4,21 +4,21 @@
 #include "model/layers/embedding.hpp"
 #include "model/sampling/decoder.hpp"
 #include "model/sampling/key_lists.hpp"
-#include "model/stream/pre_norm.hpp"
+#include "model/stream/stream.hpp"
 
 namespace weft {
 
 template <class T>
 class ChainDecoder final : public Decoder {
  public:
-  ChainDecoder(const Config& config, const RowSetup& setup, const Embedding<T>& embedding, const PreNorm<T>& stream,
+  ChainDecoder(const Config& config, const RowSetup& setup, const Embedding<T>& embedding, const Stream<T>& stream,
                const LanguageHead<T>& head);
   void restart() override { position_ = 0; }
   std::int64_t position() const override { return position_; }
   std::int64_t samples() const override { return setup_.samples; }
   std::int64_t length() const override { return setup_.length; }
   std::int64_t keys_seen() const override { return keys_seen_; }
-  std::size_t cache_bytes() const override { return stream_.cache_bytes(); }
+  std::size_t cache_bytes() const override { return stream_->cache_bytes(); }
   void step(const std::uint16_t* previous, float* logits) override;
 
  private:
@@ -26,7 +26,7 @@ class ChainDecoder final : public Decoder {
   std::int64_t L, position_ = 0, keys_seen_ = 0;
   KeyLists lists_;
   const Embedding<T>& embedding_;
-  typename PreNorm<T>::Rows stream_;
+  std::unique_ptr<StreamRows<T>> stream_;
   typename LanguageHead<T>::Rows head_;
   Buffer<std::uint16_t> previous_;
 };

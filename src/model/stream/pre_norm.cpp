@@ -2,6 +2,7 @@
 #include "kernels/common/regions.hpp"
 #include "kernels/sum/sum.hpp"
 #include "model/storage.hpp"
+#include "model/stream/branch_gradient.hpp"
 
 namespace weft {
 
@@ -60,21 +61,6 @@ const T* PreNorm<T>::forward(const Pass<T>& p) {
   return out(p);
 }
 
-/// The gradient of a branch that was added to the stream, and of the bias that the branch ends with.
-template <class T>
-const T* PreNorm<T>::branch_gradient(const Pass<T>& p, const Stage& stage) const {
-  const Weight bias = stage.layer->end_bias();
-  const Dropout dropout = p.dropout(dropout_, stage.site);
-  if (dropout.probability == 0.0f) { // the stream's own gradient
-    if (bias)
-      column_sum(p.dw(bias), p(dstream_), p.rows(), D, p(partial_));
-    return p(dstream_);
-  }
-  residual_backward(p(branch_), bias ? p.dw(bias) : p(no_bias_), p(dstream_), dropout, {p.sequences(), p.length(), D},
-                    p(partial_));
-  return p(branch_);
-}
-
 /// What the backward pass of stages [begin, end), a block, wants and was not kept. Leaves the last one's norm in
 /// `normed`.
 template <class T>
@@ -103,7 +89,9 @@ T* PreNorm<T>::backward(const Pass<T>& p, T* dout) {
         stage.norm.again(p, normed, p(stage.input));
       if (recompute_ == Recompute::attention)
         stage.layer->again(p, normed);
-      stage.layer->backward(p, dbranch, branch_gradient(p, stage), normed);
+      const T* dy = branch_gradient(p, *stage.layer, static_cast<const T*>(dstream), p.dropout(dropout_, stage.site), D,
+                                    dbranch, p(no_bias_), p(partial_));
+      stage.layer->backward(p, dbranch, dy, normed);
       stage.norm.backward(p, dstream, dbranch, p(stage.input));
       p.done(stage.norm.gain);
     }
@@ -111,20 +99,28 @@ T* PreNorm<T>::backward(const Pass<T>& p, T* dout) {
   return dstream;
 }
 
+/// One row per sample through the chain.
 template <class T>
-std::unique_ptr<typename PreNorm<T>::Rows> PreNorm<T>::rows(const RowSetup& setup) const {
-  return std::make_unique<Rows>(*this, setup);
-}
+class PreNorm<T>::Rows final : public StreamRows<T> {
+ public:
+  Rows(const PreNorm& chain, const RowSetup& setup)
+      : chain_(chain), setup_(setup), stream_(setup.samples * chain.D, "stream"), normed_(stream_.size(), "normed"),
+        branch_(stream_.size(), "branch"), statistics_(2 * setup.samples, "statistics") {
+    for (const Stage& stage : chain.stages_)
+      if (stage.layer)
+        layers_.push_back(stage.layer->rows(setup));
+  }
+  T* entry() override { return stream_.data(); }
+  const T* forward(const Slot& slot) override;
+  std::size_t cache_bytes() const override;
 
-template <class T>
-PreNorm<T>::Rows::Rows(const PreNorm& chain, const RowSetup& setup)
-    : chain_(chain), setup_(setup), stream_(setup.samples * chain.D, "stream"),
-      normed_(setup.samples * chain.D, "normed"), branch_(setup.samples * chain.D, "branch"),
-      statistics_(2 * setup.samples, "statistics") {
-  for (const Stage& stage : chain.stages_)
-    if (stage.layer)
-      layers_.push_back(stage.layer->rows(setup));
-}
+ private:
+  const PreNorm& chain_;
+  RowSetup setup_;
+  std::vector<std::unique_ptr<RowLayer<T>>> layers_;
+  Buffer<T> stream_, normed_, branch_;
+  Buffer<float> statistics_;
+};
 
 template <class T>
 const T* PreNorm<T>::Rows::forward(const Slot& slot) {
@@ -148,6 +144,11 @@ std::size_t PreNorm<T>::Rows::cache_bytes() const {
   for (const auto& layer : layers_)
     sum += layer->cache_bytes();
   return sum;
+}
+
+template <class T>
+std::unique_ptr<StreamRows<T>> PreNorm<T>::rows(const RowSetup& setup) const {
+  return std::make_unique<Rows>(*this, setup);
 }
 
 WEFT_FOR_STORAGE_TYPES(PreNorm);

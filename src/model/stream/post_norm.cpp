@@ -1,0 +1,81 @@
+#include "model/stream/post_norm.hpp"
+#include "io/error.hpp"
+#include "kernels/common/regions.hpp"
+#include "kernels/sum/sum.hpp"
+#include "model/storage.hpp"
+#include "model/stream/branch_gradient.hpp"
+
+namespace weft {
+
+template <class T>
+PostNorm<T>::PostNorm(Plan& plan, std::int64_t width, float dropout) : plan_(plan), D(width), dropout_(dropout) {
+  entry_ = plan.keep<T>("stream", plan.R * D);
+  normed_ = plan.scratch<T>("normed", plan.R * D);
+  branch_ = plan.scratch<T>("branch", plan.R * D);
+  dstream_ = plan.scratch<T>("dstream", plan.R * D);
+  partial_ = plan.scratch<float>("partial", column_sum_workspace(plan.R, D));
+  no_bias_ = plan.scratch<float>("no bias", D);
+}
+
+template <class T>
+void PostNorm<T>::norm(const std::string& name, const std::string& block, const std::string& /*input*/,
+                       const std::string& number, float epsilon) {
+  Stage stage;
+  stage.norm = Norm<T>(plan_, name, block + "mean" + number, block + "rstd" + number, D, epsilon);
+  stage.sum = plan_.keep<T>(block + "sum" + number, plan_.R * D);
+  stages_.push_back(std::move(stage));
+}
+
+template <class T>
+void PostNorm<T>::add(std::unique_ptr<Layer<T>> layer) {
+  stages_.back().layer = std::move(layer);
+  stages_.back().site = plan_.dropout_site();
+}
+
+template <class T>
+const T* PostNorm<T>::forward(const Pass<T>& p) {
+  const T* x = p(entry_);
+  for (std::size_t s = 0; s < stages_.size(); ++s) {
+    const TracedSpan span("forward stage", static_cast<std::int64_t>(s));
+    const Stage& stage = stages_[s];
+    stage.layer->forward(p, p(branch_), x);
+    residual_forward(p(stage.sum), p(normed_), p(stage.norm.mean), p(stage.norm.rstd), x, p(branch_),
+                     p.dropout(dropout_, stage.site), p.w(stage.norm.gain), p.w(stage.norm.bias), stage.norm.epsilon,
+                     {p.sequences(), p.length(), D});
+    x = p(normed_);
+  }
+  return x;
+}
+
+template <class T>
+T* PostNorm<T>::backward(const Pass<T>& p, T* dout) {
+  T *dsum = p(dstream_), *dx = dout;
+  for (std::size_t s = stages_.size(); s-- > 0;) {
+    const TracedSpan span("backward stage", static_cast<std::int64_t>(s));
+    const Stage& stage = stages_[s];
+    const Norm<T>& norm = stage.norm;
+    norm_backward(dsum, p.dw(norm.gain), p.dw(norm.bias), dx, p(stage.sum), p(norm.mean), p(norm.rstd), p.w(norm.gain),
+                  p.rows(), D, p(norm.partial), Into::overwrite);
+    const T* x = p(entry_);
+    if (s > 0) {
+      stages_[s - 1].norm.again(p, p(normed_), p(stages_[s - 1].sum));
+      x = p(normed_);
+    }
+    dx = p(branch_);
+    const T* dbranch =
+        branch_gradient(p, *stage.layer, dsum, p.dropout(dropout_, stage.site), D, dx, p(no_bias_), p(partial_));
+    stage.layer->backward(p, dx, dbranch, x);
+    residual_add(dx, dsum, 1, Dropout{}, {p.sequences(), p.length(), D});
+    p.done(norm.gain);
+  }
+  return dx;
+}
+
+template <class T>
+std::unique_ptr<StreamRows<T>> PostNorm<T>::rows(const RowSetup& /*setup*/) const {
+  throw InputError("got model.stream = \"post_norm\", expected pre_norm: only that can be sampled from");
+}
+
+WEFT_FOR_STORAGE_TYPES(PostNorm);
+
+} // namespace weft

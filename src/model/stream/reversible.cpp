@@ -1,0 +1,144 @@
+#include "model/stream/reversible.hpp"
+#include "io/error.hpp"
+#include "kernels/common/regions.hpp"
+#include "kernels/norm/norm.hpp"
+#include "kernels/sum/sum.hpp"
+#include "model/storage.hpp"
+#include "model/stream/branch_gradient.hpp"
+#include <algorithm>
+#include <stdexcept>
+
+namespace weft {
+
+template <class T>
+Reversible<T>::Reversible(Plan& plan, std::int64_t width, float dropout) : plan_(plan), D(width), dropout_(dropout) {
+  if (plan.recompute != Recompute::block)
+    throw std::logic_error("a reversible stream whose layers keep what they make");
+  const std::int64_t n = plan.R * D;
+  for (int t = 0; t < 2; ++t) {
+    streams_[t] = plan.keep<float>("stream." + std::to_string(t), n);
+    dstreams_[t] = plan.scratch<float>("dstream." + std::to_string(t), n);
+  }
+  normed_ = plan.scratch<T>("normed", n);
+  branch_ = plan.scratch<T>("branch", n);
+  normed32_ = plan.scratch<float>(std::is_same_v<T, float> ? "normed" : "normed in fp32", n);
+  branch32_ = plan.scratch<float>(std::is_same_v<T, float> ? "branch" : "branch in fp32", n);
+  joined_ = plan.scratch<float>("joined", n);
+  mean_ = plan.scratch<float>("mean", plan.R);
+  rstd_ = plan.scratch<float>("rstd", plan.R);
+  partial_ = plan.scratch<float>("partial", norm_workspace(plan.R, D));
+  sums_ = plan.scratch<float>("column sums", column_sum_workspace(plan.R, D));
+  no_bias_ = plan.scratch<float>("no bias", D);
+}
+
+template <class T>
+void Reversible<T>::norm(const std::string& name, const std::string& /*block*/, const std::string& /*input*/,
+                         const std::string& /*number*/, float epsilon) {
+  Stage stage;
+  stage.gain = plan_.weight(name + ".gain", {D}, Initialiser::one);
+  stage.bias = plan_.weight(name + ".bias", {D}, Initialiser::zero);
+  stage.epsilon = epsilon;
+  stages_.push_back(std::move(stage));
+}
+
+template <class T>
+void Reversible<T>::add(std::unique_ptr<Layer<T>> layer) {
+  stages_.back().layer = std::move(layer);
+  stages_.back().site = plan_.dropout_site();
+}
+
+template <class T>
+void Reversible<T>::end(const std::string& name, float epsilon) {
+  norm(name, "", "", "", epsilon);
+}
+
+/// norm(x) in the storage type; leaves its statistics for norm_gradient.
+template <class T>
+const T* Reversible<T>::normed(const Pass<T>& p, const Stage& stage, const float* x) const {
+  norm_forward(p(normed32_), p(mean_), p(rstd_), x, p.w(stage.gain), p.w(stage.bias), p.rows(), D, stage.epsilon);
+  if constexpr (!std::is_same_v<T, float>)
+    convert(p(normed_), p(normed32_), p.rows() * D);
+  return p(normed_);
+}
+
+/// From dout, the gradient of what normed() made of x, to dx. Overwrites the gradients of the norm's weights.
+template <class T>
+void Reversible<T>::norm_gradient(const Pass<T>& p, const Stage& stage, float* dx, const T* dout, const float* x,
+                                  Into into) const {
+  const float* d = nullptr;
+  if constexpr (std::is_same_v<T, float>) {
+    d = dout;
+  } else {
+    convert(p(branch32_), dout, p.rows() * D);
+    d = p(branch32_);
+  }
+  norm_backward(dx, p.dw(stage.gain), p.dw(stage.bias), d, x, p(mean_), p(rstd_), p.w(stage.gain), p.rows(), D,
+                p(partial_), into);
+}
+
+/// (x_0 + x_1) / 2
+template <class T>
+const float* Reversible<T>::joined(const Pass<T>& p) const {
+  const std::int64_t n = p.rows() * D;
+  weft::add(p(joined_), p(streams_[0]), p(streams_[1]), n);
+  scale(p(joined_), 0.5, n);
+  return p(joined_);
+}
+
+template <class T>
+const T* Reversible<T>::forward(const Pass<T>& p) {
+  for (const Piece<float> x : streams_)
+    convert(p(x), p(branch_), p.rows() * D);
+  for (std::size_t s = 0; s + 1 < stages_.size(); ++s) {
+    const TracedSpan span("forward stage", static_cast<std::int64_t>(s));
+    const Stage& stage = stages_[s];
+    float *to = p(streams_[s % 2]), *from = p(streams_[1 - s % 2]);
+    stage.layer->forward(p, p(branch_), normed(p, stage, from));
+    residual_add(to, p(branch_), 1, p.dropout(dropout_, stage.site), {p.sequences(), p.length(), D});
+  }
+  return normed(p, stages_.back(), joined(p));
+}
+
+template <class T>
+T* Reversible<T>::backward(const Pass<T>& p, T* dout) {
+  const std::int64_t n = p.rows() * D;
+  const Stage& end = stages_.back();
+  const float* x = joined(p);
+  norm_forward(p(normed32_), p(mean_), p(rstd_), x, p.w(end.gain), p.w(end.bias), p.rows(), D, end.epsilon);
+  norm_gradient(p, end, p(dstreams_[0]), dout, x, Into::overwrite);
+  scale(p(dstreams_[0]), 0.5, n);
+  convert(p(dstreams_[1]), p(dstreams_[0]), n);
+  p.done(end.gain);
+  for (std::size_t s = stages_.size() - 1; s-- > 0;) {
+    const TracedSpan span("backward stage", static_cast<std::int64_t>(s));
+    const Stage& stage = stages_[s];
+    const Dropout dropout = p.dropout(dropout_, stage.site);
+    float *to = p(streams_[s % 2]), *from = p(streams_[1 - s % 2]);
+    const float* dto = p(dstreams_[s % 2]);
+    // The sum less the branch is the stream before it.
+    const T* inside = normed(p, stage, from);
+    stage.layer->forward_again(p, p(branch_), inside);
+    residual_add(to, p(branch_), -1, dropout, {p.sequences(), p.length(), D});
+    const float* dbranch = branch_gradient(p, *stage.layer, dto, dropout, D, p(branch32_), p(no_bias_), p(sums_));
+    if constexpr (std::is_same_v<T, float>) {
+      stage.layer->backward(p, p(branch_), dbranch, inside);
+    } else {
+      convert(p(branch_), dbranch, n);
+      stage.layer->backward(p, p(branch_), p(branch_), inside);
+    }
+    norm_gradient(p, stage, p(dstreams_[1 - s % 2]), p(branch_), from, Into::add);
+    p.done(stage.gain);
+  }
+  weft::add(p(dstreams_[0]), p(dstreams_[0]), p(dstreams_[1]), n);
+  convert(p(branch_), p(dstreams_[0]), n);
+  return p(branch_);
+}
+
+template <class T>
+std::unique_ptr<StreamRows<T>> Reversible<T>::rows(const RowSetup& /*setup*/) const {
+  throw InputError("got model.stream = \"reversible\", expected pre_norm: only that can be sampled from");
+}
+
+WEFT_FOR_STORAGE_TYPES(Reversible);
+
+} // namespace weft

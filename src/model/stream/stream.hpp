@@ -1,0 +1,51 @@
+// How a model's layers follow each other: blocks of stages, each a layer and its norm, on rows of width D. What a stage
+// does with the rows in front of it is the kind of stream (model.stream).
+#pragma once
+#include "model/layers/layer.hpp"
+#include "model/layers/rows.hpp"
+#include <memory>
+#include <string>
+
+namespace weft {
+
+/// One row per sample through the stages.
+template <class T>
+class StreamRows {
+ public:
+  virtual ~StreamRows() = default;
+  virtual T* entry() = 0; ///< (samples, D), where the embedding writes
+  /// What the head reads.
+  virtual const T* forward(const Slot& slot) = 0;
+  virtual std::size_t cache_bytes() const = 0;
+};
+
+template <class T>
+class Stream {
+ public:
+  virtual ~Stream() = default;
+
+  /// A block begins.
+  virtual void block() = 0;
+  /// The next stage's norm; `input` names the rows in front of it ("block.00.input"), number: of its norm in the block.
+  /// Then its layer.
+  virtual void norm(const std::string& name, const std::string& block, const std::string& input,
+                    const std::string& number, float epsilon) = 0;
+  virtual void add(std::unique_ptr<Layer<T>> layer) = 0;
+  /// Behind the last stage; the norm there, where the kind has one.
+  virtual void end(const std::string& name, float epsilon) = 0;
+
+  virtual T* entry(const Pass<T>& p) const = 0;     ///< where the embedding writes
+  virtual const T* out(const Pass<T>& p) const = 0; ///< what forward returned; until backward begins
+  virtual const T* forward(const Pass<T>& p) = 0;
+  /// From the gradient of out, which is overwritten, to that of entry. Overwrites the gradients of all its weights.
+  virtual T* backward(const Pass<T>& p, T* dout) = 0;
+
+  /// The stages for decoding: a version of every layer for rows. Throws InputError where a layer has none.
+  virtual std::unique_ptr<StreamRows<T>> rows(const RowSetup& setup) const = 0;
+};
+
+/// kind: a word of model.stream. dropout: of what every stage adds.
+template <class T>
+std::unique_ptr<Stream<T>> make_stream(const std::string& kind, Plan& plan, std::int64_t width, float dropout);
+
+} // namespace weft

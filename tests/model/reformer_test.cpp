@@ -1,0 +1,206 @@
+// The Reformer: counts, gradients through every kind of stream, memory, chunks, slots that hold their own token.
+#include "config/config.hpp"
+#include "io/error.hpp"
+#include "tests/model/language_fixture.hpp"
+#include <cstring>
+
+using namespace weft;
+using namespace weft::testing;
+using Fixture = LanguageFixture;
+
+namespace {
+
+Config small(const std::string& stream = "reversible", const std::string& pattern = "lsh") {
+  Config c;
+  c.model.family = "reformer";
+  c.model.stream = stream;
+  c.model.positions = "learned";
+  c.model.layers = 3;
+  c.model.width = 32;
+  c.model.heads = 2;
+  c.model.feedforward = 48;
+  c.model.context = 70;
+  c.model.vocabulary = 50;
+  c.model.tied_embedding = true;
+  c.attention.pattern = pattern;
+  c.attention.shared_qk = true;
+  c.attention.buckets = {1}; // what is seen must not jump
+  c.attention.chunk = 16;
+  c.training.micro_batch = 2;
+  return c;
+}
+const char* const streams[] = {"pre_norm", "post_norm", "reversible"};
+
+TEST(Reformer, HasTheParametersOfTheReproduction) {
+  Config c = small("post_norm", "dense");
+  c.data.task = "copy";
+  c.data.scoring = "reproduction";
+  c.model.layers = 1;
+  c.model.width = c.model.feedforward = 256;
+  c.model.heads = 4;
+  c.model.context = 1024;
+  c.model.vocabulary = 128;
+  EXPECT_EQ(make_model(c)->parameters().count(), 624256);
+}
+
+TEST(Reformer, AxialTablesHaveTheSizesOfThePaper) {
+  Config c = small();
+  c.model.width = 768;
+  c.model.context = 65536;
+  c.model.layers = 1;
+  const std::int64_t none = make_model(c)->parameters().count() - 65536 * 768;
+  c.model.positions = "axial";
+  c.model.position_shape = {128, 512};
+  c.model.position_widths = {256, 512};
+  EXPECT_EQ(make_model(c)->parameters().count() - none, 294912);
+  c.model.position_shape.clear();
+  c.model.position_widths.clear();
+  EXPECT_EQ(make_model(c)->parameters().count() - none, 2 * 256 * 384);
+}
+
+TEST(Reformer, GradientIsThatOfTheLossAlongRandomDirections) {
+  for (const char* stream : streams)
+    for (const char* pattern : {"lsh", "dense"}) {
+      Config config = small(stream, pattern);
+      if (config.attention.pattern == "dense") { // the other choices once each
+        config.model.tied_embedding = false;
+        config.model.positions = "axial";
+        config.model.feedforward_chunks = 3;
+        config.model.loss_chunks = 4;
+      }
+      Fixture f(config);
+      const Doubles gradient = f.gradient();
+      for (const Parameter& p : f.model->parameters().all()) {
+        const auto loss_of = [&](const std::vector<float>& weights) {
+          f.use(weights);
+          return f.loss();
+        };
+        EXPECT_AT_MOST(directional_error(p, gradient, f.values, 1e-2, loss_of), 1e-2)
+            << stream << " " << pattern << " " << p.name;
+        f.use(f.values);
+      }
+    }
+}
+
+TEST(Reformer, GradientsAreAnnouncedFromTheEndAndFinal) {
+  for (const char* stream : streams) {
+    Config config = small(stream);
+    config.model.tied_embedding = false; // else the first tensor is final at the end only
+    Fixture f(config);
+    const Doubles whole = f.gradient();
+    Buffer<float> g(f.parameters(), "gradient");
+    device_zero(g.data(), g.bytes());
+    std::int64_t last = f.parameters();
+    f.model->forward_backward(f.batch, g.data(), f.scores, [&](std::int64_t first) {
+      EXPECT_LT(first, last);
+      last = first;
+      const Doubles now = to_doubles(g);
+      for (std::size_t i = static_cast<std::size_t>(first); i < now.size(); ++i)
+        ASSERT_EQ(now[i], whole[i]) << stream << " " << i;
+    });
+    EXPECT_EQ(last, 0);
+  }
+}
+
+TEST(Reformer, ChunksChangeNothingButTheOrderOfSums) {
+  for (const char* stream : {"post_norm", "reversible"}) {
+    Config config = small(stream);
+    Fixture whole(config);
+    config.model.feedforward_chunks = 5;
+    config.model.loss_chunks = 3;
+    Fixture chunked(config);
+    EXPECT_AT_MOST(relative_error(chunked.gradient(), whole.gradient()), 1e-5);
+    EXPECT_AT_MOST(std::abs(chunked.loss() - whole.loss()), 1e-6);
+    EXPECT_THROW(chunked.logits(), InputError);
+    EXPECT_LT(chunked.model->costs().activation_bytes, whole.model->costs().activation_bytes);
+  }
+}
+
+TEST(Reformer, AReversibleStreamsMemoryDoesNotGrowWithDepth) {
+  const auto bytes = [](const char* stream, std::int64_t layers) {
+    Config c = small(stream);
+    c.model.width = 256;
+    c.model.heads = 4;
+    c.model.feedforward = 1024;
+    c.model.context = 4096;
+    c.model.vocabulary = 256;
+    c.attention.buckets.clear();
+    c.attention.chunk = 64;
+    c.model.layers = layers;
+    return static_cast<double>(make_model(c)->costs().activation_bytes);
+  };
+  EXPECT_LT(bytes("reversible", 24), 1.3 * bytes("reversible", 2));
+  EXPECT_GT(bytes("pre_norm", 24), 4 * bytes("pre_norm", 2));
+}
+
+TEST(Reformer, DropoutAndBucketsAreReplayed) {
+  // A backward pass with another mask or other buckets would take something else away from the streams than was added,
+  // and the gradient of the first layer, behind 24 wrong ones, would have nothing to do with the loss.
+  Config config = small();
+  config.model.layers = 12;
+  config.model.dropout = 0.2;
+  config.attention.buckets = {8};
+  config.attention.rounds = 2;
+  Fixture f(config);
+  const Doubles gradient = f.gradient();
+  double before = 0;
+  for (const float l : f.scores.losses) // in training, with the masks and buckets of this step
+    before += static_cast<double>(l);
+  before *= static_cast<double>(f.batch.loss_factor);
+  const Parameter& p = f.model->parameters().all().front();
+  double squares = 0;
+  for (std::int64_t i = 0; i < p.size; ++i)
+    squares += std::pow(gradient[static_cast<std::size_t>(p.offset + i)], 2);
+  // Down the gradient of the token embedding by a small step: buckets hardly change.
+  const double step = 2e-3 / std::sqrt(squares);
+  std::vector<float> moved = f.values;
+  for (std::int64_t i = 0; i < p.size; ++i)
+    moved[static_cast<std::size_t>(p.offset + i)] -=
+        static_cast<float>(step * gradient[static_cast<std::size_t>(p.offset + i)]);
+  f.use(moved);
+  f.gradient();
+  double after = 0;
+  for (const float l : f.scores.losses)
+    after += static_cast<double>(l);
+  after *= static_cast<double>(f.batch.loss_factor);
+  EXPECT_NEAR((before - after) / (step * squares), 1, 0.1);
+}
+
+TEST(Reformer, LowPrecisionStaysClose) {
+  for (const char* stream : streams)
+    for (const char* precision : {"bf16", "fp16"}) {
+      Config config = small(stream, "dense");
+      Fixture single(config);
+      config.run.precision = precision;
+      Fixture low(config);
+      EXPECT_AT_MOST(relative_error(low.logits(), single.logits()), 3e-2) << stream << precision;
+      EXPECT_AT_MOST(relative_error(low.gradient(), single.gradient()), 6e-2) << stream << precision;
+    }
+}
+
+TEST(Reformer, ASlotThatHoldsItsTokenPredictsTheNextOne) {
+  Config config = small("post_norm", "dense");
+  config.data.task = "copy";
+  for (const char* scoring : {"paper", "reproduction"}) {
+    config.data.scoring = scoring;
+    Fixture f(config);
+    const Doubles before = f.logits();
+    const std::int64_t j = 40, V = config.model.vocabulary;
+    f.tokens[j] = static_cast<std::uint16_t>((f.tokens[j] + 1) % V);
+    const Doubles after = f.logits();
+    const auto moved = [&](std::int64_t i) {
+      return std::memcmp(&before[static_cast<std::size_t>(i * V)], &after[static_cast<std::size_t>(i * V)],
+                         static_cast<std::size_t>(V) * sizeof(double)) != 0;
+    };
+    const std::int64_t first = config.data.scoring == "paper" ? j + 1 : j;
+    for (std::int64_t i = 0; i < config.model.context; ++i)
+      EXPECT_EQ(moved(i), i >= first) << scoring << " " << i;
+  }
+}
+
+TEST(Reformer, CannotBeSampledFrom) {
+  Fixture f(small());
+  EXPECT_THROW(f.model->decoder(f.values.data(), 1, 8), InputError);
+}
+
+} // namespace
