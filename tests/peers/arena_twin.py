@@ -29,6 +29,16 @@ def config_of(file):
     return out
 
 
+def load(checkpoint):
+    """(the input, the weights by name in double precision)"""
+    weights = {}
+    with h5py.File(checkpoint) as f:
+        config = config_of(f)
+        f["parameters"].visititems(lambda n, d: weights.__setitem__(n, torch.tensor(d[()]).double())
+                                   if isinstance(d, h5py.Dataset) else None)
+    return config, weights
+
+
 class Twin(torch.nn.Module):
     def __init__(self, weights, config):
         super().__init__()
@@ -131,10 +141,7 @@ def main():
     for name in ("checkpoint", "gradients", "logits"):
         parser.add_argument("--" + name, required=True)
     a = parser.parse_args()
-    with h5py.File(a.checkpoint) as f:
-        config, weights = config_of(f), {}
-        f["parameters"].visititems(lambda n, d: weights.__setitem__(n, torch.tensor(d[()]).double())
-                                   if isinstance(d, h5py.Dataset) else None)
+    config, weights = load(a.checkpoint)
     twin = Twin(weights, config)
     tokens, real, labels = split_of(config, "train")
     loss = torch.nn.functional.cross_entropy(twin(tokens, real), labels)
