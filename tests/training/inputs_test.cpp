@@ -74,6 +74,7 @@ TEST(Inputs, ArenaModelsHaveTheSizesOfTheReleasedSettings) {
     EXPECT_EQ(config.training.batch, row.batch) << row.task;
     EXPECT_EQ(config.training.steps, row.steps) << row.task;
     EXPECT_EQ(config.schedule.kind, row.schedule) << row.task;
+    EXPECT_EQ(config.schedule.cycle_steps, row.schedule == std::string("cosine") ? row.steps : 0) << row.task;
     EXPECT_EQ(config.model.pooling, row.pooling) << row.task;
     EXPECT_EQ(config.attention.form, "lra") << row.task;
     EXPECT_EQ(config.optimizer.decay, "all") << row.task;
