@@ -26,6 +26,7 @@ struct Config {
   } data;
   struct {
     std::string family = "sparse_transformer"; // config/families.hpp: sparse_transformer | arena
+    std::string code = "lra";                  // lra | nystromformer: whose encoder the arena's is
     std::int64_t layers = 6;                   // L
     std::int64_t width = 256;                  // D
     std::int64_t heads = 8;                    // H

@@ -96,6 +96,10 @@ std::vector<Key> model_keys(Config& c) {
        "kind of model: " + words_of(family_table()),
        {},
        Shapes::parameters},
+      {"model.code", &c.model.code, one_of({"lra", "nystromformer"}), "",
+       "whose released code the encoder follows in what their papers leave open: lra (the Long Range Arena's), "
+       "nystromformer (with attention.form = \"paper\"; docs/arena.md has the differences)",
+       of_family({"arena"}), Shapes::parameters},
       {"model.layers", &c.model.layers, between(1, 10000), "", "residual blocks, L", {}, Shapes::parameters},
       {"model.width", &c.model.width, at_least(1), "", "width of the residual stream, D", {}, Shapes::parameters},
       {"model.heads", &c.model.heads, at_least(1), "", "attention heads, H; divides the width", of_family(attending),

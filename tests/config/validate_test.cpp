@@ -109,6 +109,16 @@ INSTANTIATE_TEST_SUITE_P(
 const char *const arena = "model.family=arena", *const classify = "data.task=classify",
                   *const learned = "model.positions=learned", *const whole = "attention.pattern=dense";
 
+const char* const second_code = "model.code=nystromformer";
+
+INSTANTIATE_TEST_SUITE_P(
+    SecondCode, Rules,
+    testing::Values(Case{{second_code}, "model.code: is set and nothing reads it"},
+                    Case{{arena, classify, learned, whole, second_code, "model.pooling=mean"}, ""},
+                    Case{{arena, classify, learned, whole, second_code}, "got \"cls\" with model.code"},
+                    Case{{arena, classify, learned, whole, second_code, "model.pooling=mean", "attention.form=lra"},
+                         "which is another one, expected \"paper\""}));
+
 INSTANTIATE_TEST_SUITE_P(
     Sinkhorn, Rules,
     testing::Values(

@@ -106,6 +106,9 @@ class Encoder:
         self.front, self.pairs = "embedding.start" in weights, config["data.task"] == "pairs"
         self.four, self.first = int(config["model.pair_features"] == "four"), int(config["model.pooling"] == "cls")
         self.epsilon, self.divisor, self.activation = 1e-6, 0.0, "gelu_tanh"
+        if config["model.code"] == "nystromformer":
+            longest = int(config["model.context"])
+            self.epsilon, self.divisor, self.activation = 1e-5, 2.0 ** (longest - 1).bit_length(), "gelu"
 
     def blocks(self):
         for r in range(self.L):

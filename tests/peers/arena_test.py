@@ -50,6 +50,8 @@ keep = 9
 test_at_end = false
 """
 
+SECOND_CODE = ["model.code=nystromformer", "run.fresh=true"]
+
 
 class Arena(unittest.TestCase):
     def setUp(self):
@@ -110,6 +112,12 @@ class ArenaTwin(Arena):
         self.assert_agrees(self.compare("pairs", "pairs", "sinusoid", "cls"))
         self.assert_agrees(self.compare("pairs", "pairs", "learned", "mean", "run.fresh=true", "model.pair_features=four"))
 
+    def test_the_second_code_with_one_document_and_two(self):
+        self.listops()
+        self.pairs()
+        self.assert_agrees(self.compare("listops", "classify", "learned", "mean", *SECOND_CODE))
+        self.assert_agrees(self.compare("pairs", "pairs", "learned", "mean", *SECOND_CODE, "model.pair_features=four"))
+
     def test_a_wrong_gradient_is_noticed(self):
         def spoil(path):
             with h5py.File(path, "r+") as f:
@@ -158,6 +166,10 @@ class DoubleReference(Arena):
         self.pairs()
         self.assert_agree(*self.twins("pairs", "pairs", "sinusoid", "cls"))
         self.assert_agree(*self.twins("pairs", "pairs", "learned", "mean", "run.fresh=true", "model.pair_features=four"))
+
+    def test_the_second_code(self):
+        self.listops()
+        self.assert_agree(*self.twins("listops", "classify", "learned", "mean", *SECOND_CODE))
 
     def test_another_formula_is_noticed(self):
         self.listops()
