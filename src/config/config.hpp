@@ -28,6 +28,7 @@ struct Config {
   } data;
   struct {
     std::string family = "sparse_transformer"; // config/families.hpp: sparse_transformer | arena | reformer
+    std::string code = "lra";                  // lra | nystromformer: whose encoder the arena's is
     std::int64_t layers = 6;                   // L
     std::int64_t width = 256;                  // D
     std::int64_t heads = 8;                    // H
@@ -108,7 +109,9 @@ struct Config {
   struct {
     std::string kind = "cosine"; // constant | linear | cosine | step | one_cycle | rsqrt
     std::int64_t warmup_steps = 0;
+    double initial_factor = 0;                 // learning rate of step 1 of the warm-up, as a factor of learning_rate
     double final_factor = 0.0;                 // learning rate at the last step, as a factor of learning_rate
+    std::int64_t cycle_steps = 0;              // of the arena's cosine, which begins again; 0: half a cosine in all
     std::vector<std::int64_t> step_milestones; // steps at which kind = "step" multiplies by step_factor
     double step_factor = 0.1;
     double peak_at = 0.3;     // one_cycle: the share of all steps spent rising

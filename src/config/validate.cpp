@@ -42,6 +42,10 @@ void check_training(const Config& c, Checker& rules) {
   rules.check(s.kind != "one_cycle" || s.warmup_steps == 0, {"schedule.warmup_steps", "schedule.kind"},
               fmt::format("got {} with kind \"one_cycle\", expected 0: it rises by itself, see schedule.peak_at",
                           s.warmup_steps));
+  rules.check(s.initial_factor == 0 || s.warmup_steps > 1 || !rules.reads("schedule.initial_factor"),
+              {"schedule.initial_factor", "schedule.warmup_steps"},
+              fmt::format("got {} with {} steps of warm-up, expected two or more, which rise from it", s.initial_factor,
+                          s.warmup_steps));
   // rsqrt goes on where its warm-up ends, at whatever step; the arena's Retrieval stops before.
   rules.check(t.steps == 0 || s.warmup_steps == 0 || s.warmup_steps < t.steps || s.kind == "rsqrt",
               {"schedule.warmup_steps", "training.steps"},

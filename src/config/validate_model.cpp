@@ -31,6 +31,20 @@ void check_family(const Config& c, Checker& rules) {
                           family.name, joined(family.positions, " or ")));
 }
 
+/// The second code masks keys as the papers do, and has none of the first one's forms.
+void check_code(const Config& c, Checker& rules) {
+  if (!rules.reads("model.code") || c.model.code != "nystromformer")
+    return;
+  rules.check(c.attention.form == "paper", {"attention.form", "model.code"},
+              fmt::format("got \"{}\", the Long Range Arena's code, with model.code = \"nystromformer\", which is "
+                          "another one, expected \"paper\"",
+                          c.attention.form));
+  rules.check(!rules.reads("model.pooling") || c.model.pooling == "mean", {"model.pooling", "model.code"},
+              fmt::format("got \"{}\" with model.code = \"nystromformer\", which is here for the mean of its "
+                          "settings, expected \"mean\"",
+                          c.model.pooling));
+}
+
 void check_heads(const Config& c, Checker& rules) {
   if (!rules.reads("model.heads"))
     return;
@@ -285,6 +299,7 @@ void check_attention(const Config& c, Checker& rules) {
 
 void check_model(const Config& c, Checker& rules) {
   check_family(c, rules);
+  check_code(c, rules);
   check_heads(c, rules);
   check_positions(c, rules);
   check_position_widths(c, rules);

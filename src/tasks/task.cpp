@@ -28,7 +28,8 @@ void Task::require_sound(const std::uint16_t* tokens, std::int64_t count) const 
 std::unique_ptr<Task> open_task(const Config& config, const std::string& split) {
   const std::string &name = config.data.task, &folder = config.data.path;
   const std::int64_t N = config.model.context;
-  const KeyBits bits = config.attention.form == "lra" ? KeyBits::by_token : KeyBits::by_length;
+  const bool by_token = config.attention.form == "lra" || config.model.code == "nystromformer";
+  const KeyBits bits = by_token ? KeyBits::by_token : KeyBits::by_length;
   if (name == "classify")
     return std::make_unique<Classify>(folder, split, N, bits, config.model.classes);
   if (name == "pairs")

@@ -36,6 +36,12 @@ double learning_rate(const Config& config, std::int64_t step, std::int64_t steps
     const double s0 = t - 1;
     return rate * std::min(1.0, s0 / warmup) / std::sqrt(std::max(s0, warmup));
   }
+  if (s.kind == "cosine" && s.cycle_steps > 0) {
+    const double s0 = t - 1, cycles = std::max(0.0, s0 - warmup) / static_cast<double>(s.cycle_steps);
+    return rate * (s0 < warmup ? s0 / warmup : 1) * half_cosine(1, s.final_factor, cycles - std::floor(cycles));
+  }
+  if (step < s.warmup_steps && s.initial_factor > 0)
+    return rate * (s.initial_factor + (1 - s.initial_factor) * (t - 1) / (warmup - 1));
   if (step < s.warmup_steps)
     return rate * t / warmup;
   const double x = all > warmup ? std::min(1.0, (t - warmup) / (all - warmup)) : 0.0;

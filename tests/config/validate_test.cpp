@@ -109,6 +109,16 @@ INSTANTIATE_TEST_SUITE_P(
 const char *const arena = "model.family=arena", *const classify = "data.task=classify",
                   *const learned = "model.positions=learned", *const whole = "attention.pattern=dense";
 
+const char* const second_code = "model.code=nystromformer";
+
+INSTANTIATE_TEST_SUITE_P(
+    SecondCode, Rules,
+    testing::Values(Case{{second_code}, "model.code: is set and nothing reads it"},
+                    Case{{arena, classify, learned, whole, second_code, "model.pooling=mean"}, ""},
+                    Case{{arena, classify, learned, whole, second_code}, "got \"cls\" with model.code"},
+                    Case{{arena, classify, learned, whole, second_code, "model.pooling=mean", "attention.form=lra"},
+                         "which is another one, expected \"paper\""}));
+
 INSTANTIATE_TEST_SUITE_P(
     Sinkhorn, Rules,
     testing::Values(
@@ -154,6 +164,12 @@ INSTANTIATE_TEST_SUITE_P(
         Case{{"schedule.kind=step", "schedule.step_milestones=[50,5]"}, "expected rising numbers"},
         Case{{"schedule.kind=step", "schedule.step_milestones=[5,100]"}, "all below training.steps = 100"},
         Case{{"schedule.kind=one_cycle", "schedule.warmup_steps=5"}, "rises by itself"},
+        Case{{"schedule.initial_factor=0.04", "schedule.warmup_steps=2"}, ""},
+        Case{{"schedule.initial_factor=0.04", "schedule.warmup_steps=1"}, "expected two or more"},
+        Case{{"schedule.initial_factor=0.04", "schedule.warmup_steps=2", "schedule.kind=rsqrt"}, "nothing reads it"},
+        Case{{"schedule.initial_factor=0.04", "schedule.warmup_steps=2", "schedule.cycle_steps=9"}, "nothing reads it"},
+        Case{{"schedule.cycle_steps=9"}, ""},
+        Case{{"schedule.cycle_steps=9", "schedule.kind=linear"}, "schedule.cycle_steps: is set and nothing reads it"},
         Case{{"schedule.kind=rsqrt"}, "expected schedule.warmup_steps >= 1"},
         Case{{"schedule.kind=rsqrt", "schedule.warmup_steps=5"}, ""},
         Case{{"schedule.kind=rsqrt", "schedule.warmup_steps=8000"},

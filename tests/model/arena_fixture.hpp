@@ -164,6 +164,11 @@ inline void released_dense_scores(Config& c) {
   c.attention.dot_product = true;
   c.attention.form = "lra";
 }
+inline void second_code(Config& c) { c.model.code = "nystromformer"; }
+inline void second_codes_linformer(Config& c) {
+  a_matrix_per_head(c);
+  second_code(c);
+}
 const Case cases[] = {{"classify", "cls", "learned", "dense", "two"},
                       {"classify", "mean", "sinusoid", "dense", "two"},
                       {"classify", "mean_all", "none", "local", "two"},
@@ -190,7 +195,10 @@ const Case cases[] = {{"classify", "cls", "learned", "dense", "two"},
                       {"classify", "cls", "learned", "bigbird", "two"},
                       {"classify", "cls", "sinusoid", "bigbird", "two", "lra"},
                       {"classify", "mean_all", "learned", "bigbird", "two", "lra"},
-
+                      {"classify", "mean", "learned", "dense", "two", "paper", second_code},
+                      {"classify", "mean", "learned", "lsh", "two", "paper", second_code},
+                      {"classify", "mean", "learned", "performer", "two", "paper", second_code},
+                      {"pairs", "mean", "learned", "linformer", "four", "paper", second_codes_linformer},
                       {"classify", "cls", "learned", "linear", "two"},
                       {"pairs", "mean", "sinusoid", "linear", "two"},
                       {"classify", "cls", "learned", "performer", "two"},

@@ -36,6 +36,39 @@ TEST(Arena, ParameterCountsAreThoseOfTheReleasedSettings) {
   }
 }
 
+// The Nystromformer's code, LRA/code/model.py: what torch begins its layers with, and biases in attention.
+TEST(Arena, TheSecondCodeBeginsAsTorchDoes) {
+  Config config = small("mean");
+  const auto first = make_model(config);
+  config.model.code = "nystromformer";
+  const auto second = make_model(config);
+  const auto initial = [&](const Model& model, const std::string& name) -> const Parameter& {
+    for (const Parameter& p : model.parameters().all())
+      if (p.name == name)
+        return p;
+    throw std::out_of_range(name);
+  };
+  EXPECT_EQ(second->parameters().count(), first->parameters().count() + 2 * (3 * 16 + 24));
+  EXPECT_EQ(initial(*second, "embedding.token").std, 0.02);
+  EXPECT_EQ(initial(*first, "embedding.token").std, 1);
+  EXPECT_EQ(initial(*second, "embedding.position.0").std, 0.02);
+  const std::string block = "block.01.";
+  for (const auto& [name, inputs] : {std::pair{block + "attention.qkv", 24}, std::pair{block + "attention.out", 16},
+                                     std::pair{block + "feedforward.in", 24}, std::pair{block + "feedforward.out", 40},
+                                     std::pair{std::string("head.mlp"), 24}, std::pair{std::string("head.logits"), 40}})
+    for (const char* tensor : {".weight", ".bias"}) {
+      EXPECT_EQ(initial(*second, name + tensor).initialiser, Initialiser::uniform) << name << tensor;
+      EXPECT_DOUBLE_EQ(initial(*second, name + tensor).std, 1 / std::sqrt(inputs)) << name << tensor;
+    }
+  config.attention.pattern = "lsh";
+  EXPECT_THROW(initial(*make_model(config), block + "attention.qv.bias"), std::out_of_range);
+  EXPECT_EQ(initial(*make_model(config), block + "attention.out.bias").initialiser, Initialiser::uniform);
+  config.attention.pattern = "linformer";
+  config.attention.sharing = "per_head";
+  EXPECT_EQ(initial(*make_model(config), "attention.mix.weight").initialiser, Initialiser::normal);
+  EXPECT_EQ(initial(*make_model(config), "attention.mix.weight").std, 0.02);
+}
+
 TEST(Arena, GradientIsThatOfTheLossAlongRandomDirections) {
   for (const Case& c : cases) {
     Fixture f(config_of(c));

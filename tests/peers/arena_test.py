@@ -1,4 +1,5 @@
-"""torch.nn.TransformerEncoderLayer in float64 has the arena encoder's logits and gradients; skipped (77) without PyTorch."""
+"""torch.nn.TransformerEncoderLayer in float64 has the arena encoder's logits and gradients: those of the program to 1e-4,
+and those of the double-precision references of its operations to 1e-10; skipped (77) without PyTorch."""
 import importlib.util
 import os
 import subprocess
@@ -11,7 +12,10 @@ if importlib.util.find_spec("torch") is None:
     print("SKIPPED: PyTorch is not installed (Debian: python3-torch)")
     sys.exit(77)
 import h5py
+import torch
 
+import arena_twin
+from arena_reference import Encoder
 from programs import main, run
 
 TWIN = os.path.join(os.path.dirname(os.path.abspath(__file__)), "arena_twin.py")
@@ -46,8 +50,10 @@ keep = 9
 test_at_end = false
 """
 
+SECOND_CODE = ["model.code=nystromformer", "run.fresh=true"]
 
-class ArenaTwin(unittest.TestCase):
+
+class Arena(unittest.TestCase):
     def setUp(self):
         self.scratch = tempfile.TemporaryDirectory()
         self.folder = self.scratch.name
@@ -66,16 +72,22 @@ class ArenaTwin(unittest.TestCase):
         run(["generate", "pairs", "--from", self.folder + "/texts", "--to", self.folder + "/pairs", "--examples", "12,4,6",
              "--length", "64"])
 
-    def compare(self, data, task, positions, pooling, *overrides, change=None):
+    def train(self, data, task, positions, pooling, *arguments):
+        """One step; returns the path of the checkpoint before it."""
         with h5py.File(f"{self.folder}/{data}/train-00000-of-00001.h5") as f:
             context, vocabulary = f["tokens"].shape[1], int(f.attrs["vocabulary"])
         path = self.folder + "/input.toml"
         with open(path, "w", encoding="ascii") as f:
             f.write(INPUT.format(folder=self.folder, data=data, task=task, context=context, vocabulary=vocabulary,
                                  positions=positions, pooling=pooling))
+        run(["train", path, *arguments])
+        return self.folder + "/runs/run/checkpoints/step-00000000.h5"
+
+
+class ArenaTwin(Arena):
+    def compare(self, data, task, positions, pooling, *overrides, change=None):
         gradients, logits = self.folder + "/gradients.h5", self.folder + "/logits.h5"
-        run(["train", path, *overrides, "--dump-gradients", gradients])
-        first = self.folder + "/runs/run/checkpoints/step-00000000.h5"
+        first = self.train(data, task, positions, pooling, *overrides, "--dump-gradients", gradients)
         run(["eval", first, "--split", "test", "--logits", logits])
         if change:
             change(gradients)
@@ -100,6 +112,12 @@ class ArenaTwin(unittest.TestCase):
         self.assert_agrees(self.compare("pairs", "pairs", "sinusoid", "cls"))
         self.assert_agrees(self.compare("pairs", "pairs", "learned", "mean", "run.fresh=true", "model.pair_features=four"))
 
+    def test_the_second_code_with_one_document_and_two(self):
+        self.listops()
+        self.pairs()
+        self.assert_agrees(self.compare("listops", "classify", "learned", "mean", *SECOND_CODE))
+        self.assert_agrees(self.compare("pairs", "pairs", "learned", "mean", *SECOND_CODE, "model.pair_features=four"))
+
     def test_a_wrong_gradient_is_noticed(self):
         def spoil(path):
             with h5py.File(path, "r+") as f:
@@ -108,6 +126,61 @@ class ArenaTwin(unittest.TestCase):
         self.listops()
         done = self.compare("listops", "classify", "learned", "cls", change=spoil)
         self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
+
+
+class DoubleReference(Arena):
+    """The references, put together, against PyTorch: both in double precision, with the weights of a checkpoint."""
+
+    def twins(self, *input):
+        config, weights = arena_twin.load(self.train(*input))
+        twin = arena_twin.Twin(weights, config)
+        learned = "embedding.position.0" in weights or config["model.positions"] == "none"
+        tokens, real, labels = arena_twin.split_of(config, "train")
+        fixed = None if learned else twin.positions(tokens.shape[1] + int(twin.front), int(config["model.width"])).numpy()
+        ours = Encoder({name: w.detach().numpy() for name, w in twin.w.items()}, config, fixed)
+        return ours, twin, (tokens, real, labels)
+
+    def errors(self, ours, twin, tokens, real, labels):
+        """The relative errors of loss, logits and gradients by name."""
+        logits = twin(tokens, real)
+        loss = torch.nn.functional.cross_entropy(logits, labels)
+        gradients = dict(zip(twin.w, torch.autograd.grad(loss, list(twin.w.values()))))
+        got = {"logits": ours.forward(tokens.numpy(), real.numpy()), "loss": ours.backward(labels.numpy()), **ours.gradients}
+        want = {"logits": logits.detach(), "loss": loss.detach(), **gradients}
+        self.assertEqual(sorted(got), sorted(want))
+        return {name: float((torch.as_tensor(got[name]) - want[name]).norm() / want[name].norm()) for name in want}
+
+    def assert_agree(self, *twins):
+        errors = self.errors(*twins[:2], *twins[2])
+        print(f"largest relative error {max(errors.values()):.1e}")
+        for name, error in errors.items():
+            self.assertLess(error, 1e-10, name)
+
+    def test_classes_by_cls_and_mean(self):
+        self.listops()
+        for positions, pooling in (("learned", "cls"), ("sinusoid", "mean"), ("none", "cls")):
+            with self.subTest(positions=positions, pooling=pooling):
+                self.assert_agree(*self.twins("listops", "classify", positions, pooling, "run.fresh=true"))
+
+    def test_pairs_by_two_and_four_features(self):
+        self.pairs()
+        self.assert_agree(*self.twins("pairs", "pairs", "sinusoid", "cls"))
+        self.assert_agree(*self.twins("pairs", "pairs", "learned", "mean", "run.fresh=true", "model.pair_features=four"))
+
+    def test_the_second_code(self):
+        self.listops()
+        self.assert_agree(*self.twins("listops", "classify", "learned", "mean", *SECOND_CODE))
+
+    def test_another_formula_is_noticed(self):
+        self.listops()
+        ours, twin, split = self.twins("listops", "classify", "learned", "mean")
+        for name, value in {"activation": "gelu", "epsilon": 1e-5, "divisor": 60.0, "first": 1, "H": 2}.items():
+            with self.subTest(name):
+                right = getattr(ours, name)
+                setattr(ours, name, value)
+                self.assertGreater(max(self.errors(ours, twin, *split).values()), 1e-5)
+                setattr(ours, name, right)
+        self.assert_agree(ours, twin, split)
 
 
 if __name__ == "__main__":

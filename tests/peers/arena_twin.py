@@ -29,6 +29,16 @@ def config_of(file):
     return out
 
 
+def load(checkpoint):
+    """(the input, the weights by name in double precision)"""
+    weights = {}
+    with h5py.File(checkpoint) as f:
+        config = config_of(f)
+        f["parameters"].visititems(lambda n, d: weights.__setitem__(n, torch.tensor(d[()]).double())
+                                   if isinstance(d, h5py.Dataset) else None)
+    return config, weights
+
+
 class Twin(torch.nn.Module):
     def __init__(self, weights, config):
         super().__init__()
@@ -36,20 +46,25 @@ class Twin(torch.nn.Module):
         D, H = int(config["model.width"]), int(config["model.heads"])
         self.pairs = config["data.task"] == "pairs"
         self.front = "embedding.start" in self.w
+        self.second_code = config["model.code"] == "nystromformer"  # the Nystromformer's: torch's own defaults
+        self.epsilon = 1e-5 if self.second_code else 1e-6
         self.layers = []
         for r in range(int(config["model.layers"])):
             name = f"block.{r:02d}."
             layer = torch.nn.TransformerEncoderLayer(
                 D, H, self.w[name + "feedforward.in.bias"].numel(), dropout=0.0, batch_first=True, norm_first=True,
-                activation=lambda x: torch.nn.functional.gelu(x, approximate="tanh"), layer_norm_eps=1e-6, dtype=torch.float64)
+                activation=lambda x: torch.nn.functional.gelu(x, approximate="none" if self.second_code else "tanh"),
+                layer_norm_eps=self.epsilon, dtype=torch.float64)
             self.layers.append((name, layer))
 
     def layer_weights(self, name):
-        """torch's names and layouts for our tensors; attention has no biases here."""
+        """torch's names and layouts for our tensors; the arena's attention has no biases."""
         w, D = self.w, int(self.c["model.width"])
-        zero = lambda n: torch.zeros(n, dtype=torch.float64)
-        return {"self_attn.in_proj_weight": w[name + "attention.qkv.weight"].t(), "self_attn.in_proj_bias": zero(3 * D),
-                "self_attn.out_proj.weight": w[name + "attention.out.weight"].t(), "self_attn.out_proj.bias": zero(D),
+        bias = lambda which, n: w.get(name + which, torch.zeros(n, dtype=torch.float64))
+        return {"self_attn.in_proj_weight": w[name + "attention.qkv.weight"].t(),
+                "self_attn.in_proj_bias": bias("attention.qkv.bias", 3 * D),
+                "self_attn.out_proj.weight": w[name + "attention.out.weight"].t(),
+                "self_attn.out_proj.bias": bias("attention.out.bias", D),
                 "linear1.weight": w[name + "feedforward.in.weight"].t(), "linear1.bias": w[name + "feedforward.in.bias"],
                 "linear2.weight": w[name + "feedforward.out.weight"].t(), "linear2.bias": w[name + "feedforward.out.bias"],
                 "norm1.weight": w[name + "norm1.gain"], "norm1.bias": w[name + "norm1.bias"],
@@ -94,11 +109,12 @@ class Twin(torch.nn.Module):
                 continue
             h = torch.nn.utils.stateless.functional_call(layer, self.layer_weights(name), (h,),
                                                          {"src_key_padding_mask": ~real})
-        h = torch.nn.functional.layer_norm(h, (D,), self.w["norm.gain"], self.w["norm.bias"], 1e-6)
+        h = torch.nn.functional.layer_norm(h, (D,), self.w["norm.gain"], self.w["norm.bias"], self.epsilon)
         if self.c["model.pooling"] == "cls":
             x = h[:, 0]
         else:
-            x = (h * real[:, :, None]).sum(1) / real.sum(1, keepdim=True)
+            whole = 2 ** math.ceil(math.log2(int(self.c["model.context"])))  # what the second code pads to
+            x = (h * real[:, :, None]).sum(1) / (whole if self.second_code else real.sum(1, keepdim=True))
         if self.pairs:
             first, second = x.chunk(2)
             x = torch.cat([first, second], 1)
@@ -131,10 +147,7 @@ def main():
     for name in ("checkpoint", "gradients", "logits"):
         parser.add_argument("--" + name, required=True)
     a = parser.parse_args()
-    with h5py.File(a.checkpoint) as f:
-        config, weights = config_of(f), {}
-        f["parameters"].visititems(lambda n, d: weights.__setitem__(n, torch.tensor(d[()]).double())
-                                   if isinstance(d, h5py.Dataset) else None)
+    config, weights = load(a.checkpoint)
     twin = Twin(weights, config)
     tokens, real, labels = split_of(config, "train")
     loss = torch.nn.functional.cross_entropy(twin(tokens, real), labels)

@@ -202,6 +202,34 @@ TEST(Labelled, WhatDoesNotFitIsRefused) {
               HasSubstr("has length 0, expected 1 to 200"));
 }
 
+// Padding is what holds token 0 in either released code, and what lies behind the end in the papers' forms.
+TEST(OpenTask, TakesTheKeyBitsOfTheCode) {
+  LabelledFolder folder;
+  folder.split("train", 9, N, false, fill, label);
+  Config config;
+  config.data.path = folder.path;
+  config.data.task = "classify";
+  config.model.family = "arena";
+  config.model.context = N;
+  const auto bit_of_a_zero = [&] {
+    std::vector<std::uint16_t> tokens(N);
+    std::vector<std::uint32_t> seen(static_cast<std::size_t>((N + 31) / 32));
+    std::uint16_t target = 0;
+    Row row;
+    row.tokens[0] = tokens.data();
+    row.seen[0] = seen.data();
+    row.targets = &target;
+    open_task(config, "train")->evaluation(0, row);
+    return bit(seen.data(), 5);
+  };
+  EXPECT_TRUE(bit_of_a_zero());
+  config.model.code = "nystromformer";
+  EXPECT_FALSE(bit_of_a_zero());
+  config.model.code = "lra";
+  config.attention.form = "lra";
+  EXPECT_FALSE(bit_of_a_zero());
+}
+
 TEST(OpenTask, TakesTheNextTokenWhereNothingElseIsSaid) {
   LabelledFolder folder;
   const auto whole = [](std::int64_t r, int, std::uint16_t* tokens) {

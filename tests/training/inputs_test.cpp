@@ -74,11 +74,53 @@ TEST(Inputs, ArenaModelsHaveTheSizesOfTheReleasedSettings) {
     EXPECT_EQ(config.training.batch, row.batch) << row.task;
     EXPECT_EQ(config.training.steps, row.steps) << row.task;
     EXPECT_EQ(config.schedule.kind, row.schedule) << row.task;
+    EXPECT_EQ(config.schedule.cycle_steps, row.schedule == std::string("cosine") ? row.steps : 0) << row.task;
     EXPECT_EQ(config.model.pooling, row.pooling) << row.task;
     EXPECT_EQ(config.attention.form, "lra") << row.task;
     EXPECT_EQ(config.optimizer.decay, "all") << row.task;
     EXPECT_EQ(config.optimizer.beta2, 0.98) << row.task;
     EXPECT_EQ(config.optimizer.epsilon, 1e-9) << row.task;
+  }
+}
+
+// The Nystromformer's small setting: torch's one-cycle schedule, and parameters counted by its own formula but that its
+// positions are as many as its padded rows have.
+TEST(Inputs, TheSmallSettingIsThatOfItsCode) {
+  if (!fs::exists(inputs()))
+    GTEST_SKIP() << "no folder " << inputs() << "; set WEFT_SOURCE to the project";
+  const auto load = [](const std::string& file) {
+    return load_config(inputs() + "/lra_small/" + file + ".toml", {}, DataCheck::skipped).config;
+  };
+  const auto count = [](const Config& config) { return make_model(config)->parameters().count(); };
+  constexpr std::int64_t D = 64, F = 128, map = D * D + D, layer = 4 * map + 2 * 2 * D + 2 * D * F + D + F;
+  struct Setting {
+    const char* task;
+    std::int64_t classes, warmup, steps, batch, buckets;
+  };
+  for (const Setting& s : {Setting{"listops", 10, 1000, 5000, 32, 64}, Setting{"text", 2, 8000, 20000, 32, 128},
+                           Setting{"retrieval", 2, 800, 30000, 32, 128}, Setting{"image", 10, 175, 35000, 256, 32},
+                           Setting{"pathfinder", 2, 312, 62400, 256, 32}}) {
+    const std::string task = s.task;
+    const Config c = load(task + "/transformer");
+    const std::int64_t features = task == "retrieval" ? 4 * D : D;
+    const std::int64_t head = features * F + F + F * s.classes + s.classes;
+    const std::int64_t rows = c.model.vocabulary + c.model.context, whole = rows * D + 2 * layer + 2 * D + head;
+    EXPECT_EQ(count(c), whole) << task;
+    EXPECT_EQ(c.schedule.kind, "linear");
+    EXPECT_EQ(c.schedule.warmup_steps, s.warmup) << task;
+    EXPECT_EQ(c.schedule.initial_factor, 1.0 / 25);
+    EXPECT_EQ(c.schedule.final_factor, 4e-6);
+    EXPECT_EQ(c.training.steps, s.steps) << task;
+    EXPECT_EQ(c.training.batch, s.batch) << task;
+    EXPECT_EQ(count(load(task + "/linear")), whole) << task;
+    EXPECT_EQ(count(load(task + "/performer")), whole) << task;
+    EXPECT_EQ(count(load(task + "/linformer")), whole + 2 * 256 * c.model.context) << task;
+    EXPECT_EQ(count(load(task + "/reformer")), whole - 2 * (D * D + 3 * D)) << task << ": no keys, no biases there";
+    EXPECT_EQ(load(task + "/reformer").attention.buckets, std::vector<std::int64_t>{s.buckets}) << task;
+    for (const char* model : {"base", "linear", "linformer", "performer", "reformer"}) {
+      EXPECT_EQ(load(task + "/" + model).model.code, "nystromformer") << task << " " << model;
+      EXPECT_EQ(load(task + "/" + model).run.name, "lra_small_" + task + "_" + model);
+    }
   }
 }
 

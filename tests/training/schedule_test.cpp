@@ -57,6 +57,42 @@ TEST(Schedule, RsqrtIsTheFactorRuleOfTheArena) {
   EXPECT_NEAR(learning_rate(c, 1001, 5000), 1.581e-3, 1e-6);
 }
 
+// The same file: constant * linear_warmup * cosine_decay.
+TEST(Schedule, ACosineWithCyclesIsTheFactorRuleOfTheArena) {
+  Config c = with("cosine");
+  c.schedule.cycle_steps = 100;
+  EXPECT_EQ(learning_rate(c, 1, 300), 0); // step 0 of theirs
+  EXPECT_DOUBLE_EQ(learning_rate(c, 6, 300), 1);
+  EXPECT_DOUBLE_EQ(learning_rate(c, 11, 300), 2);   // the end of the warm-up, and the highest rate
+  EXPECT_NEAR(learning_rate(c, 61, 300), 1, 1e-12); // the middle of a cycle
+  EXPECT_NEAR(learning_rate(c, 36, 300), 1 + std::sqrt(0.5), 1e-12);
+  EXPECT_GT(learning_rate(c, 110, 300), 0);
+  EXPECT_DOUBLE_EQ(learning_rate(c, 111, 300), 2) << "it begins again";
+  EXPECT_DOUBLE_EQ(learning_rate(c, 70, 300), learning_rate(c, 170, 90000)) << "knows nothing of the end";
+  c.schedule.final_factor = 0.5;
+  EXPECT_NEAR(learning_rate(c, 61, 300), 1.5, 1e-12);
+  c.schedule.warmup_steps = 0;
+  EXPECT_DOUBLE_EQ(learning_rate(c, 1, 300), 2);
+  // Image as released: a cycle is as long as the training, so that the warm-up is missing at its end.
+  Config image = with("cosine");
+  image.schedule.warmup_steps = 175;
+  image.schedule.cycle_steps = 35000;
+  EXPECT_NEAR(learning_rate(image, 35000, 35000), 1 - std::cos(3.14159265358979 * 176 / 35000), 1e-12);
+}
+
+// torch's OneCycleLR with anneal_strategy "linear": step 1 has the first rate, the last one of the warm-up the highest.
+TEST(Schedule, AWarmUpMayBeginAtAShareOfTheRate) {
+  for (const char* kind : {"constant", "linear", "cosine", "step"}) {
+    Config c = with(kind);
+    c.schedule.initial_factor = 0.04;
+    EXPECT_DOUBLE_EQ(learning_rate(c, 1, 110), 0.08) << kind;
+    EXPECT_DOUBLE_EQ(learning_rate(c, 4, 110), 2 * (0.04 + 0.96 / 3)) << kind;
+    EXPECT_DOUBLE_EQ(learning_rate(c, 10, 110), 2) << kind;
+    c.schedule.warmup_steps = 1;
+    EXPECT_DOUBLE_EQ(learning_rate(c, 1, 110), 2) << kind;
+  }
+}
+
 TEST(Schedule, OneCycleRisesToItsPeakAndFalls) {
   Config c = with("one_cycle");
   c.schedule.warmup_steps = 0;

@@ -5,13 +5,16 @@
 #include "model/sampling/decoder.hpp"
 #include "model/storage.hpp"
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <fmt/format.h>
 
 namespace weft {
 
 namespace {
-constexpr float norm_epsilon = 1e-6f;
+
+/// The encoder of the Nystromformer's code (arena.hpp).
+bool nystromformer(const Config& c) { return c.model.code == "nystromformer"; }
 
 bool among(const std::string& word, const std::vector<std::string>& words) {
   return std::find(words.begin(), words.end(), word) != words.end();
@@ -32,7 +35,7 @@ EmbeddingSetup embedding_of(const Config& c) {
   if (c.model.positions == "learned")
     setup.position_tables = {c.model.context + (front_of(c) ? 1 : 0)};
   setup.sinusoid = c.model.positions == "sinusoid";
-  setup.token = {Initialiser::normal, 1.0};
+  setup.token = {Initialiser::normal, nystromformer(c) ? 0.02 : 1.0};
   setup.position = {Initialiser::normal, 0.02};
   setup.dropout = static_cast<float>(c.model.dropout);
   return setup;
@@ -59,6 +62,11 @@ Initial xavier(std::int64_t inputs, std::int64_t outputs) {
   return {Initialiser::uniform, std::sqrt(6.0 / static_cast<double>(inputs + outputs))};
 }
 
+/// What a dense layer of torch begins with, weights and biases.
+Initial torch_uniform(std::int64_t inputs) {
+  return {Initialiser::uniform, 1 / std::sqrt(static_cast<double>(inputs))};
+}
+
 /// The released code's Reformer: it ignores attention.width and attention.dropout.
 bool released_lsh(const Config& c) { return c.attention.form == "lra" && c.attention.pattern == "lsh"; }
 
@@ -66,7 +74,11 @@ AttentionSetup attention_of(const Config& c) {
   const bool own = c.attention.width > 0 && !released_lsh(c);
   const std::int64_t D = c.model.width, wide = own ? c.attention.width : D, E = wide / c.model.heads;
   AttentionSetup setup{D, c.model.heads, E, E, xavier(D, wide), xavier(wide, D)};
-  setup.biases = false;
+  setup.biases = nystromformer(c);
+  if (setup.biases) {
+    setup.qkv = setup.qkv_bias = torch_uniform(D);
+    setup.out = setup.out_bias = torch_uniform(wide);
+  }
   setup.dropout = static_cast<float>(c.attention.dropout);
   setup.padded_zero = special_padding(c) && c.attention.pattern == "bigbird";
   setup.padded_rows = special_padding(c) && !setup.padded_zero;
@@ -77,13 +89,11 @@ std::int64_t hidden_width(const Config& c) { return c.model.feedforward > 0 ? c.
 
 FeedForwardSetup feed_forward_of(const Config& c) {
   const std::int64_t D = c.model.width, F = hidden_width(c);
-  return {D,
-          F,
-          xavier(D, F),
-          xavier(F, D),
-          {Initialiser::normal, 1e-6},
-          Activation::gelu_tanh,
-          static_cast<float>(c.model.dropout)};
+  const auto dropout = static_cast<float>(c.model.dropout);
+  const Initial small{Initialiser::normal, 1e-6}, in = torch_uniform(D), out = torch_uniform(F);
+  if (nystromformer(c))
+    return {D, F, in, out, in, out, Activation::gelu, dropout};
+  return {D, F, xavier(D, F), xavier(F, D), small, small, Activation::gelu_tanh, dropout};
 }
 
 /// One hidden layer, and none in the released code's Sinkhorn transformer; for the two vectors of a pair side by side a
@@ -91,6 +101,10 @@ FeedForwardSetup feed_forward_of(const Config& c) {
 ClassSetup head_of(const Config& c) {
   const std::int64_t F = c.model.head_width > 0 ? c.model.head_width : hidden_width(c);
   ClassSetup setup{c.model.width, pooling_kind(c.model.pooling), std::nullopt, {F}, c.model.classes};
+  if (nystromformer(c)) { // its rows are padded to a power of two
+    setup.divisor = static_cast<float>(std::bit_ceil(static_cast<std::uint64_t>(c.model.context)));
+    setup.uniform = true;
+  }
   if (pairs_of(c)) {
     setup.pairs = c.model.pair_features == "four" ? PairFeatures::four : PairFeatures::both;
     if (setup.pairs == PairFeatures::both)
@@ -110,9 +124,10 @@ const Config& supported(const Config& c) {
 }
 
 ChainSetup chain_of(const Config& c) {
+  const float epsilon = nystromformer(c) ? 1e-5f : 1e-6f;
   return {c.model.layers,     embedding_of(c), attention_of(c),
           feed_forward_of(c), "pre_norm",      static_cast<float>(c.model.dropout),
-          norm_epsilon,       norm_epsilon};
+          epsilon,            epsilon};
 }
 } // namespace
 

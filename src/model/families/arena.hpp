@@ -4,6 +4,10 @@
 //   logits = classifier(pool(norm(H_L)))
 // Attention has no biases; the feed-forward layer is dense, GELU (tanh form), dropout, dense. Weight decay acts on
 // every tensor there (optimizer.decay).
+// With model.code = "nystromformer" the encoder of Xiong et al. 2021 (arXiv:2102.03902, released code,
+// LRA/code/model.py): biases in attention, the exact GELU, torch's epsilon of norms and initial numbers of dense
+// layers, token vectors N(0, 0.02), and a mean that divides the sum of the real rows by the length that its code pads
+// to.
 #pragma once
 #include "model/families/chain.hpp"
 #include "model/heads/classes.hpp"

@@ -41,7 +41,7 @@ AttentionSetup attention_of(const Config& c) {
 }
 FeedForwardSetup feed_forward_of(const Config& c) {
   const std::int64_t D = c.model.width, F = c.model.half_size ? 2 * D : 4 * D;
-  return {D, F, matrix(c, D), last_matrix(c, F), {}};
+  return {D, F, matrix(c, D), last_matrix(c, F)};
 }
 
 LanguageSetup head_of(const Config& c) {

@@ -8,7 +8,7 @@ namespace weft {
 
 template <class T>
 ClassHead<T>::ClassHead(Plan& plan, const ClassSetup& setup)
-    : D(setup.width), pooling_(plan, setup.pooling, setup.width), pairs_(setup.pairs) {
+    : D(setup.width), pooling_(plan, setup.pooling, setup.width, setup.divisor), pairs_(setup.pairs) {
   const std::int64_t P = pairs_ ? plan.S / 2 : plan.S;
   pooled_ = plan.keep<T>("head.pooled", plan.S * D);
   dpooled_ = plan.scratch<T>("dpooled", plan.S * D);
@@ -21,9 +21,10 @@ ClassHead<T>::ClassHead(Plan& plan, const ClassSetup& setup)
     const bool last = i + 2 == widths.size();
     const std::string name = last ? "head.logits" : i == 0 ? "head.mlp" : "head.mlp" + std::to_string(i + 1);
     Dense d{{}, {}, widths[i], widths[i + 1], input, {}};
-    d.weight = plan.weight(name + ".weight", {d.inputs, d.outputs}, Initialiser::truncated_normal,
-                           1 / std::sqrt(static_cast<double>(d.inputs)));
-    d.bias = plan.weight(name + ".bias", {d.outputs}, Initialiser::zero);
+    const double scale = 1 / std::sqrt(static_cast<double>(d.inputs));
+    const Initial uniform{Initialiser::uniform, scale}, lecun{Initialiser::truncated_normal, scale};
+    d.weight = plan.weight(name + ".weight", {d.inputs, d.outputs}, setup.uniform ? uniform : lecun);
+    d.bias = plan.weight(name + ".bias", {d.outputs}, setup.uniform ? uniform : Initial{});
     if (!last) {
       d.u = plan.keep<T>(name + ".u", P * d.outputs);
       input = plan.keep<T>(name + ".output", P * d.outputs);

@@ -15,6 +15,8 @@ struct ClassSetup {
   std::optional<PairFeatures> pairs; ///< sequences are 2B documents, B first ones before B second ones
   std::vector<std::int64_t> hidden;  ///< widths of the layers before the last one
   std::int64_t classes;
+  float divisor = 0;    ///< of the mean over real rows; 0: their number
+  bool uniform = false; ///< weights and biases begin within 1 / sqrt(inputs) of 0, instead of LeCun's numbers and 0
 };
 
 template <class T>

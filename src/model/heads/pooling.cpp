@@ -14,7 +14,8 @@ PoolingKind pooling_kind(const std::string& word) {
 }
 
 template <class T>
-Pooling<T>::Pooling(Plan& plan, PoolingKind kind, std::int64_t width) : kind_(kind), D(width) {
+Pooling<T>::Pooling(Plan& plan, PoolingKind kind, std::int64_t width, float divisor)
+    : kind_(kind), D(width), divisor_(divisor) {
   const PoolShape most{plan.S, plan.N, D};
   partial_ = plan.scratch<float>("partial", std::max(pool_workspace(most), attention_pool_workspace(most)));
   if (kind != PoolingKind::attention)
@@ -37,7 +38,7 @@ void Pooling<T>::forward(const Pass<T>& p, T* out, const T* x) const {
   case PoolingKind::first:
     return pool_first_forward(out, x, shape(p));
   case PoolingKind::mean:
-    return pool_mean_forward(out, x, p.seen(), 0.0f, shape(p), p(partial_));
+    return pool_mean_forward(out, x, p.seen(), divisor_, shape(p), p(partial_));
   case PoolingKind::mean_all:
     return pool_mean_forward(out, x, nullptr, 0.0f, shape(p), p(partial_));
   case PoolingKind::attention:
@@ -53,7 +54,7 @@ void Pooling<T>::backward(const Pass<T>& p, T* dx, const T* dout, const T* x) co
   case PoolingKind::first:
     return pool_first_backward(dx, dout, shape(p));
   case PoolingKind::mean:
-    return pool_mean_backward(dx, dout, p.seen(), 0.0f, shape(p));
+    return pool_mean_backward(dx, dout, p.seen(), divisor_, shape(p));
   case PoolingKind::mean_all:
     return pool_mean_backward(dx, dout, nullptr, 0.0f, shape(p));
   case PoolingKind::attention:

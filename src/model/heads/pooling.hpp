@@ -19,7 +19,8 @@ template <class T>
 class Pooling {
  public:
   /// Tensors of attention pooling: head.pool.weight (D, D), head.pool.bias (D), head.pool.vector (D).
-  Pooling(Plan& plan, PoolingKind kind, std::int64_t width);
+  /// divisor: of the sum of PoolingKind::mean; 0: the number of real rows.
+  Pooling(Plan& plan, PoolingKind kind, std::int64_t width, float divisor = 0);
   /// out (S, D) from x (S, N, D), overwritten.
   void forward(const Pass<T>& p, T* out, const T* x) const;
   /// dx (S, N, D), overwritten, from dout (S, D). Overwrites the gradients of its weights.
@@ -30,6 +31,7 @@ class Pooling {
 
   PoolingKind kind_;
   std::int64_t D;
+  float divisor_;
   Weight weight_, bias_, vector_;
   Piece<T> u_;                              ///< (R, D)
   Piece<float> scores_, weights_, dscores_; ///< (R)

@@ -13,9 +13,9 @@ FeedForward<T>::FeedForward(Plan& plan, const std::string& name, const FeedForwa
     : D(setup.width), F(setup.hidden), activation_(setup.activation), dropout_(setup.dropout),
       again_(plan.recompute == Recompute::block) {
   in_weight_ = plan.weight(name + "feedforward.in.weight", {D, F}, setup.in);
-  in_bias_ = plan.weight(name + "feedforward.in.bias", {F}, setup.biases);
+  in_bias_ = plan.weight(name + "feedforward.in.bias", {F}, setup.in_bias);
   out_weight_ = plan.weight(name + "feedforward.out.weight", {F, D}, setup.out);
-  out_bias_ = plan.weight(name + "feedforward.out.bias", {D}, setup.biases);
+  out_bias_ = plan.weight(name + "feedforward.out.bias", {D}, setup.out_bias);
   hidden_ = plan.keep_unless<T>(again_, name, "hidden", plan.R * F);
   gate_ = plan.scratch<T>("gate", plan.R * F);
   dhidden_ = plan.scratch<T>("wide", plan.R * F);

@@ -9,7 +9,7 @@ namespace weft {
 /// Sizes and initial numbers of one feed-forward layer.
 struct FeedForwardSetup {
   std::int64_t width, hidden; ///< D, F
-  Initial in{}, out{}, biases{};
+  Initial in{}, out{}, in_bias{}, out_bias{};
   Activation activation = Activation::sigmoid_gelu;
   float dropout = -1; ///< of f(hidden); below 0: the family has none
 };

@@ -11,8 +11,9 @@ namespace weft {
 
 LinformerSetup linformer_of(const Config& c) {
   const std::string& sharing = c.attention.sharing;
-  return {c.attention.projected, sharing != "headwise",     sharing == "layerwise" || sharing == "per_head",
-          sharing == "per_head", c.attention.form == "lra", c.model.layers};
+  return {c.attention.projected,          sharing != "headwise",     sharing == "layerwise" || sharing == "per_head",
+          sharing == "per_head",          c.attention.form == "lra", c.model.layers,
+          c.model.code == "nystromformer"};
 }
 
 template <class T>
@@ -21,7 +22,9 @@ Linformer<T>::Linformer(Plan& plan, const std::string& name, std::int64_t layer,
     : Base(plan, name, setup, Base::OwnWeights::some), linformer_(linformer), layer_(layer), longest_(plan.N),
       dropout_(setup.dropout), plans_(plans) {
   const std::int64_t k = linformer.projected, mixed_width = H * (E + Ev);
-  const Initial initial{Initialiser::uniform, std::sqrt(6.0 / static_cast<double>(plan.N + k))};
+  const Initial initial = linformer.normal
+                              ? Initial{Initialiser::normal, 0.02}
+                              : Initial{Initialiser::uniform, std::sqrt(6.0 / static_cast<double>(plan.N + k))};
   std::vector<std::int64_t> shape = {plan.N, k};
   if (linformer.one_per_head)
     shape.insert(shape.begin(), H);

@@ -16,6 +16,7 @@ struct LinformerSetup {
   bool one_per_head;      ///< every head has its own
   bool padding_counts;    ///< form lra
   std::int64_t layers;    ///< of the model
+  bool normal;            ///< E and F begin N(0, 0.02) instead of with Xavier's numbers (model.code)
 };
 
 struct Config;

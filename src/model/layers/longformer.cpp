@@ -11,7 +11,7 @@ Longformer<T>::Longformer(Plan& plan, const std::string& name, std::int64_t laye
     : Base(plan, name, layer, setup, plans, Base::OwnWeights::some), global_(global) {
   weight_ = plan.weight(name + "attention.global.weight", {D, wide()}, setup.qkv);
   if (setup.biases)
-    bias_ = plan.weight(name + "attention.global.bias", {wide()}, Initialiser::zero);
+    bias_ = plan.weight(name + "attention.global.bias", {wide()}, setup.qkv_bias);
   if (global_ == 0)
     return;
   const std::int64_t R = plan.R;

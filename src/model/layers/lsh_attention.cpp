@@ -20,12 +20,12 @@ LshAttention<T>::LshAttention(Plan& plan, const std::string& name, const Attenti
       again_(plan.recompute != Recompute::none), dropout_(setup.released ? -1 : sizes.dropout), longest_(plan.N) {
   const std::int64_t N = slots(plan.N), rows = plan.S * N, R = setup.rule.rounds;
   qv_weight_ = plan.weight(name + "attention.qv.weight", {D, wide()}, sizes.qkv);
-  if (sizes.biases)
-    qv_bias_ = plan.weight(name + "attention.qv.bias", {wide()}, Initialiser::zero);
+  if (sizes.biases && setup.qv_bias)
+    qv_bias_ = plan.weight(name + "attention.qv.bias", {wide()}, sizes.qkv_bias);
   if (!setup.released) {
     out_weight_ = plan.weight(name + "attention.out.weight", {H * Ev, D}, sizes.out);
     if (sizes.biases)
-      out_bias_ = plan.weight(name + "attention.out.bias", {D}, Initialiser::zero);
+      out_bias_ = plan.weight(name + "attention.out.bias", {D}, sizes.out_bias);
   }
   qv_ = plan.keep_unless<T>(again_, name, "qv", rows * wide());
   buckets_ = plan.keep<int>(name + "buckets", rows * H * R, Finite::no);

@@ -27,6 +27,7 @@ struct LshSetup {
   SharedKeys keys = SharedKeys::unit;
   bool fixed_hashes = false; ///< the projections of an evaluation, also in training
   bool released = false;
+  bool qv_bias = true; ///< where attention has biases, the first map has one, too
 };
 
 /// What the input says, for layer `layer` and micro-batches of at most `length` slots: the pattern "lsh", or "dense"

@@ -46,6 +46,7 @@ LshSetup lsh_setup_of(const Config& config, const AttentionSetup& sizes, std::in
     setup.keys = SharedKeys::raw;
     return setup;
   }
+  setup.qv_bias = config.model.code != "nystromformer"; // its hashing layer has none
   setup.keys = keys_of(a.score);
   setup.rule.scale = setup.keys == SharedKeys::trax ? 1 : 1 / root;
   setup.rule.causal = task_row(config.data.task).causal;

@@ -12,10 +12,10 @@ ProjectedAttention<T>::ProjectedAttention(Plan& plan, const std::string& name, c
   const std::int64_t R = plan.R;
   qkv_weight_ = plan.weight(name + "attention.qkv.weight", {D, wide()}, setup.qkv);
   if (setup.biases)
-    qkv_bias_ = plan.weight(name + "attention.qkv.bias", {wide()}, Initialiser::zero);
+    qkv_bias_ = plan.weight(name + "attention.qkv.bias", {wide()}, setup.qkv_bias);
   out_weight_ = plan.weight(name + "attention.out.weight", {H * Ev, D}, setup.out);
   if (setup.biases)
-    out_bias_ = plan.weight(name + "attention.out.bias", {D}, Initialiser::zero);
+    out_bias_ = plan.weight(name + "attention.out.bias", {D}, setup.out_bias);
   qkv_ = plan.keep_unless<T>(again_, name, "qkv", R * wide());
   attended_ = plan.keep_unless<T>(again_, name, "attended", R * H * Ev);
   dqkv_ = plan.scratch<T>("wide", R * wide());

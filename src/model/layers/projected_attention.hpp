@@ -12,9 +12,10 @@ struct AttentionSetup {
   std::int64_t width, heads, key_width, value_width; ///< D, H, E, Ev
   Initial qkv{}, out{};
   bool biases = true;
-  float dropout = -1;       ///< of the attention weights; below 0: the family has none
-  bool padded_rows = false; ///< padded queries see every position alike (kernels/attention/padded_rows.hpp)
-  bool padded_zero = false; ///< padded queries give zeros (the same)
+  Initial qkv_bias{}, out_bias{}; ///< where there are biases
+  float dropout = -1;             ///< of the attention weights; below 0: the family has none
+  bool padded_rows = false;       ///< padded queries see every position alike (kernels/attention/padded_rows.hpp)
+  bool padded_zero = false;       ///< padded queries give zeros (the same)
 };
 
 template <class T>
