@@ -125,9 +125,10 @@ const Config& supported(const Config& c) {
 
 ChainSetup chain_of(const Config& c) {
   const float epsilon = nystromformer(c) ? 1e-5f : 1e-6f;
-  return {c.model.layers,     embedding_of(c), attention_of(c),
-          feed_forward_of(c), "pre_norm",      static_cast<float>(c.model.dropout),
-          epsilon,            epsilon};
+  return {c.model.layers,  embedding_of(c),
+          attention_of(c), feed_forward_of(c),
+          "pre_norm",      static_cast<float>(c.model.dropout),
+          epsilon,         epsilon};
 }
 } // namespace
 
