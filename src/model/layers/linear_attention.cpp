@@ -7,7 +7,7 @@ namespace weft {
 template <class T>
 LinearAttentionLayer<T>::LinearAttentionLayer(Plan& plan, const std::string& name, const AttentionSetup& setup,
                                               const LinearSetup& linear)
-    : Base(plan, name, setup, Base::OwnWeights::none), setup_(linear) {
+    : Base(plan, name, setup, Base::OwnWeights::none, Base::has_rows), setup_(linear) {
   denominators_ = plan.keep_unless<float>(this->again_, name, "denominators", plan.R * H);
   const LinearAttention whole{this->shape(plan.S, plan.N), setup_.map, setup_.causal, setup_.guard, setup_.floor};
   workspace_ = plan.scratch<float>("attention", linear_attention_workspace(whole));

@@ -19,17 +19,16 @@ struct LinearSetup {
 
 template <class T>
 class LinearAttentionLayer final : public ProjectedAttention<T> {
+  using Base = ProjectedAttention<T>;
+  using Base::H, Base::E, Base::Ev;
+
  public:
   LinearAttentionLayer(Plan& plan, const std::string& name, const AttentionSetup& setup, const LinearSetup& linear);
   std::unique_ptr<RowLayer<T>> rows(const RowSetup& setup) const override;
 
- protected:
+ private:
   void attend(const Pass<T>& p, T* attended, const T* qkv) override;
   void attend_backward(const Pass<T>& p, T* dqkv, T* dattended, const T* qkv, const T* attended) override;
-
- private:
-  using Base = ProjectedAttention<T>;
-  using Base::H, Base::E, Base::Ev;
 
   LinearAttention call(const Pass<T>& p) const;
 

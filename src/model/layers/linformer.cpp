@@ -1,8 +1,6 @@
 #include "model/layers/linformer.hpp"
 #include "config/config.hpp"
-#include "io/error.hpp"
 #include "kernels/low_rank/mix_rows.hpp"
-#include "model/layers/rows.hpp"
 #include "model/storage.hpp"
 #include <algorithm>
 #include <cmath>
@@ -19,8 +17,10 @@ LinformerSetup linformer_of(const Config& c) {
 template <class T>
 Linformer<T>::Linformer(Plan& plan, const std::string& name, std::int64_t layer, const AttentionSetup& setup,
                         const LinformerSetup& linformer, const AttentionPlans& plans)
-    : Base(plan, name, setup, Base::OwnWeights::some), linformer_(linformer), layer_(layer), longest_(plan.N),
-      dropout_(setup.dropout), plans_(plans) {
+    : Base(plan, name, setup, Base::OwnWeights::some,
+           "got attention.pattern = \"linformer\", whose keys are mixtures of all positions: there is nothing "
+           "to sample from before they are all known"),
+      linformer_(linformer), layer_(layer), longest_(plan.N), dropout_(setup.dropout), plans_(plans) {
   const std::int64_t k = linformer.projected, mixed_width = H * (E + Ev);
   const Initial initial = linformer.normal
                               ? Initial{Initialiser::normal, 0.02}
@@ -112,12 +112,6 @@ void Linformer<T>::attend_backward(const Pass<T>& p, T* dqkv, T* dattended, cons
     if (m.into == Into::overwrite) // rows behind this micro-batch's length
       device_zero(p.dw(m.matrix) + at + used, static_cast<std::size_t>(longest_ * shape.rank - used) * sizeof(float));
   });
-}
-
-template <class T>
-std::unique_ptr<RowLayer<T>> Linformer<T>::rows(const RowSetup& /*setup*/) const {
-  throw InputError("got attention.pattern = \"linformer\", whose keys are mixtures of all positions: there is nothing "
-                   "to sample from before they are all known");
 }
 
 WEFT_FOR_STORAGE_TYPES(Linformer);

@@ -24,20 +24,17 @@ LinformerSetup linformer_of(const Config& config);
 
 template <class T>
 class Linformer final : public ProjectedAttention<T> {
+  using Base = ProjectedAttention<T>;
+  using Base::H, Base::E, Base::Ev;
+
  public:
   /// layer: its number from 0. `plans` must outlive the layer.
   Linformer(Plan& plan, const std::string& name, std::int64_t layer, const AttentionSetup& setup,
             const LinformerSetup& linformer, const AttentionPlans& plans);
-  /// Throws InputError.
-  std::unique_ptr<RowLayer<T>> rows(const RowSetup& setup) const override;
-
- protected:
-  void attend(const Pass<T>& p, T* attended, const T* qkv) override;
-  void attend_backward(const Pass<T>& p, T* dqkv, T* dattended, const T* qkv, const T* attended) override;
 
  private:
-  using Base = ProjectedAttention<T>;
-  using Base::H, Base::E, Base::Ev;
+  void attend(const Pass<T>& p, T* attended, const T* qkv) override;
+  void attend_backward(const Pass<T>& p, T* dqkv, T* dattended, const T* qkv, const T* attended) override;
 
   /// Columns of qkv, of a row of the mixed keys and values, and of the tensor of matrices, that go together.
   struct Mixture {

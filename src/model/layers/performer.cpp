@@ -1,6 +1,4 @@
 #include "model/layers/performer.hpp"
-#include "io/error.hpp"
-#include "model/layers/rows.hpp"
 #include "model/storage.hpp"
 
 namespace weft {
@@ -8,7 +6,10 @@ namespace weft {
 template <class T>
 Performer<T>::Performer(Plan& plan, const std::string& name, std::int64_t layer, const AttentionSetup& setup,
                         const PerformerSetup& performer)
-    : Base(plan, name, setup, Base::OwnWeights::none), setup_(performer),
+    : Base(plan, name, setup, Base::OwnWeights::none,
+           "cannot sample with attention.pattern = \"performer\" and attention.kernel = \"softmax\": decoding "
+           "from random features is not there; expected kernel = \"relu\" or another pattern"),
+      setup_(performer),
       layer_(static_cast<std::uint32_t>(layer)), features_{performer.features > 0 ? performer.features
                                                                                   : default_features(E),
                                                            E, performer.epsilon} {
@@ -58,12 +59,6 @@ void Performer<T>::attend_backward(const Pass<T>& p, T* dqkv, T* dattended, cons
                                p(denominators_), p(of_q_), p(of_k_), p(workspace_));
   random_features_backward(features_, FeaturesOf::queries, of.shape, dq, p(of_q_), qkv, p(omega_), of.seen);
   random_features_backward(features_, keys(), of.shape, dk, p(of_k_), qkv + H * E, p(omega_), of.seen);
-}
-
-template <class T>
-std::unique_ptr<RowLayer<T>> Performer<T>::rows(const RowSetup& /*setup*/) const {
-  throw InputError("cannot sample with attention.pattern = \"performer\" and attention.kernel = \"softmax\": decoding "
-                   "from random features is not there; expected kernel = \"relu\" or another pattern");
 }
 
 WEFT_FOR_STORAGE_TYPES(Performer);

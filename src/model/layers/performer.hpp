@@ -18,18 +18,16 @@ struct PerformerSetup {
 
 template <class T>
 class Performer final : public ProjectedAttention<T> {
+  using Base = ProjectedAttention<T>;
+  using Base::H, Base::E, Base::Ev;
+
  public:
   Performer(Plan& plan, const std::string& name, std::int64_t layer, const AttentionSetup& setup,
             const PerformerSetup& performer);
-  std::unique_ptr<RowLayer<T>> rows(const RowSetup& setup) const override;
-
- protected:
-  void attend(const Pass<T>& p, T* attended, const T* qkv) override;
-  void attend_backward(const Pass<T>& p, T* dqkv, T* dattended, const T* qkv, const T* attended) override;
 
  private:
-  using Base = ProjectedAttention<T>;
-  using Base::H, Base::E, Base::Ev;
+  void attend(const Pass<T>& p, T* attended, const T* qkv) override;
+  void attend_backward(const Pass<T>& p, T* dqkv, T* dattended, const T* qkv, const T* attended) override;
 
   LinearAttention call(const AttentionShape& shape) const;
   FeaturesOf keys() const { return setup_.causal ? FeaturesOf::causal_keys : FeaturesOf::keys; }

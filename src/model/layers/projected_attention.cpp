@@ -1,14 +1,16 @@
 #include "model/layers/projected_attention.hpp"
+#include "io/error.hpp"
 #include "kernels/sum/sum.hpp"
+#include "model/layers/rows.hpp"
 #include "model/storage.hpp"
 
 namespace weft {
 
 template <class T>
 ProjectedAttention<T>::ProjectedAttention(Plan& plan, const std::string& name, const AttentionSetup& setup,
-                                          OwnWeights own, std::int64_t own_columns)
+                                          OwnWeights own, const char* unsampled, std::int64_t own_columns)
     : D(setup.width), H(setup.heads), E(setup.key_width), Ev(setup.value_width),
-      again_(plan.recompute != Recompute::none), own_columns_(own_columns), own_(own) {
+      again_(plan.recompute != Recompute::none), unsampled_(unsampled), own_columns_(own_columns), own_(own) {
   const std::int64_t R = plan.R;
   qkv_weight_ = plan.weight(name + "attention.qkv.weight", {D, wide()}, setup.qkv);
   if (setup.biases)
@@ -36,6 +38,11 @@ AttentionShape ProjectedAttention<T>::shape(std::int64_t sequences, std::int64_t
   s.row_stride_qkv = wide();
   s.row_stride_out = H * Ev;
   return s;
+}
+
+template <class T>
+std::unique_ptr<RowLayer<T>> ProjectedAttention<T>::rows(const RowSetup& /*setup*/) const {
+  throw InputError(unsampled_);
 }
 
 template <class T>

@@ -25,14 +25,18 @@ class ProjectedAttention : public Layer<T> {
   void again(const Pass<T>& p, const T* x) final;
   void backward(const Pass<T>& p, T* dx, const T* dy, const T* x) final;
   Weight end_bias() const final { return out_bias_; }
+  std::unique_ptr<RowLayer<T>> rows(const RowSetup& setup) const override;
 
  protected:
   enum class OwnWeights { none, some }; ///< whether the mechanism plans tensors, which come behind those of the maps
 
-  /// Tensors name + "attention.qkv.weight" and so on. own_columns: columns behind the values that the mechanism makes
-  /// its own use of. Where E is 0 there are no queries and keys.
+  static constexpr const char* has_rows = ""; ///< for `unsampled`: it has a rows() of its own
+
+  /// Tensors name + "attention.qkv.weight" and so on. unsampled: why the mechanism cannot be sampled from, which rows()
+  /// throws. own_columns: columns behind the values that the mechanism makes its own use of. Where E is 0 there are no
+  /// queries and keys.
   ProjectedAttention(Plan& plan, const std::string& name, const AttentionSetup& setup, OwnWeights own,
-                     std::int64_t own_columns = 0);
+                     const char* unsampled, std::int64_t own_columns = 0);
 
   /// attended (R, H Ev) from qkv (R, H (2E + Ev)): a row holds the H queries, then the keys, then the values, then
   /// columns of the mechanism's own.
@@ -57,6 +61,7 @@ class ProjectedAttention : public Layer<T> {
   Weight qkv_weight_, qkv_bias_, out_weight_, out_bias_;
 
  private:
+  const char* unsampled_;
   std::int64_t own_columns_;
   OwnWeights own_;
   Piece<T> qkv_, attended_, dqkv_, dattended_;

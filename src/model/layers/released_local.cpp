@@ -1,7 +1,5 @@
 #include "model/layers/released_local.hpp"
-#include "io/error.hpp"
 #include "kernels/attention/fit_rows.hpp"
-#include "model/layers/rows.hpp"
 #include "model/storage.hpp"
 
 namespace weft {
@@ -9,7 +7,9 @@ namespace weft {
 template <class T>
 ReleasedLocal<T>::ReleasedLocal(Plan& plan, const std::string& name, const AttentionSetup& setup, std::int64_t block,
                                 const AttentionPlans& plans)
-    : Base(plan, name, setup, Base::OwnWeights::none),
+    : Base(plan, name, setup, Base::OwnWeights::none,
+           "got local attention in its released form, which sees later positions, expected a causal model: only "
+           "that can be sampled from"),
       sets_(plan, name, ReleasedSets::with_tail, block,
             this->shape(plan.S, ReleasedSets::with_tail(plan.N, block).whole()), setup.dropout, this->again_, plans) {
   const std::int64_t rows = plan.S * sets_.sets(plan.N).whole(), wide = H * (2 * E + Ev);
@@ -37,13 +37,6 @@ void ReleasedLocal<T>::attend_backward(const Pass<T>& p, T* dqkv, T* dattended, 
   fit_rows(p(dout_), longer, static_cast<const T*>(dattended), N, S, H * Ev);
   sets_.backward(p, sizes, p(drows_), p(dout_), p(rows_), p(out_));
   fit_rows(dqkv, N, p(drows_), longer, S, sizes.row_stride_qkv);
-}
-
-template <class T>
-std::unique_ptr<RowLayer<T>> ReleasedLocal<T>::rows(const RowSetup& /*setup*/) const {
-  throw InputError(
-      "got local attention in its released form, which sees later positions, expected a causal model: only "
-      "that can be sampled from");
 }
 
 WEFT_FOR_STORAGE_TYPES(ReleasedLocal);

@@ -13,19 +13,17 @@ namespace weft {
 
 template <class T>
 class ReleasedLocal final : public ProjectedAttention<T> {
+  using Base = ProjectedAttention<T>;
+  using Base::H, Base::E, Base::Ev;
+
  public:
   /// block: b. `plans` must outlive the layer.
   ReleasedLocal(Plan& plan, const std::string& name, const AttentionSetup& setup, std::int64_t block,
                 const AttentionPlans& plans);
-  std::unique_ptr<RowLayer<T>> rows(const RowSetup& setup) const override;
-
- protected:
-  void attend(const Pass<T>& p, T* attended, const T* qkv) override;
-  void attend_backward(const Pass<T>& p, T* dqkv, T* dattended, const T* qkv, const T* attended) override;
 
  private:
-  using Base = ProjectedAttention<T>;
-  using Base::H, Base::E, Base::Ev;
+  void attend(const Pass<T>& p, T* attended, const T* qkv) override;
+  void attend_backward(const Pass<T>& p, T* dqkv, T* dattended, const T* qkv, const T* attended) override;
 
   ReleasedSetAttention<T> sets_;
   Piece<T> rows_, drows_, out_, dout_; ///< of N' positions

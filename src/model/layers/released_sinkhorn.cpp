@@ -1,7 +1,5 @@
 #include "model/layers/released_sinkhorn.hpp"
-#include "io/error.hpp"
 #include "kernels/attention/fit_rows.hpp"
-#include "model/layers/rows.hpp"
 #include "model/storage.hpp"
 #include <algorithm>
 #include <cmath>
@@ -15,7 +13,10 @@ constexpr std::int64_t sort_logits = 25; ///< of the released sort net, however 
 template <class T>
 ReleasedSinkhorn<T>::ReleasedSinkhorn(Plan& plan, const std::string& name, const AttentionSetup& setup,
                                       std::int64_t block, const AttentionPlans& plans)
-    : Base(plan, name, setup, Base::OwnWeights::some), block_(block), dropout_(setup.dropout),
+    : Base(plan, name, setup, Base::OwnWeights::some,
+           "got attention.pattern = \"sinkhorn\", which sees later positions, expected a causal pattern: only "
+           "those can be sampled from"),
+      block_(block), dropout_(setup.dropout),
       sort_weight_(plan.weight(name + "attention.sort.weight", {E, sort_logits}, Initialiser::uniform,
                                std::sqrt(6.0 / static_cast<double>(E + sort_logits)))),
       sets_(plan, name, ReleasedSets::without_tail, block, this->shape(plan.S, plan.N), setup.dropout, this->again_,
@@ -72,12 +73,6 @@ void ReleasedSinkhorn<T>::attend_backward(const Pass<T>& p, T* dqkv, T* dattende
   summed_backward(summed(S, N), dqkv, dqkv + H * E, dqkv + 2 * H * E, static_cast<const T*>(dattended), qkv,
                   qkv + H * E, qkv + 2 * H * E, pairs(p), sum_dropout(p), p(sums_), p(weights_));
   device_zero(p.dw(sort_weight_), static_cast<std::size_t>(E * sort_logits) * sizeof(float));
-}
-
-template <class T>
-std::unique_ptr<RowLayer<T>> ReleasedSinkhorn<T>::rows(const RowSetup& /*setup*/) const {
-  throw InputError("got attention.pattern = \"sinkhorn\", which sees later positions, expected a causal pattern: only "
-                   "those can be sampled from");
 }
 
 WEFT_FOR_STORAGE_TYPES(ReleasedSinkhorn);

@@ -12,19 +12,17 @@ namespace weft {
 
 template <class T>
 class ReleasedSinkhorn final : public ProjectedAttention<T> {
+  using Base = ProjectedAttention<T>;
+  using Base::H, Base::E, Base::Ev;
+
  public:
   /// Tensor name + "attention.sort.weight" (E, 25) behind those of the maps. block: b. `plans` must outlive the layer.
   ReleasedSinkhorn(Plan& plan, const std::string& name, const AttentionSetup& setup, std::int64_t block,
                    const AttentionPlans& plans);
-  std::unique_ptr<RowLayer<T>> rows(const RowSetup& setup) const override;
-
- protected:
-  void attend(const Pass<T>& p, T* attended, const T* qkv) override;
-  void attend_backward(const Pass<T>& p, T* dqkv, T* dattended, const T* qkv, const T* attended) override;
 
  private:
-  using Base = ProjectedAttention<T>;
-  using Base::H, Base::E, Base::Ev;
+  void attend(const Pass<T>& p, T* attended, const T* qkv) override;
+  void attend_backward(const Pass<T>& p, T* dqkv, T* dattended, const T* qkv, const T* attended) override;
 
   SummedShape summed(std::int64_t sequences, std::int64_t length) const;
   Dropout sum_dropout(const Pass<T>& p) const;

@@ -10,8 +10,8 @@ namespace weft {
 template <class T>
 SelfAttention<T>::SelfAttention(Plan& plan, const std::string& name, std::int64_t layer, const AttentionSetup& setup,
                                 const AttentionPlans& plans, typename Base::OwnWeights own)
-    : Base(plan, name, setup, own), layer_(layer), longest_(plan.N), dropout_(setup.dropout), plans_(plans),
-      padded_rows_(setup.padded_rows), padded_zero_(setup.padded_zero) {
+    : Base(plan, name, setup, own, Base::has_rows), layer_(layer), longest_(plan.N), dropout_(setup.dropout),
+      plans_(plans), padded_rows_(setup.padded_rows), padded_zero_(setup.padded_zero) {
   // A row without keys has lse = -infinity by definition.
   lse_ = plan.keep_unless<float>(this->again_, name, "lse", plan.R * H, Finite::no);
   const AttentionPlan& whole = plans_.of(layer_, plan.N);

@@ -1,10 +1,8 @@
 #include "model/layers/sinkhorn.hpp"
-#include "io/error.hpp"
 #include "kernels/activation/activation.hpp"
 #include "kernels/attention/fit_rows.hpp"
 #include "kernels/sum/sum.hpp"
 #include "model/key_bits.hpp"
-#include "model/layers/rows.hpp"
 #include "model/storage.hpp"
 #include <algorithm>
 #include <cmath>
@@ -14,8 +12,11 @@ namespace weft {
 template <class T>
 Sinkhorn<T>::Sinkhorn(Plan& plan, const std::string& name, const AttentionSetup& setup, const SinkhornSetup& sinkhorn,
                       const AttentionPlans& plans)
-    : Base(plan, name, setup, Base::OwnWeights::some), setup_(sinkhorn), dropout_(setup.dropout), plans_(plans),
-      begin_(blocks(1, plan.N).whole()), most_(blocks(1, plan.N).blocks()) {
+    : Base(plan, name, setup, Base::OwnWeights::some,
+           "got attention.pattern = \"sinkhorn\", which sees later positions, expected a causal pattern: only "
+           "those can be sampled from"),
+      setup_(sinkhorn), dropout_(setup.dropout), plans_(plans), begin_(blocks(1, plan.N).whole()),
+      most_(blocks(1, plan.N).blocks()) {
   const auto xavier = [](std::int64_t inputs, std::int64_t outputs) {
     return Initial{Initialiser::uniform, std::sqrt(6.0 / static_cast<double>(inputs + outputs))};
   };
@@ -183,12 +184,6 @@ void Sinkhorn<T>::sort_net_backward(const Pass<T>& p) {
 template <class T>
 void Sinkhorn<T>::add_input_gradient(const Pass<T>& p, T* dx) {
   block_sums_backward(blocks(p), D, dx, p(dsums_), p.seen());
-}
-
-template <class T>
-std::unique_ptr<RowLayer<T>> Sinkhorn<T>::rows(const RowSetup& /*setup*/) const {
-  throw InputError("got attention.pattern = \"sinkhorn\", which sees later positions, expected a causal pattern: only "
-                   "those can be sampled from");
 }
 
 WEFT_FOR_STORAGE_TYPES(Sinkhorn);

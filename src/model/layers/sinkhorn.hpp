@@ -26,22 +26,20 @@ struct SinkhornSetup {
 
 template <class T>
 class Sinkhorn final : public ProjectedAttention<T> {
+  using Base = ProjectedAttention<T>;
+  using Base::D, Base::H, Base::E, Base::Ev;
+
  public:
   /// Tensors behind those of the maps, for M blocks of the full length: name + "attention.sort.in.weight" (D, D) and
   /// ".bias" (D) with a hidden layer, "attention.sort.out.weight" (D, H M). `plans` must outlive the layer.
   Sinkhorn(Plan& plan, const std::string& name, const AttentionSetup& setup, const SinkhornSetup& sinkhorn,
            const AttentionPlans& plans);
-  std::unique_ptr<RowLayer<T>> rows(const RowSetup& setup) const override;
 
- protected:
+ private:
   void project(const Pass<T>& p, const T* x) override;
   void add_input_gradient(const Pass<T>& p, T* dx) override;
   void attend(const Pass<T>& p, T* attended, const T* qkv) override;
   void attend_backward(const Pass<T>& p, T* dqkv, T* dattended, const T* qkv, const T* attended) override;
-
- private:
-  using Base = ProjectedAttention<T>;
-  using Base::D, Base::H, Base::E, Base::Ev;
 
   BlockShape blocks(std::int64_t sequences, std::int64_t length) const { return {sequences, length, setup_.block}; }
   BlockShape blocks(const Pass<T>& p) const { return blocks(p.sequences(), p.length()); }

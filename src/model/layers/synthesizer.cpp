@@ -1,9 +1,7 @@
 #include "model/layers/synthesizer.hpp"
 #include "config/config.hpp"
-#include "io/error.hpp"
 #include "kernels/attention/padded_rows.hpp"
 #include "kernels/sum/sum.hpp"
-#include "model/layers/rows.hpp"
 #include "model/storage.hpp"
 #include <algorithm>
 #include <cmath>
@@ -41,7 +39,10 @@ Initial uniform(double squares, std::int64_t numbers) {
 template <class T>
 Synthesizer<T>::Synthesizer(Plan& plan, const std::string& name, const AttentionSetup& setup,
                             const SynthesizerSetup& synthesizer, const AttentionPlans& plans)
-    : Base(plan, name, maps_of(setup, synthesizer), Base::OwnWeights::some, hidden_columns(synthesizer, setup)),
+    : Base(plan, name, maps_of(setup, synthesizer), Base::OwnWeights::some,
+           "got attention.pattern = \"synthesizer\", which cannot be sampled from; expected a pattern that is "
+           "a set of keys",
+           hidden_columns(synthesizer, setup)),
       synthesizer_(completed(synthesizer, setup)), longest_(plan.N), dropout_(setup.dropout),
       padded_rows_(setup.padded_rows && synthesizer.dot_product),
       mask_padding_(!synthesizer.released || synthesizer.dot_product), plans_(plans) {
@@ -175,12 +176,6 @@ void Synthesizer<T>::attend_backward(const Pass<T>& p, T* dqkv, T* dattended, co
     hidden_backward(join, {synthesizer_.released, synthesizer_.released}, dqkv + columns, p.dw(hidden_bias_),
                     p.dw(matrix_), p.dw(constant_), dq, qkv + columns, p.w(hidden_bias_), p(partial_));
   }
-}
-
-template <class T>
-std::unique_ptr<RowLayer<T>> Synthesizer<T>::rows(const RowSetup& /*setup*/) const {
-  throw InputError("got attention.pattern = \"synthesizer\", which cannot be sampled from; expected a pattern that is "
-                   "a set of keys");
 }
 
 WEFT_FOR_STORAGE_TYPES(Synthesizer);

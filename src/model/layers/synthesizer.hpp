@@ -27,21 +27,18 @@ SynthesizerSetup synthesizer_of(const Config& config);
 
 template <class T>
 class Synthesizer final : public ProjectedAttention<T> {
+  using Base = ProjectedAttention<T>;
+  using Base::H, Base::E, Base::Ev;
+
  public:
   /// `plans` must outlive the layer. Without the dot product it has no queries and keys: qkv holds values alone, and in
   /// mode dense the hidden numbers x W1 behind them.
   Synthesizer(Plan& plan, const std::string& name, const AttentionSetup& setup, const SynthesizerSetup& synthesizer,
               const AttentionPlans& plans);
-  /// Throws InputError.
-  std::unique_ptr<RowLayer<T>> rows(const RowSetup& setup) const override;
-
- protected:
-  void attend(const Pass<T>& p, T* attended, const T* qkv) override;
-  void attend_backward(const Pass<T>& p, T* dqkv, T* dattended, const T* qkv, const T* attended) override;
 
  private:
-  using Base = ProjectedAttention<T>;
-  using Base::H, Base::E, Base::Ev;
+  void attend(const Pass<T>& p, T* attended, const T* qkv) override;
+  void attend_backward(const Pass<T>& p, T* dqkv, T* dattended, const T* qkv, const T* attended) override;
 
   bool has_table() const { return synthesizer_.mode == Synthesis::random; }
   std::int64_t features() const; ///< columns that the factors of A add to queries and keys
