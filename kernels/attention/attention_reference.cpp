@@ -1,17 +1,11 @@
 #include "kernels/attention/attention_reference.hpp"
+#include "kernels/common/dot_reference.hpp"
 #include <algorithm>
 #include <cmath>
 #include <limits>
 
 namespace weft::reference {
 namespace {
-
-double dot(const double* a, const double* b, std::int64_t n) {
-  double sum = 0;
-  for (std::int64_t e = 0; e < n; ++e)
-    sum += a[e] * b[e];
-  return sum;
-}
 
 double scale_of(const Attention& a) {
   return a.key_width == 0 ? 1 : a.scale != 0 ? a.scale : 1 / std::sqrt(static_cast<double>(a.key_width));

@@ -1,17 +1,11 @@
 #include "kernels/attention/released_sets.hpp"
+#include "kernels/common/dot_reference.hpp"
 #include <algorithm>
 #include <cmath>
 #include <vector>
 
 namespace weft::reference {
 namespace {
-
-double dot(const double* a, const double* b, std::int64_t n) {
-  double sum = 0;
-  for (std::int64_t e = 0; e < n; ++e)
-    sum += a[e] * b[e];
-  return sum;
-}
 
 /// One sequence and head. Slots of sets, as the released code counts them; rows behind the sequence are `nothing`.
 struct Slots {

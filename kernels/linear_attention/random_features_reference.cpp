@@ -1,3 +1,4 @@
+#include "kernels/common/dot_reference.hpp"
 #include "kernels/linear_attention/random_features.hpp"
 #include <algorithm>
 #include <cmath>
@@ -8,10 +9,7 @@ namespace weft::reference {
 
 namespace {
 double projection(const double* x, const double* row, std::int64_t width) {
-  double sum = 0;
-  for (std::int64_t e = 0; e < width; ++e)
-    sum += x[e] * row[e];
-  return sum / std::pow(static_cast<double>(width), 0.25);
+  return dot(x, row, width) / std::pow(static_cast<double>(width), 0.25);
 }
 } // namespace
 
@@ -19,10 +17,7 @@ void random_features_forward(double* phi, const double* x, const double* omega, 
                              std::int64_t rows, std::int64_t width, std::int64_t features, double epsilon) {
   const double ratio = 1 / std::sqrt(static_cast<double>(features));
   for (std::int64_t r = 0; r < rows; ++r) {
-    double squares = 0;
-    for (std::int64_t e = 0; e < width; ++e)
-      squares += x[r * width + e] * x[r * width + e];
-    squares /= std::sqrt(static_cast<double>(width));
+    const double squares = dot(x + r * width, x + r * width, width) / std::sqrt(static_cast<double>(width));
     for (std::int64_t m = 0; m < features; ++m)
       phi[r * features + m] = ratio * (std::exp(projection(x + r * width, omega + m * width, width) - squares / 2 -
                                                 (stabilisers ? stabilisers[r] : 0)) +
