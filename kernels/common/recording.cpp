@@ -1,22 +1,15 @@
 #include "kernels/common/recording.hpp"
+#include "kernels/common/cuda.hpp"
 #include "kernels/common/kokkos.hpp"
 #include <stdexcept>
-#include <string>
-#ifdef WEFT_CUDA
-#include <cuda_runtime_api.h>
-#endif
 
 namespace weft {
 
 #ifdef WEFT_CUDA
 
 namespace {
-void require(cudaError_t status, const char* what) {
-  if (status != cudaSuccess)
-    throw std::runtime_error(std::string("CUDA graph: ") + what + ": " + cudaGetErrorString(status) +
-                             "; parallel.cuda_graph = false does without");
+constexpr const char* advice = "parallel.cuda_graph = false does without";
 }
-} // namespace
 
 struct Recording::Parts {
   cudaGraphExec_t graph = nullptr; ///< null: nothing was written down
@@ -29,25 +22,26 @@ struct Recording::Parts {
 void Recording::begin() {
   // Relaxed: Kokkos asks for zero bytes before every team kernel, which the stricter modes take for an allocation; and
   // the threads of NCCL and of the checkpoint go on as ever.
-  require(cudaStreamBeginCapture(Space().cuda_stream(), cudaStreamCaptureModeRelaxed), "begin of a recording");
+  require(cudaStreamBeginCapture(Space().cuda_stream(), cudaStreamCaptureModeRelaxed),
+          "CUDA graph: begin of a recording", advice);
 }
 
 Recording Recording::end() {
   cudaGraph_t graph = nullptr;
-  require(cudaStreamEndCapture(Space().cuda_stream(), &graph), "end of a recording");
+  require(cudaStreamEndCapture(Space().cuda_stream(), &graph), "CUDA graph: end of a recording", advice);
   auto parts = std::make_unique<Parts>();
   std::size_t nodes = 0;
   cudaError_t status = cudaGraphGetNodes(graph, nullptr, &nodes);
   if (status == cudaSuccess && nodes > 0)
     status = cudaGraphInstantiate(&parts->graph, graph, 0);
   cudaGraphDestroy(graph);
-  require(status, "a recording cannot be replayed");
+  require(status, "CUDA graph: a recording cannot be replayed", advice);
   return Recording(std::move(parts));
 }
 
 void Recording::launch() const {
   if (parts_->graph != nullptr)
-    require(cudaGraphLaunch(parts_->graph, Space().cuda_stream()), "replay");
+    require(cudaGraphLaunch(parts_->graph, Space().cuda_stream()), "CUDA graph: replay", advice);
 }
 
 #else

@@ -1,24 +1,16 @@
 #include "kernels/common/transfer.hpp"
+#include "kernels/common/cuda.hpp"
 #include "kernels/common/kokkos.hpp"
 #include <cstring>
 #include <new>
-#include <stdexcept>
-#include <string>
-#ifdef WEFT_CUDA
-#include <cuda_runtime_api.h>
-#endif
 
 namespace weft {
 
 #ifdef WEFT_CUDA
 
 namespace {
-void require(cudaError_t status, const char* what) {
-  if (status != cudaSuccess)
-    throw std::runtime_error(std::string(what) + ": " + cudaGetErrorString(status) +
-                             "; nvidia-smi and the system's log tell whether the device is lost");
+constexpr const char* advice = "nvidia-smi and the system's log tell whether the device is lost";
 }
-} // namespace
 
 void* host_allocate(std::size_t bytes) {
   void* memory = nullptr;
@@ -30,14 +22,15 @@ void* host_allocate(std::size_t bytes) {
 void host_free(void* memory) noexcept { cudaFreeHost(memory); }
 
 void copy_to_host_later(void* to, const void* from, std::size_t bytes) {
-  require(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, Space().cuda_stream()), "copy from the device");
+  require(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, Space().cuda_stream()), "copy from the device",
+          advice);
 }
 
 struct Upload::Half {
   HostVector<unsigned char> memory;
   cudaEvent_t taken = nullptr; ///< the device has read the memory
   explicit Half(std::size_t bytes) : memory(bytes) {
-    require(cudaEventCreateWithFlags(&taken, cudaEventDisableTiming), "new event");
+    require(cudaEventCreateWithFlags(&taken, cudaEventDisableTiming), "new event", advice);
   }
   ~Half() { cudaEventDestroy(taken); }
 };
@@ -45,11 +38,11 @@ struct Upload::Half {
 void Upload::send(void* to, const void* from, std::size_t bytes) {
   Half& half = *halves_[static_cast<std::size_t>(next_)];
   next_ = 1 - next_;
-  require(cudaEventSynchronize(half.taken), "copy to the device");
+  require(cudaEventSynchronize(half.taken), "copy to the device", advice);
   std::memcpy(half.memory.data(), from, bytes);
   require(cudaMemcpyAsync(to, half.memory.data(), bytes, cudaMemcpyHostToDevice, Space().cuda_stream()),
-          "copy to the device");
-  require(cudaEventRecord(half.taken, Space().cuda_stream()), "copy to the device");
+          "copy to the device", advice);
+  require(cudaEventRecord(half.taken, Space().cuda_stream()), "copy to the device", advice);
 }
 
 #else
