@@ -121,30 +121,35 @@ struct Softmax {
   }
 };
 
-/// Queries that saw themselves alone: out_i = v_i.
+/// work(row, h) for the queries that saw themselves alone.
+template <class Work>
+void for_lonely(const char* label, const LshTables& tables, const AttentionShape& shape, const float* lse,
+                const Work& work) {
+  for_each(
+      label, statistics_of(shape), KOKKOS_LAMBDA(std::int64_t at) {
+        const std::int64_t i = at % shape.length, h = at / shape.length % shape.heads,
+                           s = at / shape.length / shape.heads;
+        if (lse[at] == -Kokkos::Experimental::infinity_v<float> && tables.is_real(s, i))
+          work(s * shape.length + i, h);
+      });
+}
+
+/// out_i = v_i
 template <class T>
 void give_self(const LshTables& tables, const AttentionShape& shape, T* out, const float* lse, const T* v) {
-  for_each(
-      "weft::lsh_attention_self", statistics_of(shape), KOKKOS_LAMBDA(std::int64_t at) {
-        const std::int64_t i = at % shape.length, h = at / shape.length % shape.heads,
-                           s = at / shape.length / shape.heads, row = s * shape.length + i;
-        if (lse[at] != -Kokkos::Experimental::infinity_v<float> || !tables.is_real(s, i))
-          return;
+  for_lonely(
+      "weft::lsh_attention_self", tables, shape, lse, KOKKOS_LAMBDA(std::int64_t row, std::int64_t h) {
         for (std::int64_t e = 0; e < shape.value_width; ++e)
           out[row * shape.row_stride_out + h * shape.value_width + e] =
               v[row * shape.row_stride_qkv + h * shape.value_width + e];
       });
 }
 
-/// dv_i += dout_i of the same queries.
+/// dv_i += dout_i
 template <class T>
 void take_self(const LshTables& tables, const AttentionShape& shape, float* dv, const float* lse, const T* dout) {
-  for_each(
-      "weft::lsh_attention_self_backward", statistics_of(shape), KOKKOS_LAMBDA(std::int64_t at) {
-        const std::int64_t i = at % shape.length, h = at / shape.length % shape.heads,
-                           s = at / shape.length / shape.heads, row = s * shape.length + i;
-        if (lse[at] != -Kokkos::Experimental::infinity_v<float> || !tables.is_real(s, i))
-          return;
+  for_lonely(
+      "weft::lsh_attention_self_backward", tables, shape, lse, KOKKOS_LAMBDA(std::int64_t row, std::int64_t h) {
         for (std::int64_t e = 0; e < shape.value_width; ++e)
           dv[(row * shape.heads + h) * shape.value_width + e] +=
               load(dout[row * shape.row_stride_out + h * shape.value_width + e]);

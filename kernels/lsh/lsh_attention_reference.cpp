@@ -106,6 +106,17 @@ Weights weights_of(const Lsh& lsh, const std::vector<int>& keys, std::int64_t s,
     x /= sum;
   return w;
 }
+
+/// each(s, h, i, lists) for every query.
+template <class Each>
+void for_queries(const Lsh& lsh, const Each& each) {
+  for (std::int64_t s = 0; s < lsh.sequences; ++s)
+    for (std::int64_t h = 0; h < lsh.heads; ++h) {
+      const std::vector<Round> rounds = rounds_of(lsh, s, h);
+      for (std::int64_t i = 0; i < lsh.length; ++i)
+        each(s, h, i, lists_of(lsh, rounds, s, i));
+    }
+}
 } // namespace
 
 std::vector<int> lsh_keys(const Lsh& lsh, std::int64_t s, std::int64_t h, std::int64_t i, std::int64_t r) {
@@ -115,20 +126,15 @@ std::vector<int> lsh_keys(const Lsh& lsh, std::int64_t s, std::int64_t h, std::i
 void lsh_attention_forward(const Lsh& lsh, double* out, const double* q, const double* k, const double* v) {
   const std::int64_t H = lsh.heads, N = lsh.length, Ev = lsh.value_width;
   std::fill(out, out + lsh.sequences * N * H * Ev, 0.0);
-  for (std::int64_t s = 0; s < lsh.sequences; ++s)
-    for (std::int64_t h = 0; h < H; ++h) {
-      const std::vector<Round> rounds = rounds_of(lsh, s, h);
-      for (std::int64_t i = 0; i < N; ++i) {
-        const auto lists = lists_of(lsh, rounds, s, i);
-        for (const std::vector<int>& list : lists) {
-          const Weights w = weights_of(lsh, list, s, h, i, q, k);
-          for (std::size_t n = 0; n < w.keys.size(); ++n)
-            for (std::int64_t e = 0; e < Ev; ++e)
-              out[((s * N + i) * H + h) * Ev + e] +=
-                  w.p[n] * v[((s * N + w.keys[n]) * H + h) * Ev + e] / static_cast<double>(lists.size());
-        }
-      }
+  for_queries(lsh, [&](std::int64_t s, std::int64_t h, std::int64_t i, const std::vector<std::vector<int>>& lists) {
+    for (const std::vector<int>& list : lists) {
+      const Weights w = weights_of(lsh, list, s, h, i, q, k);
+      for (std::size_t n = 0; n < w.keys.size(); ++n)
+        for (std::int64_t e = 0; e < Ev; ++e)
+          out[((s * N + i) * H + h) * Ev + e] +=
+              w.p[n] * v[((s * N + w.keys[n]) * H + h) * Ev + e] / static_cast<double>(lists.size());
     }
+  });
 }
 
 void lsh_attention_backward(const Lsh& lsh, double* dq, double* dk, double* dv, const double* dout, const double* q,
@@ -137,36 +143,31 @@ void lsh_attention_backward(const Lsh& lsh, double* dq, double* dk, double* dv, 
   std::fill(dq, dq + lsh.sequences * N * H * E, 0.0);
   std::fill(dk, dk + lsh.sequences * N * H * E, 0.0);
   std::fill(dv, dv + lsh.sequences * N * H * Ev, 0.0);
-  for (std::int64_t s = 0; s < lsh.sequences; ++s)
-    for (std::int64_t h = 0; h < H; ++h) {
-      const std::vector<Round> rounds = rounds_of(lsh, s, h);
-      for (std::int64_t i = 0; i < N; ++i) {
-        const auto lists = lists_of(lsh, rounds, s, i);
-        const std::int64_t query = (s * N + i) * H + h;
-        const double share = 1.0 / static_cast<double>(lists.size()), scale = static_cast<double>(lsh.rule.scale);
-        for (const std::vector<int>& list : lists) {
-          const Weights w = weights_of(lsh, list, s, h, i, q, k);
-          std::vector<double> dp(w.keys.size(), 0.0);
-          double mean = 0;
-          for (std::size_t n = 0; n < w.keys.size(); ++n) {
-            const std::int64_t key = (s * N + w.keys[n]) * H + h;
-            for (std::int64_t e = 0; e < Ev; ++e) {
-              dp[n] += share * dout[query * Ev + e] * v[key * Ev + e];
-              dv[key * Ev + e] += share * w.p[n] * dout[query * Ev + e];
-            }
-            mean += w.p[n] * dp[n];
-          }
-          for (std::size_t n = 0; n < w.keys.size(); ++n) {
-            const std::int64_t key = (s * N + w.keys[n]) * H + h;
-            const double ds = scale * w.p[n] * (dp[n] - mean);
-            for (std::int64_t e = 0; e < E; ++e) {
-              dq[query * E + e] += ds * k[key * E + e];
-              dk[key * E + e] += ds * q[query * E + e];
-            }
-          }
+  for_queries(lsh, [&](std::int64_t s, std::int64_t h, std::int64_t i, const std::vector<std::vector<int>>& lists) {
+    const std::int64_t query = (s * N + i) * H + h;
+    const double share = 1.0 / static_cast<double>(lists.size()), scale = static_cast<double>(lsh.rule.scale);
+    for (const std::vector<int>& list : lists) {
+      const Weights w = weights_of(lsh, list, s, h, i, q, k);
+      std::vector<double> dp(w.keys.size(), 0.0);
+      double mean = 0;
+      for (std::size_t n = 0; n < w.keys.size(); ++n) {
+        const std::int64_t key = (s * N + w.keys[n]) * H + h;
+        for (std::int64_t e = 0; e < Ev; ++e) {
+          dp[n] += share * dout[query * Ev + e] * v[key * Ev + e];
+          dv[key * Ev + e] += share * w.p[n] * dout[query * Ev + e];
+        }
+        mean += w.p[n] * dp[n];
+      }
+      for (std::size_t n = 0; n < w.keys.size(); ++n) {
+        const std::int64_t key = (s * N + w.keys[n]) * H + h;
+        const double ds = scale * w.p[n] * (dp[n] - mean);
+        for (std::int64_t e = 0; e < E; ++e) {
+          dq[query * E + e] += ds * k[key * E + e];
+          dk[key * E + e] += ds * q[query * E + e];
         }
       }
     }
+  });
 }
 
 } // namespace weft::reference
