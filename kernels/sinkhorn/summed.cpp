@@ -56,23 +56,10 @@ KOKKOS_INLINE_FUNCTION void times_columns(float* to, const T* x, const float* co
   });
 }
 
-/// The factors of dropout for a row of weights, 0 or 1 / (1 - p) each, multiplied into w. first: the row's element.
-KOKKOS_INLINE_FUNCTION void drop_row(float* w, const RandomKey& key, std::int64_t first, std::int64_t b,
-                                     std::uint32_t threshold, float kept) {
-  constexpr int blocks = 2 * words_group;
-  std::uint32_t words[4 * (blocks + words_group)];
-  for (std::int64_t j0 = 0; j0 < b; j0 += 4 * (blocks - 1)) {
-    const std::int64_t j1 = j0 + 4 * (blocks - 1) < b ? j0 + 4 * (blocks - 1) : b, at = first + j0;
-    random_words(words, key, static_cast<std::uint32_t>(at / 4), blocks);
-    for (std::int64_t j = j0; j < j1; ++j)
-      w[j] *= dropout_keeps(words[at % 4 + j - j0], threshold) ? kept : 0.0f;
-  }
-}
-
 /// w = the softmax of a query over the slots that it sees; false, and all 1/b, where it sees none.
 template <class T>
-KOKKOS_INLINE_FUNCTION bool weigh(const SummedShape& a, float* w, const T* q, const Sums& sums,
-                                  const std::uint32_t* sees, float scale) {
+KOKKOS_INLINE_FUNCTION bool softmax_row(const SummedShape& a, float* w, const T* q, const Sums& sums,
+                                        const std::uint32_t* sees, float scale) {
   const std::int64_t b = a.block;
   times_columns(w, q, sums.columns, a.key_width, b, scale);
   bool some = !sees;
@@ -93,6 +80,53 @@ KOKKOS_INLINE_FUNCTION bool weigh(const SummedShape& a, float* w, const T* q, co
     w[j] = some ? by * w[j] : share;
   return some;
 }
+
+/// How queries weigh the slots; device code holds a copy.
+struct Weigher {
+  SummedShape a;
+  float* sums;
+  const std::uint32_t* pairs;
+  Dropout dropout;
+  float scale = 1.0f / Kokkos::sqrt(static_cast<float>(a.key_width)), kept = 1.0f / (1.0f - dropout.probability);
+  std::uint32_t threshold = dropout_threshold(dropout.probability);
+
+  /// A head's slot, whose queries lie side by side.
+  struct Slot {
+    std::int64_t slot, h, s;
+    Sums sums;
+    const std::uint32_t* sees; ///< null: all
+    RandomKey key;
+  };
+  KOKKOS_INLINE_FUNCTION Slot slot_of(std::int64_t task) const {
+    const std::int64_t b = a.block, slot = task % b, h = task / b % a.heads, s = task / (b * a.heads);
+    return {slot,
+            h,
+            s,
+            sums_of_head(a, sums, s, h),
+            pairs ? pairs + (s * b + slot) * ((b + 31) / 32) : nullptr,
+            dropout.probability > 0 ? key_of(dropout, s) : RandomKey{}};
+  }
+
+  template <class T>
+  KOKKOS_INLINE_FUNCTION bool weigh(float* w, const Slot& of, std::int64_t t, const T* q) const {
+    return softmax_row(a, w, q + (of.s * a.length + t) * a.row_stride + of.h * a.key_width, of.sums, of.sees, scale);
+  }
+  /// The factors of dropout for the weights of query t, 0 or 1 / (1 - p) each, multiplied into w. some: what weigh()
+  /// gave; uniform weights are not dropped.
+  KOKKOS_INLINE_FUNCTION void drop(float* w, const Slot& of, std::int64_t t, bool some) const {
+    if (!some || dropout.probability <= 0)
+      return;
+    constexpr int blocks = 2 * words_group;
+    std::uint32_t words[4 * (blocks + words_group)];
+    const std::int64_t b = a.block, first = (of.h * a.length + t) * b; // the row's element
+    for (std::int64_t j0 = 0; j0 < b; j0 += 4 * (blocks - 1)) {
+      const std::int64_t j1 = j0 + 4 * (blocks - 1) < b ? j0 + 4 * (blocks - 1) : b, at = first + j0;
+      random_words(words, of.key, static_cast<std::uint32_t>(at / 4), blocks);
+      for (std::int64_t j = j0; j < j1; ++j)
+        w[j] *= dropout_keeps(words[at % 4 + j - j0], threshold) ? kept : 0.0f;
+    }
+  }
+};
 
 } // namespace
 
@@ -116,29 +150,19 @@ void summed_forward(const SummedShape& shape, T* out, const T* local, const T* q
                     const std::uint32_t* pairs, const Dropout& dropout, float* sums, float* weights) {
   const SummedShape a = shape;
   const std::int64_t H = a.heads, E = a.key_width, Ev = a.value_width, b = a.block, C = a.sets(), N = a.length;
-  const std::int64_t words = (b + 31) / 32;
-  const float scale = 1.0f / Kokkos::sqrt(static_cast<float>(E)), kept = 1.0f / (1.0f - dropout.probability);
-  const std::uint32_t threshold = dropout_threshold(dropout.probability);
-  const bool drops = dropout.probability > 0;
+  const Weigher weigher{a, sums, pairs, dropout};
   sum_slots(a, sums, k, v);
   for_each(
       "weft::summed_forward", a.sequences * H * b, KOKKOS_LAMBDA(std::int64_t task) {
-        const std::int64_t slot = task % b, h = task / b % H, s = task / (b * H);
-        const Sums of = sums_of_head(a, sums, s, h);
-        const std::uint32_t* sees = pairs ? pairs + (s * b + slot) * words : nullptr;
-        RandomKey key{};
-        if (drops)
-          key = key_of(dropout, s);
+        const Weigher::Slot of = weigher.slot_of(task);
         float* w = weights + task * b; // one row for the queries of a slot in turn
-        for (std::int64_t t = slot * C; t < (slot + 1) * C; ++t) {
-          const bool some = weigh(a, w, q + (s * N + t) * a.row_stride + h * E, of, sees, scale);
-          if (drops && some)
-            drop_row(w, key, (h * N + t) * b, b, threshold, kept);
-          const std::int64_t at = ((s * N + t) * H + h) * Ev;
+        for (std::int64_t t = of.slot * C; t < (of.slot + 1) * C; ++t) {
+          weigher.drop(w, of, t, weigher.weigh(w, of, t, q));
+          const std::int64_t at = ((of.s * N + t) * H + of.h) * Ev;
           for_numbers(0, Ev, [&](std::int64_t e, std::int64_t count) {
             Numbers sum = Numbers{};
             for (std::int64_t j = 0; j < b; ++j)
-              sum = sum + w[j] * numbers_at(of.rows + j * (E + Ev) + E + e, count);
+              sum = sum + w[j] * numbers_at(of.sums.rows + j * (E + Ev) + E + e, count);
             put_numbers(out + at + e, numbers_at(local + at + e, count) + sum, count);
           });
         }
@@ -150,40 +174,32 @@ void summed_backward(const SummedShape& shape, T* dq, T* dk, T* dv, const T* dou
                      const std::uint32_t* pairs, const Dropout& dropout, float* sums, float* weights) {
   const SummedShape a = shape;
   const std::int64_t H = a.heads, E = a.key_width, Ev = a.value_width, b = a.block, C = a.sets(), N = a.length;
-  const std::int64_t words = (b + 31) / 32, all = a.sequences * H * N * b;
-  const float scale = 1.0f / Kokkos::sqrt(static_cast<float>(E)), kept = 1.0f / (1.0f - dropout.probability);
-  const std::uint32_t threshold = dropout_threshold(dropout.probability);
-  const bool drops = dropout.probability > 0;
+  const std::int64_t all = a.sequences * H * N * b;
+  const Weigher weigher{a, sums, pairs, dropout};
   sum_slots(a, sums, k, v);
   // Per query the weights as they were used, and the slopes of the scores; dq.
   for_each(
       "weft::summed_backward_scores", a.sequences * H * b, KOKKOS_LAMBDA(std::int64_t task) {
-        const std::int64_t slot = task % b, h = task / b % H, s = task / (b * H);
-        const Sums of = sums_of_head(a, sums, s, h);
-        const std::uint32_t* sees = pairs ? pairs + (s * b + slot) * words : nullptr;
-        RandomKey key{};
-        if (drops)
-          key = key_of(dropout, s);
-        for (std::int64_t t = slot * C; t < (slot + 1) * C; ++t) {
+        const Weigher::Slot of = weigher.slot_of(task);
+        const std::int64_t h = of.h, s = of.s;
+        for (std::int64_t t = of.slot * C; t < (of.slot + 1) * C; ++t) {
           float *used = weights + ((s * H + h) * N + t) * b, *ds = used + all;
-          const bool some = weigh(a, used, q + (s * N + t) * a.row_stride + h * E, of, sees, scale);
+          const bool some = weigher.weigh(used, of, t, q);
           // ds = p (f dp - sum p f dp) / sqrt(E) with the factors f of dropout; f p dp is what sums up
-          times_columns(ds, dout + ((s * N + t) * H + h) * Ev, of.columns + E * b, Ev, b, 1.0f);
-          if (drops && some)
-            drop_row(ds, key, (h * N + t) * b, b, threshold, kept);
+          times_columns(ds, dout + ((s * N + t) * H + h) * Ev, of.sums.columns + E * b, Ev, b, 1.0f);
+          weigher.drop(ds, of, t, some);
           const float mean = sum_of_numbers(b, [&](std::int64_t j, std::int64_t count) {
             return numbers_at(used + j, count) * numbers_at(ds + j, count);
           });
-          const float by = some ? scale : 0.0f; // uniform weights are constants
+          const float by = some ? weigher.scale : 0.0f; // uniform weights are constants
           for (std::int64_t j = 0; j < b; ++j)
             ds[j] = by * (used[j] * (ds[j] - mean));
-          if (drops && some)
-            drop_row(used, key, (h * N + t) * b, b, threshold, kept);
+          weigher.drop(used, of, t, some);
           T* to = dq + (s * N + t) * a.row_stride + h * E;
           for_numbers(0, E, [&](std::int64_t e, std::int64_t count) {
             Numbers sum = Numbers{};
             for (std::int64_t j = 0; j < b; ++j)
-              sum = sum + ds[j] * numbers_at(of.rows + j * (E + Ev) + e, count);
+              sum = sum + ds[j] * numbers_at(of.sums.rows + j * (E + Ev) + e, count);
             put_numbers(to + e, numbers_at(to + e, count) + sum, count);
           });
         }
