@@ -79,6 +79,19 @@ KOKKOS_INLINE_FUNCTION std::uint32_t live_keys(const Widening& widening, std::in
   return live;
 }
 
+/// work(entry, key_position, live) for the key tiles of query tile t that have a live key of sequence b.
+template <class Call, class Work>
+KOKKOS_INLINE_FUNCTION void for_key_tiles(const Call& call, const PartTables& part, std::int64_t b, int t,
+                                          const Work& work) {
+  for (int n = part.key_tiles_begin[t]; n < part.key_tiles_begin[t + 1]; ++n) {
+    const TileEntry entry = part.key_tiles_entries[n];
+    const int* key_position = part.key_position + entry.tile * tile;
+    const std::uint32_t live = live_keys(call.widening, b, key_position);
+    if (live != 0)
+      work(entry, key_position, live);
+  }
+}
+
 /// Whether dropout keeps the weight of the query at position i and the key at position j of head h.
 struct Keeper {
   const Widening& widening;
@@ -190,12 +203,7 @@ KOKKOS_INLINE_FUNCTION void forward_tile(const Member& member, const ForwardCall
   const T* v = call.v + b * shape.key_length * shape.row_stride_kv + h * value_width;
   for (int p = first_part; p < end_part; ++p) {
     const PartTables& part = parts[p];
-    for (int n = part.key_tiles_begin[t]; n < part.key_tiles_begin[t + 1]; ++n) {
-      const TileEntry entry = part.key_tiles_entries[n];
-      const int* key_position = part.key_position + entry.tile * tile;
-      const std::uint32_t live = live_keys(call.widening, b, key_position);
-      if (live == 0)
-        continue;
+    for_key_tiles(call, part, b, t, [&](TileEntry entry, const int* key_position, std::uint32_t live) {
       pair_products(member, scratch, scratch.s, q, shape.row_stride_qkv, part.query_position + t * tile, k,
                     shape.row_stride_kv, key_position, width);
       if (call.widening.table)
@@ -204,7 +212,7 @@ KOKKOS_INLINE_FUNCTION void forward_tile(const Member& member, const ForwardCall
       if constexpr (dropped) // after the sums that normalise: out = sum of m p v / (1 - p)
         drop_weights(member, scratch, Keeper(call.widening, b), h, part.query_position + t * tile, key_position);
       add_values(member, scratch, value_width, v, shape.row_stride_kv, key_position);
-    }
+    });
   }
 
   each(member, tile, [&](int r) {
@@ -278,12 +286,7 @@ KOKKOS_INLINE_FUNCTION void query_gradient_tile(const Member& member, const Back
   const std::int64_t row = b * shape.length, key_row = b * shape.key_length;
   const Scratch scratch = scratch_of(member, backward_last);
   const int* query_position = part.query_position + t * tile;
-  for (int n = part.key_tiles_begin[t]; n < part.key_tiles_begin[t + 1]; ++n) {
-    const TileEntry entry = part.key_tiles_entries[n];
-    const int* key_position = part.key_position + entry.tile * tile;
-    const std::uint32_t live = live_keys(call.widening, b, key_position);
-    if (live == 0)
-      continue;
+  for_key_tiles(call, part, b, t, [&](TileEntry entry, const int* key_position, std::uint32_t live) {
     probabilities_and_slopes<dropped>(member, call, part, scratch, entry, live, b, h, t, entry.tile);
     each(member, tile * width, [&](int m) {
       const int i = m / width, e = m % width;
@@ -296,7 +299,7 @@ KOKKOS_INLINE_FUNCTION void query_gradient_tile(const Member& member, const Back
               scratch.ds[i * ld + j] * load(call.k[(key_row + key_position[j]) * shape.row_stride_kv + h * width + e]);
       call.dq[(row + query_position[i]) * call.dq_stride + h * width + e] += sum;
     });
-  }
+  });
 }
 
 /// dk and dv of one key tile over the query tiles of part call.part.
