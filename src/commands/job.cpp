@@ -17,20 +17,26 @@ struct CommonError : Error {
   std::fflush(nullptr);
   Ranks::abort(status);
 }
+
+/// How a part of a job ended: with 0, or with what it threw.
+struct Outcome {
+  int status = 0;
+  std::string text = {};
+};
+Outcome outcome_of(const std::function<void()>& part) {
+  try {
+    part();
+    return {};
+  } catch (const Error& error) {
+    return {error.status, error.what()};
+  } catch (const std::exception& error) {
+    return {exit_failure, error.what()};
+  }
+}
 } // namespace
 
 void agree(const Ranks& ranks, const std::function<void()>& part) {
-  int status = 0;
-  std::string text;
-  try {
-    part();
-  } catch (const Error& error) {
-    status = error.status;
-    text = error.what();
-  } catch (const std::exception& error) {
-    status = exit_failure;
-    text = error.what();
-  }
+  auto [status, text] = outcome_of(part);
   const std::vector<double> all = ranks.gather(std::vector<double>{static_cast<double>(status)});
   int failed = 0;
   for (double s : all)
@@ -48,19 +54,13 @@ void agree(const Ranks& ranks, const std::function<void()>& part) {
 
 std::string agree_on_root(const Ranks& ranks, const std::function<std::string()>& part) {
   std::string text;
-  int status = 0;
+  Outcome mine;
   if (ranks.root()) {
-    try {
-      text = part();
-    } catch (const Error& error) {
-      status = error.status;
-      text = error.what();
-    } catch (const std::exception& error) {
-      status = exit_failure;
-      text = error.what();
-    }
+    mine = outcome_of([&] { text = part(); });
+    if (mine.status != 0)
+      text = mine.text;
   }
-  status = ranks.maximum(status);
+  const int status = ranks.maximum(mine.status);
   ranks.broadcast(text);
   if (status != 0)
     throw CommonError(static_cast<ExitStatus>(status), text);
