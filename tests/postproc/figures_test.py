@@ -1,38 +1,22 @@
 """The figures of bits by context and of attention patterns."""
 import os
-import shutil
-import subprocess
-import sys
-import tempfile
 import unittest
 
 import matplotlib.image
 import numpy as np
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-POSTPROC = os.path.join(HERE, "..", "..", "postproc")
-sys.path[:0] = [HERE, POSTPROC]
-import plot_context  # noqa: E402
-import plot_patterns  # noqa: E402
-from plot_patterns import FIRST, FUTURE, OWN, SECOND, UNSEEN  # noqa: E402
+from scripts import ScriptTest
+import plot_context
+import plot_patterns
+from plot_patterns import FIRST, FUTURE, OWN, SECOND, UNSEEN
 
 
-class FigureTest(unittest.TestCase):
-    def setUp(self):
-        self.folder = tempfile.mkdtemp(prefix="weft-figures-")
-        self.addCleanup(shutil.rmtree, self.folder)
-
+class FigureTest(ScriptTest):
     def file(self, name, text):
         path = os.path.join(self.folder, name)
         with open(path, "w", encoding="utf-8") as f:
             f.write(text)
         return path
-
-    def script(self, name, *arguments, status=0):
-        done = subprocess.run([sys.executable, "-B", os.path.join(POSTPROC, name), *arguments], cwd=self.folder,
-                              capture_output=True, text=True, check=False)
-        self.assertEqual(done.returncode, status, done.stdout + done.stderr)
-        return done
 
     def assert_pictures(self, prefix):
         picture = matplotlib.image.imread(os.path.join(self.folder, prefix + ".png"))

@@ -2,37 +2,21 @@
 import csv
 import gzip
 import os
-import shutil
 import statistics
-import subprocess
-import sys
-import tempfile
 import tomllib
 import unittest
 
 import matplotlib.image
 import numpy as np
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-POSTPROC = os.path.join(HERE, "..", "..", "postproc")
-sys.path[:0] = [HERE, POSTPROC]
-import plot_curves  # noqa: E402
-import runs  # noqa: E402
-import table_bits  # noqa: E402
-from made_runs import make_data, make_run  # noqa: E402
+from scripts import POSTPROC, ScriptTest
+import plot_curves
+import runs
+import table_bits
+from made_runs import make_data, make_run
 
 
-class PostprocTest(unittest.TestCase):
-    def setUp(self):
-        self.folder = tempfile.mkdtemp(prefix="weft-postproc-")
-        self.addCleanup(shutil.rmtree, self.folder)
-
-    def script(self, name, *arguments, status=0):
-        done = subprocess.run([sys.executable, "-B", os.path.join(POSTPROC, name), *arguments], cwd=self.folder,
-                              capture_output=True, text=True, check=False)
-        self.assertEqual(done.returncode, status, done.stdout + done.stderr)
-        return done
-
+class PostprocTest(ScriptTest):
     def rows(self, *folders, **options):
         return table_bits.make_table([runs.Run(f) for f in folders], **options)
 
@@ -103,7 +87,7 @@ class TableTest(PostprocTest):
         self.assertIn("cannot be read", self.script("table_bits.py", broken, status=1).stderr)
 
     def test_every_input_file_of_a_published_row_is_found_by_its_name(self):
-        inputs = os.path.join(HERE, "..", "..", "inputs")
+        inputs = os.path.join(POSTPROC, "..", "inputs")
         for name, entry in table_bits.published().items():
             with open(os.path.join(inputs, entry["input"]), "rb") as f:
                 given = tomllib.load(f)

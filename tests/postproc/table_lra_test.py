@@ -1,23 +1,17 @@
 """The arena's table: published figures as printed, our runs beside them, stuck seeds told, floors of the very rows."""
 import csv
 import os
-import shutil
 import statistics
-import subprocess
-import sys
-import tempfile
 import unittest
 
 import h5py
 import numpy as np
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-POSTPROC = os.path.join(HERE, "..", "..", "postproc")
-sys.path[:0] = [HERE, POSTPROC]
-import floors  # noqa: E402
-import runs  # noqa: E402
-import table_lra  # noqa: E402
-from made_runs import make_data, make_run  # noqa: E402
+from scripts import ScriptTest
+import floors
+import runs
+import table_lra
+from made_runs import make_data, make_run
 
 BODY = """precision = "fp32"
 [data]
@@ -34,10 +28,9 @@ max_windows = {windows}
 CONFIG = '[run]\nname = "{name}"\nseed = {seed}\n' + BODY
 
 
-class TableLraTest(unittest.TestCase):
+class TableLraTest(ScriptTest):
     def setUp(self):
-        self.folder = tempfile.mkdtemp(prefix="weft-lra-")
-        self.addCleanup(shutil.rmtree, self.folder)
+        super().setUp()
         self.runs = os.path.join(self.folder, "runs")
         self.inputs = os.path.join(self.folder, "inputs", "arena")
         os.makedirs(self.runs)
@@ -129,21 +122,18 @@ class TableLraTest(unittest.TestCase):
         self.assertEqual(self.find("Text", "Transformer", kept)["floors"], "no data set")
 
     def test_all_forms_are_written_and_wrong_columns_refused(self):
-        def script(*arguments, status=0):
-            done = subprocess.run([sys.executable, "-B", os.path.join(POSTPROC, "table_paper.py"), *arguments],
-                                  cwd=self.folder, capture_output=True, text=True, check=False)
-            self.assertEqual(done.returncode, status, done.stdout + done.stderr)
-            return done
-
-        script("--table", "lra", "--runs", "runs", "--out", "t", "--no-floors", "--columns", "task,model,published,ours")
+        self.script("table_paper.py", "--table", "lra", "--runs", "runs", "--out", "t", "--no-floors",
+                    "--columns", "task,model,published,ours")
         with open(os.path.join(self.folder, "t", "lra.csv"), encoding="utf-8") as f:
             rows = list(csv.DictReader(f))
         self.assertEqual((len(rows), tuple(rows[0])), (77, table_lra.COLUMNS))
         for ending, text in (("md", "| Text | Performer | 65.40 | not run |"), ("tex", "Text & Performer & 65.40 & not run")):
             with open(os.path.join(self.folder, "t", "lra." + ending), encoding="utf-8") as f:
                 self.assertIn(text, f.read())
-        self.assertIn("expected some of task", script("--table", "lra", "--columns", "row", status=2).stderr)
-        self.assertNotIn("Long Range", script("--table", "all", "--runs", "runs", "--no-floors", "--columns", "row,ours").stdout)
+        refused = self.script("table_paper.py", "--table", "lra", "--columns", "row", status=2)
+        self.assertIn("expected some of task", refused.stderr)
+        told = self.script("table_paper.py", "--table", "all", "--runs", "runs", "--no-floors", "--columns", "row,ours")
+        self.assertNotIn("Long Range", told.stdout)
 
 
 if __name__ == "__main__":

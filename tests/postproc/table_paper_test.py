@@ -1,26 +1,21 @@
 """The published tables beside our runs: what counts for a row, what is missing, what differs."""
 import csv
 import os
-import shutil
 import statistics
-import subprocess
-import sys
-import tempfile
 import tomllib
 import unittest
 
 import numpy as np
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-POSTPROC = os.path.join(HERE, "..", "..", "postproc")
-INPUTS = os.path.join(HERE, "..", "..", "inputs")
-sys.path[:0] = [HERE, POSTPROC]
-import floors  # noqa: E402
-import records  # noqa: E402
-import runs  # noqa: E402
-import table_paper  # noqa: E402
-import tables  # noqa: E402
-from made_runs import make_data, make_record, make_run  # noqa: E402
+from scripts import POSTPROC, ScriptTest
+import floors
+import records
+import runs
+import table_paper
+import tables
+from made_runs import make_data, make_record, make_run
+
+INPUTS = os.path.join(POSTPROC, "..", "inputs")
 
 TABLES = ("sparse2", "sparse3", "repro1", "repro2")
 RUN_SECTION = '[run]\nname = "{name}"\nseed = {seed}\nprecision = "bf16"\n'
@@ -36,10 +31,9 @@ def config_of(file):
     return RUN_SECTION + body.replace(f'"{path}"', '"{data}"')
 
 
-class TablePaperTest(unittest.TestCase):
+class TablePaperTest(ScriptTest):
     def setUp(self):
-        self.folder = tempfile.mkdtemp(prefix="weft-tables-")
-        self.addCleanup(shutil.rmtree, self.folder)
+        super().setUp()
         self.runs = os.path.join(self.folder, "runs")
         os.makedirs(self.runs)
 
@@ -50,11 +44,18 @@ class TablePaperTest(unittest.TestCase):
         found = [runs.Run(os.path.join(self.runs, name)) for name in sorted(os.listdir(self.runs))]
         return table_paper.make_table(table, found, kept)[1]
 
-    def script(self, *arguments, status=0):
-        done = subprocess.run([sys.executable, "-B", os.path.join(POSTPROC, "table_paper.py"), *arguments],
-                              cwd=self.folder, capture_output=True, text=True, check=False)
-        self.assertEqual(done.returncode, status, done.stdout + done.stderr)
-        return done
+    def table_paper(self, *arguments, status=0):
+        return self.script("table_paper.py", *arguments, status=status)
+
+    def move_data(self, name):
+        """The data set to a folder that is no run's, and the path of it in a run's configuration."""
+        before, after = (os.path.join(folder, "data") for folder in (self.runs, self.folder))
+        os.rename(before, after)
+        path = os.path.join(self.runs, name, "config.toml")
+        with open(path, encoding="utf-8") as f:
+            text = f.read().replace(before, after)
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(text)
 
     def test_seeds_of_a_row_become_mean_and_standard_deviation(self):
         bits = {1: 0.990, 2: 0.994, 3: 0.995}
@@ -85,7 +86,7 @@ class TablePaperTest(unittest.TestCase):
                 shown = [c for c, _ in table_paper.FORM.shown([line])]
                 self.assertIn("order5", shown)
                 self.assertEqual(line["order5"], "no data set")
-        self.script("--table", "all", "--runs", "runs", "--out", "t")
+        self.table_paper("--table", "all", "--runs", "runs", "--out", "t")
         for table in TABLES:
             with open(os.path.join(self.folder, "t", table + ".md"), encoding="utf-8") as f:
                 cells = [c.strip() for row in f if row.startswith("|") for c in row.strip().strip("|").split("|")]
@@ -115,12 +116,7 @@ class TablePaperTest(unittest.TestCase):
     def test_part_of_the_data_set_is_not_the_row(self):
         make_data(self.runs, [b"only a part of enwik8"])
         self.run_of("enwik8/strided.toml", "enwik8_strided", 0, 3.0)
-        shutil.move(os.path.join(self.runs, "data"), os.path.join(self.folder, "data"))
-        path = os.path.join(self.runs, "enwik8_strided", "config.toml")
-        with open(path, encoding="utf-8") as f:
-            text = f.read().replace(os.path.join(self.runs, "data"), os.path.join(self.folder, "data"))
-        with open(path, "w", encoding="utf-8") as f:
-            f.write(text)
+        self.move_data("enwik8_strided")
         line = self.lines("sparse2")[3]
         self.assertEqual(line["row"], "other run: enwik8_strided")
         self.assertIn("a test split of 21 bytes, not 5,000,000", line["note"])
@@ -179,12 +175,7 @@ class TablePaperTest(unittest.TestCase):
         make_data(self.runs, [text], "train", source_sha256="dd", task="text")
         make_data(self.runs, [text[:3000]], source_sha256="dd", task="text")
         self.run_of("enwik8/fixed_small.toml", "enwik8_fixed_small", 0, 2.6)
-        os.rename(os.path.join(self.runs, "data"), os.path.join(self.folder, "data"))
-        path = os.path.join(self.runs, "enwik8_fixed_small", "config.toml")
-        with open(path, encoding="utf-8") as f:
-            given = f.read().replace(os.path.join(self.runs, "data"), os.path.join(self.folder, "data"))
-        with open(path, "w", encoding="utf-8") as f:
-            f.write(given)
+        self.move_data("enwik8_fixed_small")
         kept = floors.Floors(os.path.join(self.folder, "floors.json"))
         line = next(line for line in self.lines("sparse2", kept) if line["ours"] == "2.6000")
         self.assertEqual(line["uniform"], "8.0000")
@@ -194,8 +185,8 @@ class TablePaperTest(unittest.TestCase):
 
     def test_all_three_files_hold_the_same_rows_and_latex_takes_every_character(self):
         self.run_of("enwik8/fixed_small.toml", "enwik8_fixed_small", 0, 2.6)
-        self.script("--table", "sparse2", "--runs", "runs", "--out", "t", "--no-floors",
-                    "--columns", "row,published,ours,n,note")
+        self.table_paper("--table", "sparse2", "--runs", "runs", "--out", "t", "--no-floors",
+                         "--columns", "row,published,ours,n,note")
         texts = {}
         for ending in ("csv", "md", "tex"):
             with open(os.path.join(self.folder, "t", "sparse2." + ending), encoding="utf-8") as f:
@@ -212,7 +203,7 @@ class TablePaperTest(unittest.TestCase):
         self.assertEqual(tables.tex(r"50 % & a_b $x$ #1 {y} ~ ^ \ <>"),
                          r"50 \% \& a\_b \$x\$ \#1 \{y\} \textasciitilde{} \textasciicircum{} \textbackslash{} "
                          r"\textless{}\textgreater{}")
-        self.assertIn("expected some of row", self.script("--table", "sparse2", "--columns", "x", status=2).stderr)
+        self.assertIn("expected some of row", self.table_paper("--table", "sparse2", "--columns", "x", status=2).stderr)
 
     def test_every_row_is_a_run_of_an_input_file_with_its_settings(self):
         with open(os.path.join(POSTPROC, "tables.toml"), "rb") as f:
