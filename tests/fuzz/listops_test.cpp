@@ -12,16 +12,6 @@ namespace {
 
 const std::string med = "( ( ( [MED 5 ) 1 ) ] )", nested = "( ( ( ( [MAX 2 ) 9 ) ( ( ( [MIN 4 ) 7 ) ] ) ) ] )";
 
-/// One preparation: a whole set beside the raw file, or only the raw file. Throws on what was thrown.
-template <class Call>
-void whole_or_nothing(const Scratch& scratch, const Call& call) {
-  const Outcome got = outcome(call);
-  EXPECT_EQ(scratch.entries(), got.status == 0 ? 2u : 1u) << got.text;
-  fs::remove_all(scratch / "set");
-  if (got.status != 0)
-    throw Error(static_cast<ExitStatus>(got.status), got.text);
-}
-
 } // namespace
 
 TEST(FuzzListops, expressions) {
@@ -46,7 +36,7 @@ TEST(FuzzListops, files) {
               false, false);
   Mutator mutator({get(scratch / "a.tar")}, 22);
   const FuzzCount count = fuzz(mutator, rounds(300), scratch / "a.tar", {exit_data}, [&](const std::string& path) {
-    whole_or_nothing(scratch, [&] { prepare_listops({path}, scratch / "set", {ListOpsTokens::lra, 32, 1}); });
+    prepares_or_leaves_nothing(scratch, [&] { prepare_listops({path}, scratch / "set", {ListOpsTokens::lra, 32, 1}); });
   });
   EXPECT_GT(count.refused, 0);
 }
@@ -60,7 +50,9 @@ TEST(FuzzListops, reviews) {
   const KnownImdb known{1, 1400, 1400};
   Mutator mutator({get(scratch / "a.tar")}, 23);
   const FuzzCount count = fuzz(mutator, rounds(200), scratch / "a.tar", {exit_data}, [&](const std::string& path) {
-    whole_or_nothing(scratch, [&] { prepare_imdb({path}, scratch / "set", {64, 1, 0, false}, nullptr, known); });
+    prepares_or_leaves_nothing(scratch, [&] {
+      prepare_imdb({path}, scratch / "set", {64, 1, 0, false}, nullptr, known);
+    });
   });
   EXPECT_GT(count.refused, 0);
 }

@@ -46,16 +46,6 @@ std::vector<Member> tree(const Scratch& scratch) {
   return all;
 }
 
-/// Runs `prepare` on the damaged file; what it leaves is a whole data set or nothing.
-void prepares_or_leaves_nothing(const Scratch& scratch, const std::function<void()>& prepare) {
-  const Outcome got = outcome(prepare);
-  EXPECT_EQ(fs::exists(scratch / "set"), got.status == 0) << got.text;
-  EXPECT_EQ(scratch.entries(), got.status == 0 ? 2u : 1u) << got.text;
-  fs::remove_all(scratch / "set");
-  if (got.status != 0)
-    throw Error(static_cast<ExitStatus>(got.status), got.text);
-}
-
 } // namespace
 
 TEST(FuzzPictures, npy) {

@@ -74,6 +74,33 @@ Outcome outcome(Call call) {
   return {};
 }
 
+/// Any byte of a file may go bad: read() then meets it as damaged data, or expects that all is as it was; more than a
+/// quarter must be met. next: from a byte's place to that of the next one to try.
+template <class Next, class Read>
+void expect_damage_is_met(const std::string& path, const Next& next, const Read& read) {
+  const std::string whole = get(path);
+  int met = 0, tried = 0;
+  for (std::size_t at = 0; at < whole.size(); at = next(at), ++tried) {
+    flip(path, at);
+    const Outcome got = outcome([&] { read(at); });
+    ASSERT_TRUE(got.status == 0 || got.status == exit_data) << at << " " << got.text;
+    met += got.status == exit_data ? 1 : 0;
+    put(path, whole);
+  }
+  EXPECT_GT(met, tried / 4);
+}
+
+/// Runs `prepare`, which makes "set" beside the raw file: a whole data set is left or nothing. Throws what was thrown.
+template <class Prepare>
+void prepares_or_leaves_nothing(const Scratch& scratch, const Prepare& prepare) {
+  const Outcome got = outcome(prepare);
+  EXPECT_EQ(fs::exists(scratch / "set"), got.status == 0) << got.text;
+  EXPECT_EQ(scratch.entries(), got.status == 0 ? 2u : 1u) << got.text;
+  fs::remove_all(scratch / "set");
+  if (got.status != 0)
+    throw Error(static_cast<ExitStatus>(got.status), got.text);
+}
+
 #define EXPECT_FAILS(status_, part, ...)                                                                               \
   do {                                                                                                                 \
     const ::weft::test::Outcome got_ = ::weft::test::outcome([&] { __VA_ARGS__; });                                    \
