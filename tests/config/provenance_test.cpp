@@ -17,6 +17,12 @@ struct Folder {
     std::filesystem::create_directories(path);
   }
   ~Folder() { std::filesystem::remove_all(path); }
+  std::string file() const { return path + "/provenance.json"; }
+  /// A program in Python that gets the file's path.
+  void expect_read_by(const std::string& program) const {
+    std::ofstream(path + "/read.py") << program;
+    EXPECT_EQ(std::system(("/usr/bin/python3 " + path + "/read.py " + file()).c_str()), 0) << read_file(file());
+  }
 };
 
 Start start_at(std::int64_t step) {
@@ -35,26 +41,24 @@ Start start_at(std::int64_t step) {
 
 TEST(Provenance, every_start_adds_a_record_and_the_file_stays_JSON) {
   Folder folder;
-  const std::string path = folder.path + "/provenance.json";
+  const std::string path = folder.file();
   append_provenance(path, start_at(-1));
   append_provenance(path, start_at(100));
   append_provenance(path, start_at(200));
-  const std::string program = folder.path + "/read.py";
-  std::ofstream(program)
-      << "import json, sys\n"
-         "p = json.load(open(sys.argv[1]))\n"
-         "s = p['starts']\n"
-         "assert p['format_version'] == 1 and len(s) == 3\n"
-         "assert [x['resumed_from_step'] for x in s] == [None, 100, 200]\n"
-         "assert s[0]['command'][2] == 'a \"quoted\"\\n\\\\ file.toml' and s[0]['hosts'] == ['one', 'one']\n"
-         "assert s[0]['checkpoint'] is None and len(s[0]['commit']) > 6 and 'HDF5' in s[0]['libraries']\n"
-         "assert isinstance(s[0]['dirty'], bool)\n";
-  EXPECT_EQ(std::system(("/usr/bin/python3 " + program + " " + path).c_str()), 0) << read_file(path);
+  folder.expect_read_by(
+      "import json, sys\n"
+      "p = json.load(open(sys.argv[1]))\n"
+      "s = p['starts']\n"
+      "assert p['format_version'] == 1 and len(s) == 3\n"
+      "assert [x['resumed_from_step'] for x in s] == [None, 100, 200]\n"
+      "assert s[0]['command'][2] == 'a \"quoted\"\\n\\\\ file.toml' and s[0]['hosts'] == ['one', 'one']\n"
+      "assert s[0]['checkpoint'] is None and len(s[0]['commit']) > 6 and 'HDF5' in s[0]['libraries']\n"
+      "assert isinstance(s[0]['dirty'], bool)\n");
 }
 
 TEST(Provenance, a_file_of_another_form_is_moved_aside) {
   Folder folder;
-  const std::string path = folder.path + "/provenance.json";
+  const std::string path = folder.file();
   std::ofstream(path) << "half a fi";
   append_provenance(path, start_at(-1));
   int aside = 0;
@@ -68,7 +72,7 @@ TEST(Provenance, a_file_of_another_form_is_moved_aside) {
 
 TEST(Provenance, every_start_tells_how_the_one_before_ended) {
   Folder folder;
-  const std::string path = folder.path + "/provenance.json";
+  const std::string path = folder.file();
   EXPECT_EQ(why_started(path), "new");
   append_provenance(path, start_at(-1));
   EXPECT_THAT(why_started(path), testing::HasSubstr("left no end"));
@@ -80,17 +84,15 @@ TEST(Provenance, every_start_tells_how_the_one_before_ended) {
   EXPECT_THAT(why_started(path), testing::HasSubstr("left no end"));
   end_provenance(path, {130, 1, "an \"error\"\nof two lines"});
   EXPECT_EQ(why_started(path), "after an \"error\"\nof two lines at step 130 (status 1)");
-  const std::string program = folder.path + "/read.py";
-  std::ofstream(program) << "import json, sys\n"
-                            "s = json.load(open(sys.argv[1]))['starts']\n"
-                            "assert [x['ended']['step'] for x in s] == [120, 130]\n"
-                            "assert s[0]['ended']['status'] == 75 and s[1]['ended']['why'].count('\"') == 2\n";
-  EXPECT_EQ(std::system(("/usr/bin/python3 " + program + " " + path).c_str()), 0) << read_file(path);
+  folder.expect_read_by("import json, sys\n"
+                        "s = json.load(open(sys.argv[1]))['starts']\n"
+                        "assert [x['ended']['step'] for x in s] == [120, 130]\n"
+                        "assert s[0]['ended']['status'] == 75 and s[1]['ended']['why'].count('\"') == 2\n");
 }
 
 TEST(Provenance, Slurm_is_recorded_where_it_is_there) {
   Folder folder;
-  const std::string path = folder.path + "/provenance.json";
+  const std::string path = folder.file();
   setenv("SLURM_JOB_ID", "17", 1);
   setenv("SLURM_RESTART_COUNT", "3", 1);
   append_provenance(path, start_at(-1));

@@ -104,10 +104,15 @@ TEST(Resolved, differences_of_attention_are_those_of_keys_that_are_read) {
               testing::ElementsAre("attention.combination: trained with merged, used local, strided"));
 }
 
+Config classifier() {
+  Config c;
+  c.model.family = "arena";
+  c.data.task = "classify";
+  return c;
+}
+
 TEST(Resolved, learned_positions_and_heads_of_classifiers_are_parameters) {
-  Config a;
-  a.model.family = "arena";
-  a.data.task = "classify";
+  Config a = classifier();
   a.model.positions = "learned";
   Config b = a;
   b.model.context = 512;
@@ -119,9 +124,7 @@ TEST(Resolved, learned_positions_and_heads_of_classifiers_are_parameters) {
 }
 
 TEST(Resolved, projections_of_global_positions_are_parameters) {
-  Config dense;
-  dense.model.family = "arena";
-  dense.data.task = "classify";
+  Config dense = classifier();
   dense.attention.pattern = "dense";
   Config paper = dense;
   paper.attention.pattern = "longformer";
