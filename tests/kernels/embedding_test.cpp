@@ -7,9 +7,7 @@
 
 using namespace weft;
 using namespace weft::testing;
-using weft::test::Guarded;
-using weft::test::same_bits;
-using weft::test::widened;
+using weft::test::Guarded, weft::test::same_bits, weft::test::widened;
 
 namespace {
 

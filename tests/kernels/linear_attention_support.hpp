@@ -134,26 +134,25 @@ inline Doubles taken(const Doubles& from, std::int64_t width, std::int64_t strid
       out.push_back(from[row * static_cast<std::size_t>(stride) + static_cast<std::size_t>(at + j)]);
   return out;
 }
-/// (B, N, H, M) to (B, H, N, padded M) and back.
-inline Doubles to_features(const LinearProblem& p, const Doubles& dense) {
+/// each(dense, padded): where every feature lies in (B, N, H, M) and in (B, H, N, padded M).
+template <class Each>
+void for_features(const LinearProblem& p, const Each& each) {
   const std::int64_t M = p.features(), Mp = padded_features(M);
-  Doubles out(static_cast<std::size_t>(p.rows() * Mp), 0);
   for (std::int64_t row = 0; row < p.rows(); ++row)
     for (std::int64_t m = 0; m < M; ++m) {
       const std::int64_t b = row / p.H / p.N, i = row / p.H % p.N, h = row % p.H;
-      out[static_cast<std::size_t>(((b * p.H + h) * p.N + i) * Mp + m)] = dense[static_cast<std::size_t>(row * M + m)];
+      each(static_cast<std::size_t>(row * M + m), static_cast<std::size_t>(((b * p.H + h) * p.N + i) * Mp + m));
     }
-  return out;
+}
+inline Doubles to_features(const LinearProblem& p, const Doubles& dense) {
+  Doubles padded(static_cast<std::size_t>(p.rows() * padded_features(p.features())), 0);
+  for_features(p, [&](std::size_t in_dense, std::size_t in_padded) { padded[in_padded] = dense[in_dense]; });
+  return padded;
 }
 inline Doubles from_features(const LinearProblem& p, const Doubles& padded) {
-  const std::int64_t M = p.features(), Mp = padded_features(M);
-  Doubles out(static_cast<std::size_t>(p.rows() * M), 0);
-  for (std::int64_t row = 0; row < p.rows(); ++row)
-    for (std::int64_t m = 0; m < M; ++m) {
-      const std::int64_t b = row / p.H / p.N, i = row / p.H % p.N, h = row % p.H;
-      out[static_cast<std::size_t>(row * M + m)] = padded[static_cast<std::size_t>(((b * p.H + h) * p.N + i) * Mp + m)];
-    }
-  return out;
+  Doubles dense(static_cast<std::size_t>(p.rows() * p.features()), 0);
+  for_features(p, [&](std::size_t in_dense, std::size_t in_padded) { dense[in_dense] = padded[in_padded]; });
+  return dense;
 }
 
 template <class T>

@@ -32,6 +32,20 @@ std::vector<std::uint16_t> some_targets(std::int64_t classes) {
 
 std::vector<float> floats(const Doubles& values) { return test::stored<float>(values); }
 
+/// What the kernel says of logits z.
+template <class T>
+struct Losses {
+  Guarded<float> losses, hits, logits, part;
+  Guarded<T> dz;
+  Losses(const Doubles& z, const Doubles& shares, const std::vector<std::uint16_t>& targets, std::int64_t classes)
+      : losses(rows), hits(rows), logits(floats(z)), part(floats(shares)), dz(z.size()) {
+    Buffer<std::uint16_t> dev_targets(rows, "test");
+    copy_to_device(dev_targets.data(), targets.data(), dev_targets.bytes());
+    cross_entropy(losses.data(), hits.data(), dz.data(), logits.data(), dev_targets.data(), 0.25f, rows, classes,
+                  part.data());
+  }
+};
+
 TEST(Reference, LossWithSharesFollowsFiniteDifferences) {
   const std::int64_t few = 5, classes = 7;
   const auto z = random_doubles(few * classes, 1, 2), shares = Doubles{0.5, 0, 1, 2.25, 0};
@@ -55,15 +69,10 @@ TYPED_TEST(Loss, WithSharesFollowsTheReference) {
     const auto targets = some_targets(classes);
     Doubles want(rows), want_dz(z.size());
     reference::cross_entropy(want.data(), want_dz.data(), z.data(), targets.data(), 0.25, rows, classes, shares.data());
-    Guarded<float> losses(rows), hits(rows), logits(floats(z)), part(floats(shares));
-    Guarded<TypeParam> dz(z.size());
-    Buffer<std::uint16_t> dev_targets(rows, "test");
-    copy_to_device(dev_targets.data(), targets.data(), dev_targets.bytes());
-    cross_entropy(losses.data(), hits.data(), dz.data(), logits.data(), dev_targets.data(), 0.25f, rows, classes,
-                  part.data());
-    EXPECT_AT_MOST(relative_error(test::widened(losses.get()), want), 3e-6);
-    EXPECT_AT_MOST(relative_error(test::widened(dz.get()), want_dz), this->limit);
-    EXPECT_TRUE(losses.guards_survive() && hits.guards_survive() && dz.guards_survive());
+    const Losses<TypeParam> got(z, shares, targets, classes);
+    EXPECT_AT_MOST(relative_error(test::widened(got.losses.get()), want), 3e-6);
+    EXPECT_AT_MOST(relative_error(test::widened(got.dz.get()), want_dz), this->limit);
+    EXPECT_TRUE(got.losses.guards_survive() && got.hits.guards_survive() && got.dz.guards_survive());
   }
 }
 
@@ -77,14 +86,9 @@ TYPED_TEST(Loss, OfRowsWithoutAShareIsZeroWhateverTheyHold) {
       targets[i] = 0xffff; // far behind the logits
       std::fill_n(z.begin() + static_cast<std::ptrdiff_t>(i) * classes, classes, NAN);
     }
-  Guarded<float> losses(rows), hits(rows), logits(floats(z)), part(floats(shares));
-  Guarded<TypeParam> dz(z.size());
-  Buffer<std::uint16_t> dev_targets(rows, "test");
-  copy_to_device(dev_targets.data(), targets.data(), dev_targets.bytes());
-  cross_entropy(losses.data(), hits.data(), dz.data(), logits.data(), dev_targets.data(), 0.25f, rows, classes,
-                part.data());
-  const Doubles got = test::widened(losses.get()), got_hits = test::widened(hits.get()),
-                got_dz = test::widened(dz.get());
+  const Losses<TypeParam> all(z, shares, targets, classes);
+  const Doubles got = test::widened(all.losses.get()), got_hits = test::widened(all.hits.get()),
+                got_dz = test::widened(all.dz.get());
   for (std::size_t i = 0; i < rows; ++i) {
     const Doubles row(got_dz.begin() + static_cast<std::ptrdiff_t>(i) * classes,
                       got_dz.begin() + static_cast<std::ptrdiff_t>(i + 1) * classes);

@@ -188,21 +188,22 @@ TEST(Model, GradientsAreAnnouncedFromTheEndAndFinal) {
   EXPECT_EQ(last, 0);
 }
 
+/// A strided model in this precision.
+Config small_in(const std::string& precision) {
+  Config c = small("strided");
+  c.run.precision = precision;
+  return c;
+}
+
 TEST(Model, Bfloat16StaysCloseToSinglePrecision) {
-  Config config = small("strided");
-  Fixture single(config);
-  config.run.precision = "bf16";
-  Fixture low(config);
+  Fixture single(small_in("fp32")), low(small_in("bf16"));
   EXPECT_AT_MOST(relative_error(low.logits(), single.logits()), 3e-2);
   EXPECT_AT_MOST(relative_error(low.gradient(), single.gradient()), 5e-2);
   EXPECT_AT_MOST(std::abs(low.loss() - single.loss()), 2e-2);
 }
 
 TEST(Model, Float16StaysCloseToSinglePrecisionAndAPowerOfTwoOnTheLossIsOnTheGradientsAlone) {
-  Config config = small("strided");
-  Fixture single(config);
-  config.run.precision = "fp16";
-  Fixture low(config);
+  Fixture single(small_in("fp32")), low(small_in("fp16"));
   EXPECT_AT_MOST(relative_error(low.logits(), single.logits()), 4e-3);
   EXPECT_AT_MOST(std::abs(low.loss() - single.loss()), 3e-3);
   // As in a batch 4,096 times as large: most gradients of logits lie below the smallest fp16 number with all its
