@@ -7,14 +7,6 @@
 #include <fmt/core.h>
 
 namespace weft {
-namespace {
-/// DataError unless the digest is that which the shards tell, if they tell one.
-void check_digest(const char* what, const detail::Shards& shards, const std::string& got, const std::string& expected) {
-  if (!expected.empty() && got != expected)
-    throw DataError(fmt::format("the {} of split {} in {} have SHA-256 {}, expected {}; {}", what, shards.split,
-                                shards.folder, got, expected, detail::again));
-}
-} // namespace
 
 bool has_split(const std::string& folder, const std::string& split) { return detail::count_shards(folder, split) > 0; }
 
@@ -23,28 +15,38 @@ DataKind dataset_kind(const std::string& folder, const std::string& split) {
                                                                                      : DataKind::examples;
 }
 
-TokenStream::TokenStream(const std::string& folder, const std::string& split)
+Split::Split(const std::string& folder, const std::string& split)
     : shards_(std::make_unique<detail::Shards>(detail::open_shards(folder, split))) {
-  if (shards_->tokens.front().shape().size() != 1)
-    throw DataError(fmt::format("{} of {} holds examples, not a stream of tokens; another task is needed to use it",
-                                split, folder));
   info_ = shards_->info;
 }
 
-TokenStream::~TokenStream() = default;
-TokenStream::TokenStream(TokenStream&&) noexcept = default;
+Split::~Split() = default;
+Split::Split(Split&&) noexcept = default;
+
+std::string Split::digest() const {
+  if (info_.split_sha256.empty())
+    info_.split_sha256 = computed_digest();
+  return info_.split_sha256;
+}
+
+void Split::verify() const {
+  const std::string got = computed_digest(), &expected = info_.split_sha256;
+  if (!expected.empty() && got != expected)
+    throw DataError(fmt::format("the {} of split {} in {} have SHA-256 {}, expected {}; {}", contents(), shards_->split,
+                                shards_->folder, got, expected, detail::again));
+}
+
+TokenStream::TokenStream(const std::string& folder, const std::string& split) : Split(folder, split) {
+  if (shards_->tokens.front().shape().size() != 1)
+    throw DataError(fmt::format("{} of {} holds examples, not a stream of tokens; another task is needed to use it",
+                                split, folder));
+}
 
 void TokenStream::read(std::int64_t first, std::int64_t count, std::uint8_t* to) const {
   for (const detail::Part& part : shards_->parts(first, count)) {
     shards_->tokens[static_cast<std::size_t>(part.shard)].read_rows(part.first, part.count, hdf5::Type::u8, to);
     to += part.count;
   }
-}
-
-std::string TokenStream::digest() const {
-  if (info_.split_sha256.empty())
-    info_.split_sha256 = computed_digest();
-  return info_.split_sha256;
 }
 
 std::string TokenStream::computed_digest() const {
@@ -58,13 +60,9 @@ std::string TokenStream::computed_digest() const {
   return digest.hex();
 }
 
-void TokenStream::verify() const { check_digest("tokens", *shards_, computed_digest(), info_.split_sha256); }
-
-Examples::Examples(const std::string& folder, const std::string& split)
-    : shards_(std::make_unique<detail::Shards>(detail::open_shards(folder, split))) {
+Examples::Examples(const std::string& folder, const std::string& split) : Split(folder, split) {
   if (shards_->tokens.front().shape().size() != 2)
     throw DataError(fmt::format("{} of {} holds a stream of tokens, not examples", split, folder));
-  info_ = shards_->info;
   length_ = shards_->tokens.front().shape()[1];
   pairs_ = shards_->files.front().has("tokens2");
   for (std::size_t k = 0; k < shards_->files.size(); ++k) {
@@ -82,9 +80,6 @@ Examples::Examples(const std::string& folder, const std::string& split)
     }
   }
 }
-
-Examples::~Examples() = default;
-Examples::Examples(Examples&&) noexcept = default;
 
 void Examples::read(std::int64_t row, std::int64_t count, std::uint16_t* tokens, std::int32_t* lengths,
                     std::int32_t* labels) const {
@@ -115,12 +110,6 @@ void Examples::read_second(std::int64_t row, std::int64_t count, std::uint16_t* 
   }
 }
 
-std::string Examples::digest() const {
-  if (info_.split_sha256.empty())
-    info_.split_sha256 = computed_digest();
-  return info_.split_sha256;
-}
-
 std::string Examples::computed_digest() const {
   detail::ExamplesDigest digest;
   ExampleRows rows;
@@ -134,7 +123,5 @@ std::string Examples::computed_digest() const {
   }
   return digest.hex();
 }
-
-void Examples::verify() const { check_digest("examples", *shards_, computed_digest(), info_.split_sha256); }
 
 } // namespace weft

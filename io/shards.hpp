@@ -39,45 +39,52 @@ namespace detail {
 struct Shards;
 }
 
-/// A split that is one long sequence of bytes. Not to be read by two threads at once.
-class TokenStream {
+/// What streams and examples have in common: the shards of a split. Not to be read by two threads at once.
+class Split {
  public:
-  /// Opens every shard and checks format version, count of shards, attributes and sizes.
-  /// Throws DataError naming the file that is missing, short, damaged or of another data set.
-  TokenStream(const std::string& folder, const std::string& split);
-  ~TokenStream();
-  TokenStream(TokenStream&&) noexcept;
+  virtual ~Split();
 
-  std::int64_t size() const { return info_.size; } ///< tokens
+  std::int64_t size() const { return info_.size; } ///< tokens, or examples
   int vocabulary() const { return static_cast<int>(info_.vocabulary); }
-  /// SHA-256 of all tokens, the same for every shard count. Stored in the shards; computed by reading everything where
-  /// another program wrote them without it.
+  /// SHA-256 of all tokens, and of the lengths and labels of examples: the same for every shard count. Stored in the
+  /// shards; computed by reading everything where another program wrote them without it.
   std::string digest() const;
   const SplitInfo& info() const { return info_; }
-  /// tokens[first, first + count) into `to`. Chunks of 64 KiB are read and verified; DataError on damage.
-  void read(std::int64_t first, std::int64_t count, std::uint8_t* to) const;
   /// Reads everything and compares with digest(); DataError where they differ.
   void verify() const;
 
- private:
-  std::string computed_digest() const;
+ protected:
+  /// Opens every shard and checks format version, count of shards, attributes and sizes.
+  /// Throws DataError naming the file that is missing, short, damaged or of another data set.
+  Split(const std::string& folder, const std::string& split);
+  Split(Split&&) noexcept;
+  virtual std::string computed_digest() const = 0;
+  virtual const char* contents() const = 0; ///< what it holds, in a word
+
   mutable SplitInfo info_;
   std::unique_ptr<detail::Shards> shards_;
 };
 
+/// A split that is one long sequence of bytes.
+class TokenStream final : public Split {
+ public:
+  TokenStream(const std::string& folder, const std::string& split);
+
+  /// tokens[first, first + count) into `to`. Chunks of 64 KiB are read and verified; DataError on damage.
+  void read(std::int64_t first, std::int64_t count, std::uint8_t* to) const;
+
+ private:
+  std::string computed_digest() const override;
+  const char* contents() const override { return "tokens"; }
+};
+
 /// A split of examples: rows of `length` tokens with the true length and a label; `pairs` have a second row each.
-class Examples {
+class Examples final : public Split {
  public:
   Examples(const std::string& folder, const std::string& split);
-  ~Examples();
-  Examples(Examples&&) noexcept;
 
-  std::int64_t size() const { return info_.size; } ///< examples
-  std::int64_t length() const { return length_; }  ///< tokens per row, padding included
-  int vocabulary() const { return static_cast<int>(info_.vocabulary); }
+  std::int64_t length() const { return length_; } ///< tokens per row, padding included
   bool pairs() const { return pairs_; }
-  std::string digest() const; ///< as for streams, of tokens, lengths and labels
-  const SplitInfo& info() const { return info_; }
   /// Rows [row, row + count): tokens (count x length()), true lengths and labels (count each); a null pointer skips
   /// one.
   void read(std::int64_t row, std::int64_t count, std::uint16_t* tokens, std::int32_t* lengths,
@@ -88,14 +95,13 @@ class Examples {
   void read(std::int64_t row, std::uint16_t* tokens, std::int32_t* length, std::int32_t* label) const {
     read(row, 1, tokens, length, label);
   }
-  void verify() const;
 
  private:
-  std::string computed_digest() const;
-  mutable SplitInfo info_;
+  std::string computed_digest() const override;
+  const char* contents() const override { return "examples"; }
+
   std::int64_t length_ = 0;
   bool pairs_ = false;
-  std::unique_ptr<detail::Shards> shards_;
 };
 
 /// What a writer must know about the data set.
