@@ -4,6 +4,7 @@
 #include "kernels/gemm/gemm.hpp"
 #include "kernels/residual/residual.hpp"
 #include "model/plan.hpp"
+#include <algorithm>
 
 namespace weft {
 
@@ -58,6 +59,12 @@ class Pass {
     d.probability = training() ? probability : 0.0f;
     d.tensor = site;
     return d;
+  }
+  /// x (R, width) = dropout(x) at a site, or its gradient; a probability below 0 is none.
+  void drop(T* x, std::int64_t width, float probability, std::uint32_t site) const {
+    const Dropout d = dropout(std::max(probability, 0.0f), site);
+    if (d.probability > 0)
+      dropout_forward(x, x, d, {sequences(), length(), width});
   }
   /// The gradients of `first` and of every tensor behind it in the list are final.
   void done(Weight first) const {

@@ -1,8 +1,6 @@
 #include "model/layers/embedding.hpp"
 #include "kernels/embedding/sinusoid.hpp"
-#include "kernels/residual/residual.hpp"
 #include "model/storage.hpp"
-#include <algorithm>
 
 namespace weft {
 
@@ -52,22 +50,15 @@ EmbeddingTables<Pointer> Embedding<T>::tables(const Of& of) const {
 }
 
 template <class T>
-void Embedding<T>::drop(const Pass<T>& p, T* x) const {
-  const Dropout dropout = p.dropout(std::max(dropout_, 0.0f), site_);
-  if (dropout.probability > 0)
-    dropout_forward(x, x, dropout, {p.sequences(), p.length(), D});
-}
-
-template <class T>
 void Embedding<T>::forward(const Pass<T>& p, T* out) const {
   embedding_forward(out, shape(p.sequences(), p.length()), coordinates_,
                     tables<const float*>([&](Weight w) { return p.w(w); }), p.tokens());
-  drop(p, out);
+  p.drop(out, D, dropout_, site_);
 }
 
 template <class T>
 void Embedding<T>::backward(const Pass<T>& p, T* dout) const {
-  drop(p, dout);
+  p.drop(dout, D, dropout_, site_);
   embedding_backward(tables<float*>([&](Weight w) { return p.dw(w); }), shape(p.sequences(), p.length()), coordinates_,
                      static_cast<const T*>(dout), p.tokens(), token_into_);
   p.done(token_);

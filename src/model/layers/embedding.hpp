@@ -36,7 +36,6 @@ class Embedding {
   EmbeddingShape shape(std::int64_t sequences, std::int64_t slots) const;
   template <class Pointer, class Of>
   EmbeddingTables<Pointer> tables(const Of& of) const;
-  void drop(const Pass<T>& p, T* x) const;
 
   std::int64_t D, V;
   Slots slots_;

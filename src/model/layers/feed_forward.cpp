@@ -1,10 +1,8 @@
 #include "model/layers/feed_forward.hpp"
 #include "io/error.hpp"
-#include "kernels/residual/residual.hpp"
 #include "kernels/sum/sum.hpp"
 #include "model/layers/rows.hpp"
 #include "model/storage.hpp"
-#include <algorithm>
 
 namespace weft {
 
@@ -26,14 +24,6 @@ FeedForward<T>::FeedForward(Plan& plan, const std::string& name, const FeedForwa
   plan.product({plan.R, F, D});
 }
 
-/// x (R, F) = dropout(x), or its gradient.
-template <class T>
-void FeedForward<T>::drop(const Pass<T>& p, T* x) const {
-  const Dropout dropout = p.dropout(std::max(dropout_, 0.0f), site_);
-  if (dropout.probability > 0)
-    dropout_forward(x, x, dropout, {p.sequences(), p.length(), F});
-}
-
 template <class T>
 void FeedForward<T>::again(const Pass<T>& p, const T* x) {
   if (again_)
@@ -44,7 +34,7 @@ template <class T>
 void FeedForward<T>::forward(const Pass<T>& p, T* y, const T* x) {
   linear_forward(p.linear(D, F), p(hidden_), x, p.low(in_weight_), p.w(in_bias_));
   activation_forward(p(gate_), p(hidden_), p.rows() * F, activation_);
-  drop(p, p(gate_));
+  p.drop(p(gate_), F, dropout_, site_);
   linear_forward(p.linear(F, D), y, p(gate_), p.low(out_weight_), p.w(out_bias_));
 }
 
@@ -53,9 +43,9 @@ void FeedForward<T>::backward(const Pass<T>& p, T* dx, const T* dy, const T* x) 
   T *dhidden = p(dhidden_), *gate = p(gate_);
   // y = f(hidden) W_out + b
   linear_backward_input(p.linear(F, D), dhidden, dy, p.low(out_weight_));
-  drop(p, dhidden);
+  p.drop(dhidden, F, dropout_, site_);
   activation_backward(gate, dhidden, p.dw(in_bias_), dhidden, p(hidden_), p.rows(), F, p(partial_), activation_);
-  drop(p, gate);
+  p.drop(gate, F, dropout_, site_);
   linear_backward_weight(p.linear(F, D), p.dw(out_weight_), gate, dy);
   p.done(out_weight_);
   // hidden = x W_in + b

@@ -26,8 +26,6 @@ class FeedForward final : public Layer<T> {
   std::unique_ptr<RowLayer<T>> rows(const RowSetup& setup) const override;
 
  private:
-  void drop(const Pass<T>& p, T* x) const;
-
   std::int64_t D, F;
   Activation activation_;
   float dropout_;
