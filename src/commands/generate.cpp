@@ -22,6 +22,13 @@ struct Common {
   std::uint64_t seed = 0;
   int shards = 1;
 
+  /// What it says of every request.
+  template <class Request>
+  void complete(Request& request) const {
+    request.examples = sizes(request.examples);
+    request.seed = seed;
+    request.shards = shards;
+  }
   std::array<std::int64_t, 3> sizes(const std::array<std::int64_t, 3>& otherwise) const {
     return examples.empty() ? otherwise : std::array<std::int64_t, 3>{examples[0], examples[1], examples[2]};
   }
@@ -124,9 +131,7 @@ void add_copy(CLI::App& generate, std::function<int()>& action) {
                  "valid and test repeat the first rows of train, as in the published reproduction");
   task->callback([common, request, &action] {
     action = [common, request] {
-      request->examples = common->sizes(request->examples);
-      request->seed = common->seed;
-      request->shards = common->shards;
+      common->complete(*request);
       return told(*common, [&](Console* console) { return generate_copy(common->to, *request, console); });
     };
   });
@@ -145,9 +150,7 @@ void add_pairs(CLI::App& generate, std::function<int()>& action) {
       ->capture_default_str();
   task->callback([common, request, &action] {
     action = [common, request] {
-      request->examples = common->sizes(request->examples);
-      request->seed = common->seed;
-      request->shards = common->shards;
+      common->complete(*request);
       return told(*common, [&](Console* console) { return generate_pairs(common->to, *request, console); });
     };
   });
