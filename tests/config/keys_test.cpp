@@ -1,13 +1,11 @@
 // Promise: one table holds every key, and what is written anywhere about keys comes from it.
 #include "commands/help.hpp"
 #include "config/keys.hpp"
+#include "documents.hpp"
 #include "io/error.hpp"
 #include <algorithm>
-#include <cstdlib>
-#include <fstream>
 #include <gmock/gmock.h>
 #include <set>
-#include <sstream>
 
 using namespace weft;
 using testing::HasSubstr;
@@ -103,13 +101,9 @@ TEST(Help, a_key_a_section_a_prefix_and_a_misspelt_name) {
 }
 
 TEST(Help, docs_input_md_is_what_the_table_says) {
-  const char* source = std::getenv("WEFT_SOURCE");
-  ASSERT_NE(source, nullptr) << "WEFT_SOURCE must name the source folder; CTest sets it";
-  std::ifstream in(std::string(source) + "/docs/input.md");
-  std::ostringstream text;
-  text << in.rdbuf();
-  EXPECT_EQ(text.str(), help_markdown()) << "run: weft help --markdown > docs/input.md";
+  const std::string text = test::document("input.md");
+  EXPECT_EQ(text, help_markdown()) << "run: weft help --markdown > docs/input.md";
   Config config;
   for (const Key& key : keys_of(config))
-    EXPECT_THAT(text.str(), HasSubstr("| `" + key.last() + "` |"));
+    EXPECT_THAT(text, HasSubstr("| `" + key.last() + "` |"));
 }

@@ -1,14 +1,12 @@
 // Promise: [attention] means for every layer and head what docs/input.md says.
 #include "config/keys.hpp"
 #include "config/patterns.hpp"
+#include "documents.hpp"
 #include "io/error.hpp"
 #include "model/patterns.hpp"
-#include <cstdlib>
-#include <fstream>
 #include <functional>
 #include <gmock/gmock.h>
 #include <set>
-#include <sstream>
 
 using namespace weft;
 
@@ -213,11 +211,6 @@ TEST(PatternTable, local_in_its_released_form_sees_every_position_of_its_residue
 }
 
 TEST(PatternTable, docs_attention_md_has_it) {
-  const char* source = std::getenv("WEFT_SOURCE");
-  ASSERT_NE(source, nullptr) << "WEFT_SOURCE must name the source folder; CTest sets it";
-  std::ifstream in(std::string(source) + "/docs/attention.md");
-  std::ostringstream text;
-  text << in.rdbuf();
-  EXPECT_THAT(text.str(), testing::HasSubstr("\n\n" + pattern_markdown() + "\n"))
+  EXPECT_THAT(test::document("attention.md"), testing::HasSubstr("\n\n" + pattern_markdown() + "\n"))
       << "put there what `weft help --markdown attention.pattern` prints";
 }

@@ -348,13 +348,7 @@ TEST(Pickle, DamageIsMet) {
 }
 
 TEST(PrepareCifar10, RealSubset) {
-  const char* set = std::getenv("WEFT_SHARED_DATA");
-  const char* source = std::getenv("WEFT_SOURCE");
-  std::string path;
-  for (const std::string& folder :
-       {std::string(set == nullptr ? "" : set), std::string(source == nullptr ? "." : source) + "/../shared/data"})
-    if (path.empty() && fs::exists(folder + "/cifar-10-binary.jpeg-subset.tar.gz"))
-      path = folder + "/cifar-10-binary.jpeg-subset.tar.gz";
+  const std::string path = shared_file("cifar-10-binary.jpeg-subset.tar.gz");
   if (path.empty())
     GTEST_SKIP() << "no cifar-10-binary.jpeg-subset.tar.gz in WEFT_SHARED_DATA or ../shared/data";
   const Scratch scratch;

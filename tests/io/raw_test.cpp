@@ -215,13 +215,7 @@ TEST(PrepareEnwik8, WrongFilesAreRefused) {
 }
 
 TEST(PrepareEnwik8, PrefixOfTheRealFile) {
-  const char* set = std::getenv("WEFT_SHARED_DATA");
-  std::string path;
-  for (const std::string& folder :
-       {std::string(set == nullptr ? "" : set),
-        std::string(std::getenv("WEFT_SOURCE") == nullptr ? "." : std::getenv("WEFT_SOURCE")) + "/../shared/data"})
-    if (path.empty() && fs::exists(folder + "/enwik8-first-4000000.gz"))
-      path = folder + "/enwik8-first-4000000.gz";
+  const std::string path = shared_file("enwik8-first-4000000.gz");
   if (path.empty())
     GTEST_SKIP() << "no enwik8-first-4000000.gz in WEFT_SHARED_DATA or ../shared/data";
   const Scratch scratch;

@@ -101,6 +101,16 @@ void prepares_or_leaves_nothing(const Scratch& scratch, const Prepare& prepare) 
     throw Error(static_cast<ExitStatus>(got.status), got.text);
 }
 
+/// A file of the data that developers share, in WEFT_SHARED_DATA or ../shared/data; empty where it is not there.
+inline std::string shared_file(const std::string& name) {
+  const char *set = std::getenv("WEFT_SHARED_DATA"), *source = std::getenv("WEFT_SOURCE");
+  for (const std::string& folder :
+       {std::string(set == nullptr ? "" : set), std::string(source == nullptr ? "." : source) + "/../shared/data"})
+    if (fs::exists(folder + "/" + name))
+      return folder + "/" + name;
+  return {};
+}
+
 #define EXPECT_FAILS(status_, part, ...)                                                                               \
   do {                                                                                                                 \
     const ::weft::test::Outcome got_ = ::weft::test::outcome([&] { __VA_ARGS__; });                                    \
