@@ -9,23 +9,20 @@ import shutil
 import subprocess
 import sys
 import tarfile
-import tempfile
 import unittest
 
 import h5py
 import numpy as np
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-POSTPROC = os.path.join(HERE, "..", "..", "postproc")
-sys.path[:0] = [HERE, POSTPROC]
-import floors  # noqa: E402
-import floors_arena as arena  # noqa: E402
-import floors_grams as grams  # noqa: E402
-import floors_listops as listops  # noqa: E402
-from runs import RunError  # noqa: E402
+from scripts import POSTPROC, FolderTest
+import floors
+import floors_arena as arena
+import floors_grams as grams
+import floors_listops as listops
+from runs import RunError
 
 SYMBOLS = "<pad> 0 1 2 3 4 5 6 7 8 9 [MIN [MAX [MED [SM ] <unk>"
-SHARED = os.environ.get("WEFT_SHARED_DATA", os.path.join(HERE, "..", "..", "..", "shared", "data"))
+SHARED = os.environ.get("WEFT_SHARED_DATA", os.path.join(POSTPROC, "..", "..", "shared", "data"))
 
 
 def draw(dice, depth, deepest, most, out):
@@ -68,14 +65,13 @@ def write_split(folder, split, texts, labels, seconds=None, kind=np.uint8, **att
         f.attrs.update({"split": split, "source_sha256": "ab", **attributes})
 
 
-class FolderTest(unittest.TestCase):
+class DataTest(FolderTest):
     def setUp(self):
-        self.folder = tempfile.mkdtemp(prefix="weft-floors-")
-        self.addCleanup(shutil.rmtree, self.folder)
+        super().setUp()
         self.data = os.path.join(self.folder, "data")
 
 
-class ListOpsTest(FolderTest):
+class ListOpsTest(DataTest):
     def generate(self, *rule, symbols=SYMBOLS, form=lambda words: words, rows=1500):
         number = {word: i for i, word in enumerate(symbols.split())}
         for seed, split in enumerate(("train", "test")):
@@ -201,7 +197,7 @@ class GramsTest(unittest.TestCase):
         self.assertEqual(grams.threshold(np.array([1.0, 2.0]), np.array([1, 1])), -np.inf)
 
 
-class PicturesTest(FolderTest):
+class PicturesTest(DataTest):
     def test_ridge_is_least_squares_with_rows_that_pull_to_zero(self):
         generator = np.random.default_rng(1)
         x, y, t = generator.random((50, 4)), generator.integers(0, 3, 50), generator.random((20, 4))
@@ -245,7 +241,7 @@ class PicturesTest(FolderTest):
         self.assertTrue(0.45 < found["lit"] < 0.55, found)
 
 
-class ProgramTest(FolderTest):
+class ProgramTest(DataTest):
     def script(self, *arguments, status=0):
         done = subprocess.run([sys.executable, "-B", os.path.join(POSTPROC, "floors.py"), *arguments],
                               capture_output=True, text=True, check=False)
@@ -289,7 +285,7 @@ class ProgramTest(FolderTest):
         self.assertIsNone(floors.Floors(path).accuracies(self.data, digest="other"))
 
 
-class RealDataTest(FolderTest):
+class RealDataTest(DataTest):
     """The known figures of the official files, where they are at hand."""
 
     def members(self, name, wanted):

@@ -4,16 +4,13 @@ import json
 import math
 import os
 import shutil
-import sys
-import tempfile
 import unittest
 
 import numpy as np
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path[:0] = [HERE, os.path.join(HERE, "..", "..", "postproc")]
-import floors  # noqa: E402
-from made_runs import make_data  # noqa: E402
+from scripts import FolderTest
+import floors
+from made_runs import make_data
 
 WORDS = ["the ", "weaver ", "threads ", "a ", "warp ", "and ", "throws ", "weft ", "shuttle ", "cloth. "]
 
@@ -95,10 +92,9 @@ class ModelTest(unittest.TestCase):
         self.assertGreater(floors.neighbour_bits(noise, bytes_of(generator, len(smooth), 256), 48), 7.5)
 
 
-class FloorsTest(unittest.TestCase):
+class FloorsTest(FolderTest):
     def setUp(self):
-        self.folder = tempfile.mkdtemp(prefix="weft-floors-")
-        self.addCleanup(shutil.rmtree, self.folder)
+        super().setUp()
         self.path = os.path.join(self.folder, "floors.json")
 
     def test_are_kept_by_digest_and_outlive_the_data_set(self):

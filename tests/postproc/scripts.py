@@ -11,11 +11,13 @@ POSTPROC = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", 
 sys.path.insert(0, POSTPROC)
 
 
-class ScriptTest(unittest.TestCase):
+class FolderTest(unittest.TestCase):
     def setUp(self):
         self.folder = tempfile.mkdtemp(prefix="weft-postproc-")
         self.addCleanup(shutil.rmtree, self.folder)
 
+
+class ScriptTest(FolderTest):
     def script(self, name, *arguments, status=0):
         done = subprocess.run([sys.executable, "-B", os.path.join(POSTPROC, name), *arguments], cwd=self.folder,
                               capture_output=True, text=True, check=False)
