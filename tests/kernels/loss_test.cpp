@@ -6,8 +6,7 @@
 
 using namespace weft;
 using namespace weft::testing;
-using weft::test::Guarded;
-using weft::test::same_bits;
+using weft::test::Guarded, weft::test::same_bits;
 
 namespace {
 

@@ -7,8 +7,7 @@
 
 using namespace weft;
 using namespace weft::testing;
-using weft::test::Guarded;
-using weft::test::widened;
+using weft::test::Guarded, weft::test::widened;
 
 namespace {
 
