@@ -1,6 +1,7 @@
 #include "commands/check.hpp"
 #include "commands/check_causality.hpp"
 #include "commands/job.hpp"
+#include "commands/shared_options.hpp"
 #include "config/parse.hpp"
 #include "config/resolved.hpp"
 #include "io/shards.hpp"
@@ -60,8 +61,7 @@ int check(const Options& options) {
 void add_check(CLI::App& app, std::function<int()>& action) {
   auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("check", "check an input file: parameters, memory, work, time; no run");
-  command->add_option("input", options->input, "the input file (TOML)")->required();
-  command->add_option("overrides", options->overrides, "section.key=value, after the file; the later one wins");
+  add_input_options(*command, options->input, options->overrides);
   command->add_option("--ranks", options->ranks, "ranks to plan for")->check(CLI::Range(1, 1000000));
   command->add_flag("--resolved", options->resolved, "print every key with its value and stop");
   CLI::Option* causality = command->add_flag(

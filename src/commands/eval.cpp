@@ -4,6 +4,7 @@
 #include "commands/find_checkpoint.hpp"
 #include "commands/job.hpp"
 #include "commands/provenance.hpp"
+#include "commands/shared_options.hpp"
 #include "config/keys.hpp"
 #include "config/parse.hpp"
 #include "config/resolved.hpp"
@@ -185,8 +186,7 @@ void add_eval(CLI::App& app, std::function<int()>& action) {
   auto options = std::make_shared<Options>();
   CLI::App* command =
       app.add_subcommand("eval", "loss, and bits per token or accuracy, of a run or a checkpoint on a split");
-  command->add_option("run", options->what, "a run folder or a checkpoint file")->required();
-  command->add_option("overrides", options->overrides, "section.key=value, over the stored input");
+  add_run_options(*command, options->what, options->overrides);
   command->add_option("--split", options->split, "train, valid or test; else evaluation.split")
       ->check(CLI::IsMember({"train", "valid", "test"}));
   command->add_flag("--best", options->best, "the checkpoint that was best on validation, not the newest");

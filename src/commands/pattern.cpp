@@ -1,4 +1,5 @@
 #include "commands/pattern.hpp"
+#include "commands/shared_options.hpp"
 #include "config/keys.hpp"
 #include "config/parse.hpp"
 #include "config/patterns.hpp"
@@ -183,8 +184,7 @@ int show(const Options& options) {
 void add_pattern(CLI::App& app, std::function<int()>& action) {
   const auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("pattern", "show the keys that each query of a layer and head really sees");
-  command->add_option("input", options->input, "the input file (TOML)")->required();
-  command->add_option("overrides", options->overrides, "section.key=value, after the file; the later one wins");
+  add_input_options(*command, options->input, options->overrides);
   command->add_option("--layer", options->layer, "layer, from 0");
   command->add_option("--head", options->head, "head, from 0");
   command->add_option("--csv", options->csv, "write one line per query to this file: its position, then its keys");

@@ -3,6 +3,7 @@
 #include "commands/job.hpp"
 #include "commands/sample_grid.hpp"
 #include "commands/sample_request.hpp"
+#include "commands/shared_options.hpp"
 #include "config/parse.hpp"
 #include "io/atomic_file.hpp"
 #include "io/checkpoint_file.hpp"
@@ -187,8 +188,7 @@ int sample(const SampleOptions& options, const Ranks& ranks) {
 void add_sample(CLI::App& app, std::function<int()>& action) {
   auto o = std::make_shared<SampleOptions>();
   CLI::App* command = app.add_subcommand("sample", "text or pictures from a run or a checkpoint");
-  command->add_option("run", o->what, "a run folder or a checkpoint file")->required();
-  command->add_option("overrides", o->overrides, "section.key=value, over the stored input");
+  add_run_options(*command, o->what, o->overrides);
   command->add_flag("--best", o->best, "the checkpoint that was best on validation, not the newest");
   command->add_option("--samples", o->samples, "how many (of each prompt)");
   CLI::Option* prompt = command->add_option("--prompt", o->prompt, "text to continue");

@@ -4,6 +4,7 @@
 #include "commands/job.hpp"
 #include "commands/provenance.hpp"
 #include "commands/settings.hpp"
+#include "commands/shared_options.hpp"
 #include "config/parse.hpp"
 #include "config/resolved.hpp"
 #include "io/atomic_file.hpp"
@@ -252,8 +253,7 @@ int train(const Options& options, const Ranks& ranks) {
 void add_train(CLI::App& app, std::function<int()>& action) {
   auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("train", "train the model of an input file; continues a stopped run");
-  command->add_option("input", options->input, "the input file (TOML)")->required();
-  command->add_option("overrides", options->overrides, "section.key=value, after the file; the later one wins");
+  add_input_options(*command, options->input, options->overrides);
   command->add_option("--dump-batches", options->dumps.batches,
                       "write the tokens of every step to this HDF5 file (one rank)");
   command->add_option("--dump-gradients", options->dumps.gradients,
