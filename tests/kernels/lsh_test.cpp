@@ -156,8 +156,7 @@ std::string hash_of_all() {
   for (const Problem& p : problems()) {
     Trial<float> run(p);
     run.go();
-    for (const Doubles* x : {&run.out, &run.dq, &run.dk, &run.dv})
-      hash.add(*x);
+    hash.add(run.out, run.dq, run.dk, run.dv);
   }
   return hash.text();
 }

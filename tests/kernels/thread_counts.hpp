@@ -18,7 +18,11 @@ class Hash {
     for (std::size_t i = 0; i < bytes; ++i)
       value_ = (value_ ^ static_cast<const unsigned char*>(data)[i]) * 1099511628211u;
   }
-  void add(const std::vector<double>& x) { add(x.data(), x.size() * sizeof(double)); }
+  template <class... More>
+  void add(const std::vector<double>& x, const More&... more) {
+    add(x.data(), x.size() * sizeof(double));
+    (add(more), ...);
+  }
   std::string text() const {
     char out[32];
     std::snprintf(out, sizeof out, "hash %016llx", static_cast<unsigned long long>(value_));
