@@ -65,8 +65,7 @@ struct Softmax {
   void forward(T* out, float* workspace) const {
 #ifndef WEFT_CUDA
     if (path != LshPath::portable) {
-      detail::ForwardCall<T> call{};
-      fill(call);
+      auto call = call_of<detail::ForwardCall<T>>();
       call.out = out;
       call.sum = workspace;
       call.open = workspace + statistics_of(shape);
@@ -85,8 +84,7 @@ struct Softmax {
   void backward(float* dq, float* dk, float* dv, const T* dout, const float* delta) const {
 #ifndef WEFT_CUDA
     if (path != LshPath::portable) {
-      detail::BackwardCall<T> call{};
-      fill(call);
+      auto call = call_of<detail::BackwardCall<T>>();
       call.dq = dq;
       call.dk = dk;
       call.dv = dv;
@@ -104,7 +102,8 @@ struct Softmax {
 
  private:
   template <class Call>
-  void fill(Call& call) const {
+  Call call_of() const {
+    Call call{};
     call.q = q;
     call.k = k;
     call.v = v;
@@ -115,6 +114,7 @@ struct Softmax {
     call.shape.row_stride_kv = shape.row_stride_qkv;
     call.scale = rule.scale;
     call.widening = widening;
+    return call;
   }
   detail::lsh_rows::Call<T> rows(const T* dout, const float* delta) const {
     return {tables, shape, rule.scale, widening, first, end, q, k, v, dout, lse, delta};

@@ -29,15 +29,7 @@ ProjectedAttention<T>::ProjectedAttention(Plan& plan, const std::string& name, c
 
 template <class T>
 AttentionShape ProjectedAttention<T>::shape(std::int64_t sequences, std::int64_t length) const {
-  AttentionShape s;
-  s.batch = sequences;
-  s.length = length;
-  s.heads = H;
-  s.key_width = E;
-  s.value_width = Ev;
-  s.row_stride_qkv = wide();
-  s.row_stride_out = H * Ev;
-  return s;
+  return {sequences, length, H, E, Ev, wide(), H * Ev};
 }
 
 template <class T>
