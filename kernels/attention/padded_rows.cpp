@@ -21,28 +21,37 @@ void for_strips(const char* label, const AttentionShape& shape, std::int64_t set
         work(set / sets, set % sets, j0, j0 + strip_width < C ? j0 + strip_width : C);
       });
 }
+
+/// work(b, c, j0, j1, sum): the same, with a place in the workspace for the sums of the set's columns, which are 0.
+template <class Work>
+void for_sums(const char* label, const AttentionShape& shape, std::int64_t sets, float* workspace, const Work& work) {
+  const std::int64_t C = shape.heads * shape.value_width;
+  for_strips(
+      label, shape, sets, KOKKOS_LAMBDA(std::int64_t b, std::int64_t c, std::int64_t j0, std::int64_t j1) {
+        float* sum = workspace + (b * sets + c) * C;
+        for (std::int64_t j = j0; j < j1; ++j)
+          sum[j] = 0;
+        work(b, c, j0, j1, sum);
+      });
+}
 } // namespace
 
 template <class T>
 void padded_rows_forward(const AttentionShape& shape, T* out, const T* v, const std::uint32_t* seen, float* workspace,
                          std::int64_t sets) {
-  const std::int64_t N = shape.length, C = shape.heads * shape.value_width, in = shape.row_stride_qkv,
-                     to = shape.row_stride_out;
+  const std::int64_t N = shape.length, in = shape.row_stride_qkv, to = shape.row_stride_out;
   const float share = 1.0f / static_cast<float>(N / sets);
-  for_strips(
-      "weft::padded_rows_forward", shape, sets,
-      KOKKOS_LAMBDA(std::int64_t b, std::int64_t c, std::int64_t j0, std::int64_t j1) {
-        float* mean = workspace + (b * sets + c) * C;
-        for (std::int64_t j = j0; j < j1; ++j)
-          mean[j] = 0;
+  for_sums(
+      "weft::padded_rows_forward", shape, sets, workspace,
+      KOKKOS_LAMBDA(std::int64_t b, std::int64_t c, std::int64_t j0, std::int64_t j1, float* sum) {
         for (std::int64_t i = c; i < N; i += sets)
           for_numbers(j0, j1, [&](std::int64_t j, std::int64_t count) {
-            put_numbers(mean + j, numbers_at(mean + j, count) + numbers_at(v + (b * N + i) * in + j, count), count);
+            put_numbers(sum + j, numbers_at(sum + j, count) + numbers_at(v + (b * N + i) * in + j, count), count);
           });
         for (std::int64_t i = c; i < N; i += sets)
           if (padded(seen, N, b, i))
             for_numbers(j0, j1, [&](std::int64_t j, std::int64_t count) {
-              put_numbers(out + (b * N + i) * to + j, share * numbers_at(mean + j, count), count);
+              put_numbers(out + (b * N + i) * to + j, share * numbers_at(sum + j, count), count);
             });
       });
 }
@@ -50,13 +59,10 @@ void padded_rows_forward(const AttentionShape& shape, T* out, const T* v, const 
 template <class T>
 void padded_rows_take(const AttentionShape& shape, T* dout, const std::uint32_t* seen, float* workspace,
                       std::int64_t sets) {
-  const std::int64_t N = shape.length, C = shape.heads * shape.value_width, stride = shape.row_stride_out;
-  for_strips(
-      "weft::padded_rows_take", shape, sets,
-      KOKKOS_LAMBDA(std::int64_t b, std::int64_t c, std::int64_t j0, std::int64_t j1) {
-        float* sum = workspace + (b * sets + c) * C;
-        for (std::int64_t j = j0; j < j1; ++j)
-          sum[j] = 0;
+  const std::int64_t N = shape.length, stride = shape.row_stride_out;
+  for_sums(
+      "weft::padded_rows_take", shape, sets, workspace,
+      KOKKOS_LAMBDA(std::int64_t b, std::int64_t c, std::int64_t j0, std::int64_t j1, float* sum) {
         for (std::int64_t i = c; i < N; i += sets)
           if (padded(seen, N, b, i))
             for_numbers(j0, j1, [&](std::int64_t j, std::int64_t count) {
