@@ -44,6 +44,21 @@ struct LanguageFixture {
     fence();
     return to_doubles(g);
   }
+  /// What is announced as final is the gradient's end, longer every time, up to all of it.
+  void expect_gradients_from_the_end() {
+    const Doubles whole = gradient();
+    Buffer<float> g(parameters(), "gradient");
+    device_zero(g.data(), g.bytes());
+    std::int64_t last = parameters();
+    model->forward_backward(batch, g.data(), scores, [&](std::int64_t first) {
+      EXPECT_LT(first, last);
+      last = first;
+      const Doubles now = to_doubles(g);
+      for (std::size_t i = static_cast<std::size_t>(first); i < now.size(); ++i)
+        ASSERT_EQ(now[i], whole[i]) << i;
+    });
+    EXPECT_EQ(last, 0);
+  }
   double loss() {
     model->forward(batch, scores);
     double sum = 0;
