@@ -221,14 +221,9 @@ class Reader {
     s[4]->text.clear();
   }
 
-  /// One opcode; false at the end.
-  bool step() {
-    switch (const int code = next_byte()) {
-    case '.':
-      return false;
-    case '(':
-      marks_.push_back(stack_.size());
-      break;
+  /// An opcode that pushes what is new; false if it is none.
+  bool pushes(int code) {
+    switch (code) {
     case 'N':
       push(make(Kind::none));
       break;
@@ -271,6 +266,23 @@ class Reader {
       break;
     case 0x87:
       tuple_of(3);
+      break;
+    default:
+      return false;
+    }
+    return true;
+  }
+
+  /// One opcode; false at the end.
+  bool step() {
+    const int code = next_byte();
+    if (pushes(code))
+      return true;
+    switch (code) {
+    case '.':
+      return false;
+    case '(':
+      marks_.push_back(stack_.size());
       break;
     case 't': {
       std::vector<Node*> items = pop_to_mark();
