@@ -44,6 +44,15 @@ struct LanguageFixture {
     fence();
     return to_doubles(g);
   }
+  /// What directional_error says of the gradient by p.
+  double error_along(const Parameter& p, const Doubles& gradient, double step) {
+    const double error = directional_error(p, gradient, values, step, [&](const std::vector<float>& weights) {
+      use(weights);
+      return loss();
+    });
+    use(values);
+    return error;
+  }
   /// What is announced as final is the gradient's end, longer every time, up to all of it.
   void expect_gradients_from_the_end() {
     const Doubles whole = gradient();
