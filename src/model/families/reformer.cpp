@@ -49,7 +49,7 @@ AttentionSetup attention_of(const Config& c) {
 
 FeedForwardSetup feed_forward_of(const Config& c) {
   const std::int64_t D = c.model.width, F = c.model.feedforward > 0 ? c.model.feedforward : 4 * D;
-  return {D, F, glorot(D, F), glorot(F, D), {}, Activation::gelu};
+  return {D, F, glorot(D, F), glorot(F, D), {}, {}, Activation::gelu};
 }
 
 ChainSetup chain_of(const Config& c) {

@@ -15,9 +15,9 @@ ChunkedFeedForward<T>::ChunkedFeedForward(Plan& plan, const std::string& name, c
   if (setup.dropout >= 0)
     throw std::logic_error("dropout inside of a chunked feed-forward layer");
   in_weight_ = plan.weight(name + "feedforward.in.weight", {D, F}, setup.in);
-  in_bias_ = plan.weight(name + "feedforward.in.bias", {F}, setup.biases);
+  in_bias_ = plan.weight(name + "feedforward.in.bias", {F}, setup.in_bias);
   out_weight_ = plan.weight(name + "feedforward.out.weight", {F, D}, setup.out);
-  out_bias_ = plan.weight(name + "feedforward.out.bias", {D}, setup.biases);
+  out_bias_ = plan.weight(name + "feedforward.out.bias", {D}, setup.out_bias);
   const std::int64_t rows = (plan.R + chunks - 1) / chunks;
   hidden_ = plan.scratch<T>("hidden", rows * F);
   gate_ = plan.scratch<T>("gate", rows * F);
