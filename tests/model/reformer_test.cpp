@@ -1,6 +1,7 @@
 // The Reformer: counts, gradients through every kind of stream, memory, chunks, slots that hold their own token.
 #include "config/config.hpp"
 #include "io/error.hpp"
+#include "model/sampling/decoder.hpp"
 #include "tests/model/language_fixture.hpp"
 #include <cstring>
 
