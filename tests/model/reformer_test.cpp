@@ -1,6 +1,7 @@
 // The Reformer: counts, gradients through every kind of stream, memory, chunks, slots that hold their own token.
 #include "config/config.hpp"
 #include "io/error.hpp"
+#include "model/layers/lsh_attention.hpp"
 #include "model/sampling/decoder.hpp"
 #include "tests/model/language_fixture.hpp"
 #include <cstring>
@@ -116,14 +117,12 @@ TEST(Reformer, AReversibleStreamsMemoryDoesNotGrowWithDepth) {
   EXPECT_GT(bytes("pre_norm", 24), 4 * bytes("pre_norm", 2));
 }
 
-TEST(Reformer, DropoutAndBucketsAreReplayed) {
-  // A backward pass with another mask or other buckets would take something else away from the streams than was added,
-  // and the gradient of the first layer, behind 24 wrong ones, would have nothing to do with the loss.
+TEST(Reformer, DropoutIsReplayed) {
+  // A backward pass with another mask would take something else away from the streams than was added, and the gradient
+  // of the first layer, behind 24 wrong ones, would have nothing to do with the loss.
   Config config = small();
   config.model.layers = 12;
   config.model.dropout = 0.2;
-  config.attention.buckets = {8};
-  config.attention.rounds = 2;
   Fixture f(config);
   const Doubles gradient = f.gradient();
   double before = 0;
@@ -134,7 +133,7 @@ TEST(Reformer, DropoutAndBucketsAreReplayed) {
   double squares = 0;
   for (std::int64_t i = 0; i < p.size; ++i)
     squares += std::pow(gradient[static_cast<std::size_t>(p.offset + i)], 2);
-  // Down the gradient of the token embedding by a small step: buckets hardly change.
+  // Down the gradient of the token embedding by a small step.
   const double step = 2e-3 / std::sqrt(squares);
   std::vector<float> moved = f.values;
   for (std::int64_t i = 0; i < p.size; ++i)
@@ -147,6 +146,48 @@ TEST(Reformer, DropoutAndBucketsAreReplayed) {
     after += static_cast<double>(l);
   after *= static_cast<double>(f.batch.loss_factor);
   EXPECT_NEAR((before - after) / (step * squares), 1, 0.1);
+}
+
+TEST(Reformer, BucketsOfTheForwardPassServeTheBackwardPass) {
+  const std::int64_t S = 2, N = 64, D = 32;
+  Config config = small();
+  config.model.context = N;
+  config.attention.buckets = {8};
+  ParameterList list;
+  Arena arena;
+  Plan plan(list, arena, S, N, Recompute::block);
+  const AttentionSetup sizes{D, 2, 16, 16, {Initialiser::normal, 0.2}, {Initialiser::normal, 0.2}};
+  LshAttention<float> layer(plan, "", sizes, lsh_setup_of(config, sizes, 0, N));
+  const Piece<float> x = plan.keep<float>("x", S * N * D), y = plan.keep<float>("y", S * N * D);
+  arena.allocate();
+  std::vector<float> weights(static_cast<std::size_t>(list.extent()));
+  initialise(weights.data(), list, 1);
+  Buffer<float> on_device(list.extent(), "weights");
+  copy_to_device(on_device.data(), weights.data(), on_device.bytes());
+  Pass<float>::Source source(arena, list);
+  source.weights = on_device.data();
+  source.sequences = S;
+  source.length = N;
+  const Pass<float> p(source);
+  int buckets = -1;
+  for (std::size_t i = 0; i < arena.pieces().size(); ++i)
+    buckets = arena.pieces()[i].name == "buckets" ? static_cast<int>(i) : buckets;
+  ASSERT_GE(buckets, 0);
+  const auto hashed = [&](double noise, bool again) {
+    Doubles rows = random_doubles(S * N * D, 1);
+    const Doubles other = random_doubles(S * N * D, 2, noise);
+    std::vector<float> moved;
+    for (std::size_t i = 0; i < rows.size(); ++i)
+      moved.push_back(static_cast<float>(rows[i] + other[i]));
+    copy_to_device(p(x), moved.data(), moved.size() * sizeof(float));
+    again ? layer.forward_again(p, p(y), p(x)) : layer.forward(p, p(y), p(x));
+    std::vector<int> host(static_cast<std::size_t>(S * N * 2 * config.attention.rounds));
+    copy_to_host(host.data(), arena.at<int>(buckets), host.size() * sizeof(int));
+    return host;
+  };
+  const std::vector<int> first = hashed(0, false);
+  EXPECT_EQ(hashed(0.5, true), first); // far more than rounding
+  EXPECT_NE(hashed(0.5, false), first);
 }
 
 TEST(Reformer, LowPrecisionStaysClose) {
