@@ -1,5 +1,6 @@
 """What a run is beside the row of a table: how its settings differ, and which figures `weft eval` left for it."""
 import math
+import os
 import re
 import tomllib
 
@@ -14,6 +15,17 @@ KEYS = ("run.name", "run.directory", "run.seed", "run.fresh", "data.path", "mode
 def flat(config):
     return {f"{s}.{k}": v for s, keys in config.items() if isinstance(keys, dict) for k, v in keys.items()
             if s not in SECTIONS and f"{s}.{k}" not in KEYS}
+
+
+def settings_of(path):
+    """The sections of an input file laid over those of the file that it starts from."""
+    with open(path, "rb") as f:
+        own = tomllib.load(f)
+    base = own.pop("base", None)
+    whole = settings_of(os.path.join(os.path.dirname(path), base)) if base else {}
+    for section, keys in own.items():
+        whole[section] = {**whole.get(section, {}), **keys} if isinstance(keys, dict) else keys
+    return whole
 
 
 def plain(value):
@@ -35,8 +47,7 @@ def differences(run, input_path=None, test_bytes=None):
     that the file does not have, part of the test split, another data set."""
     wanted = {}
     if input_path is not None:
-        with open(input_path, "rb") as f:
-            wanted = flat(tomllib.load(f))
+        wanted = flat(settings_of(input_path))
     got, out = flat(run.config), []
     if not got:
         out.append("settings unknown: no config.toml")

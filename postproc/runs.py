@@ -123,7 +123,7 @@ class Run:
         return self.config.get("evaluation", {}).get("max_windows", 0)
 
     def evaluations(self):
-        """The records that `weft eval` left in the run folder, oldest first."""
+        """The records that `weft eval` left in the run folder, oldest first, each with the `file` that it was read from."""
         found = []
         for path in sorted(glob.glob(os.path.join(self.folder, "evaluations", "*.json"))):
             try:
@@ -132,7 +132,7 @@ class Run:
             except ValueError as error:
                 raise RunError(f"{path} cannot be read as JSON ({error}): run that weft eval again") from error
             if isinstance(record, dict):
-                found.append(record)
+                found.append({**record, "file": path})
         return sorted(found, key=lambda r: str(r.get("time", "")))
 
     def held_out(self, split="test"):

@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 """A published table beside our runs and beside what needs no neural network.
 
-  table_paper.py --table sparse2|sparse3|repro1|repro2|lra|lra_speed|all [--runs runs] [--out tables] [--no-floors] [--columns A,B,...]
+  table_paper.py --table sparse2|sparse3|repro1|repro2|lra|lra_speed|reformer|all [--runs runs] [--out tables] [--no-floors]
+                 [--columns A,B,...]
 
   sparse2  Child et al. 2019, Table 2 (enwik8, CIFAR-10) and ImageNet 64x64
   sparse3  Child et al. 2019, Table 3: minimum context on enwik8, from the records of `weft eval`
@@ -9,6 +10,7 @@
   repro2   Soós and Halli Sudhakara 2024, Table 2 (CIFAR-10)
   lra      Tay et al. 2020, Table 1: the Long Range Arena; table_lra.py says which runs count and what stuck means
   lra_speed  Tay et al. 2020, Table 2: speed and memory, from --bench FILE of weft bench FOLDER --arena --json FILE
+  reformer  Kitaev et al. 2020, Table 2: the copy task by training and evaluation; table_reformer.py says which runs count
 
 Writes OUT/<table>.csv, .md and .tex, prints the Markdown and keeps the floors in OUT/floors.json (see floors.py). Rows are
 in tables.toml, published figures in published.toml. A run counts for a row if its run.name is the row's (with _seed1 or
@@ -27,6 +29,7 @@ from records import differences, evaluation, evaluations_of
 from runs import RunError, load_all
 import table_lra
 import table_lra_speed
+import table_reformer
 from table_bits import published, spread
 from tables import Form, write_all
 
@@ -40,6 +43,7 @@ TITLES = {"measures": "what the published figure is", "ours": "ours (test)", "gz
           "step": "our s/step"}
 TEXT, WIDE = ("row", "measures", "machine", "commit", "note"), ("row", "measures", "note")
 FORM = Form(COLUMNS, TITLES, TEXT, WIDE)
+OWN = {"lra": table_lra, "reformer": table_reformer}  # tables with columns of their own
 NOT_RUN = "not run"
 # What an empty cell says in a column where other lines have something to say.
 EMPTY = {**dict.fromkeys(FLOORS, "n/a"), "published": "none", "published_step": "none", "note": "none"}
@@ -220,6 +224,12 @@ def make_table(name, runs, floors=None):
     return table["title"], filled(make(table, known, rows, floors))
 
 
+def title_and_lines(name, runs, floors):
+    if name == "lra":
+        return table_lra.make_lra(runs, floors)
+    return table_reformer.make_reformer(runs) if name == "reformer" else make_table(name, runs, floors)
+
+
 def chosen_columns(text, form):
     """The form with the columns of a list with commas (None: all). ValueError where one is unknown."""
     chosen = text.split(",") if text else form.columns
@@ -249,15 +259,15 @@ def main():
     with open(os.path.join(HERE, "tables.toml"), "rb") as f:
         tables = list(tomllib.load(f))
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--table", required=True, choices=[*tables, "lra", "lra_speed", "all"])
+    parser.add_argument("--table", required=True, choices=[*tables, *OWN, "lra_speed", "all"])
     parser.add_argument("--runs", default="runs", metavar="DIR", help="folder of run folders")
     parser.add_argument("--out", default="tables", metavar="DIR")
     parser.add_argument("--bench", metavar="FILE", help="for lra_speed: what weft bench FOLDER --arena --json FILE wrote")
     parser.add_argument("--no-floors", action="store_true", help="leave the floors out: nothing of the data set is read")
     parser.add_argument("--columns", metavar="A,B,...", help="these only in Markdown and LaTeX (CSV has all): " +
-                        ", ".join(COLUMNS) + "; lra: " + ", ".join(table_lra.COLUMNS))
+                        ", ".join(COLUMNS) + "".join(f"; {n}: {', '.join(t.COLUMNS)}" for n, t in OWN.items()))
     given = parser.parse_args()
-    kinds = {name: (FORM, NOTES) for name in tables} | {"lra": (table_lra.FORM, table_lra.NOTES)}
+    kinds = {name: (FORM, NOTES) for name in tables} | {name: (own.FORM, own.NOTES) for name, own in OWN.items()}
     if given.table == "lra_speed":
         return speed_table(parser, given)
     wanted = list(kinds) if given.table == "all" else [given.table]
@@ -266,7 +276,7 @@ def main():
         try:
             forms[name] = chosen_columns(given.columns, kinds[name][0])
         except ValueError as error:
-            if given.table != "all" or name != "lra":  # which has other columns: left out of all where they are chosen
+            if given.table != "all" or name not in OWN:  # which have other columns: left out of all where they are chosen
                 parser.error(str(error))
     folders = sorted(os.path.dirname(f) for f in glob.glob(os.path.join(given.runs, "*", "metrics.h5")))
     if not folders:
@@ -277,7 +287,7 @@ def main():
     try:
         floors = None if given.no_floors else Floors(os.path.join(given.out, "floors.json"))
         for name in forms:
-            title, lines = table_lra.make_lra(runs, floors) if name == "lra" else make_table(name, runs, floors)
+            title, lines = title_and_lines(name, runs, floors)
             form, notes = kinds[name]
             write_all(os.path.join(given.out, name), form, lines, title, notes, forms[name])
             print(forms[name].markdown(lines, title, notes))

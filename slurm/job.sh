@@ -1,18 +1,25 @@
 # shellcheck shell=bash
 # What every job script does: start the ranks, let them stop with a checkpoint, requeue. Sourced, not submitted.
 #   weft_job INPUT.toml [section.key=value ...]
-# In a job array (sbatch --array=1-3) the seed is the task's number, or WEFT_SEED, and the run's name ends with it.
+# In a job array (sbatch --array=1-3) the seed is the task's number, or WEFT_SEED, and the run's name ends with it, behind
+# WEFT_NAME_SUFFIX.
+
+weft_run_name() { # INPUT.toml SEED [section.key=value ...]
+  local name argument
+  name=$(sed -n 's/^name *= *"\([^"]*\)".*/\1/p' "$1" | head -n 1)
+  for argument in "${@:3}"; do case $argument in run.name=*) name=${argument#run.name=} ;; esac; done
+  echo "${name}${WEFT_NAME_SUFFIX:-}_seed$2"
+}
+
 weft_job() {
   cd "$SLURM_SUBMIT_DIR" || exit 1
   # shellcheck source=slurm/site.sh
   source "${WEFT_SITE:-slurm/site.sh}"
-  local input=$1 seed=${WEFT_SEED:-${SLURM_ARRAY_TASK_ID:-}} name argument
+  local input=$1 seed=${WEFT_SEED:-${SLURM_ARRAY_TASK_ID:-}}
   shift
   local arguments=("run.directory=$WEFT_RUNS" "$@")
   if [ -n "$seed" ]; then
-    name=$(sed -n 's/^name *= *"\([^"]*\)".*/\1/p' "$input" | head -n 1)
-    for argument in "$@"; do case $argument in run.name=*) name=${argument#run.name=} ;; esac; done
-    arguments+=("run.seed=$seed" "run.name=${name}_seed$seed")
+    arguments+=("run.seed=$seed" "run.name=$(weft_run_name "$input" "$seed" "$@")")
   fi
 
   # Before the time limit (--signal) and on preemption the ranks get a signal, finish their step, write a checkpoint
