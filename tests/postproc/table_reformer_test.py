@@ -61,8 +61,9 @@ class Case(unittest.TestCase):
         return path
 
     def evaluate(self, run, attention, accuracy, last_bits=None, length=1024, **more):
+        os.makedirs(run + "/evaluations", exist_ok=True)
+        number = len(os.listdir(run + "/evaluations"))  # as make_record counts
         make_record(run, 0, 1.0, accuracy=accuracy, attention=attention, context=length, **more)
-        number = len([f for f in os.listdir(run + "/evaluations") if f.endswith(".json")]) - 1
         if last_bits is not None:
             with open(f"{run}/evaluations/test-m0-{number}.csv", "w", encoding="utf-8") as f:
                 f.write(f"context,bits,count\n{length - 2},7.0,9\n{length - 1},{last_bits},9\n")
