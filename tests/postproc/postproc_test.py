@@ -6,6 +6,7 @@ import statistics
 import tomllib
 import unittest
 
+import h5py
 import matplotlib.image
 import numpy as np
 
@@ -117,6 +118,88 @@ class CurveTest(PostprocTest):
         self.assertEqual(len(a), 100)
         np.testing.assert_allclose(a, b)
         self.assertAlmostEqual(np.mean(a), np.delete(x, 3).mean(), delta=1)
+
+
+COPY = """[run]
+name = "{name}"
+seed = {seed}
+[data]
+path = "{data}"
+task = "TASK"
+scoring = "reproduction"
+[model]
+context = 64
+vocabulary = 128
+[optimizer]
+learning_rate = RATE
+[evaluation]
+max_windows = {windows}
+"""
+
+
+class AccuracyTest(PostprocTest):
+    def copier(self, name, seed, valid, rate="0.001", task="copy"):
+        path = make_run(self.folder, name, seed, valid=np.ones(len(valid)), config=COPY.replace("RATE", rate).replace("TASK", task))
+        with h5py.File(path + "/metrics.h5", "r+") as f:
+            f["epochs/valid_accuracy"] = np.array(valid, dtype=float)
+        return path
+
+    def axes(self, folders, keys=(), left=None, against="step"):
+        figure = plot_curves.draw_accuracy([runs.Run(f) for f in folders], against, keys, left)
+        self.addCleanup(plot_curves.plt.close, figure)
+        return figure.axes[0]
+
+    @staticmethod
+    def marks(axes):
+        return [tuple(line.get_xydata()[0]) for line in axes.lines if line.get_marker() == "v" and len(line.get_xdata())]
+
+    def labels(self, axes):
+        return [text.get_text() for text in axes.get_legend().get_texts()]
+
+    def test_seeds_have_thin_lines_and_a_thick_mean(self):
+        axes = self.axes([self.copier(f"a_seed{s}", s, valid) for s, valid in ((1, (0.04, 0.04, 0.5, 1)), (2, (0.02, 0.04, 0.06, 0.2)))])
+        lines = [line for line in axes.lines if line.get_linestyle() == "-" and len(line.get_xdata()) == 4]
+        self.assertEqual([line.get_linewidth() > 1 for line in lines], [False, False, True])
+        np.testing.assert_allclose(lines[2].get_ydata(), (3, 4, 28, 60))
+        np.testing.assert_allclose(lines[2].get_xdata(), (10, 20, 30, 40))
+        self.assertEqual(self.marks(axes), [(30, 50), (40, 20)])
+        self.assertEqual(self.labels(axes), ["a, n = 2, 2 of 2 left chance", "chance: 3.89 %", "a run leaves chance"])
+
+    def test_learning_rates_are_groups_of_their_own(self):
+        folders = [self.copier(f"a_{rate}_seed{s}", s, (0.04, value), rate) for rate, value in (("0.001", 0.9), ("0.0001", 0.04))
+                   for s in (1, 2)]
+        axes = self.axes(folders, ["optimizer.learning_rate"])
+        self.assertEqual(self.labels(axes)[:2], ["learning_rate 0.001, n = 2, 2 of 2 left chance",
+                                                 "learning_rate 0.0001, n = 2, 0 of 2 left chance"])
+        self.assertEqual(len(self.marks(axes)), 2)
+        with self.assertRaisesRegex(ValueError, "has no such key"):
+            self.axes(folders, ["optimizer.nothing"])
+
+    def test_equal_names_with_other_settings_are_not_one_mean(self):
+        folders = [self.copier("a_seed1", 1, (0.04, 0.9)), self.copier("a_seed2", 2, (0.04, 0.1), "0.0001")]
+        self.assertEqual([label.split(",")[1] for label in self.labels(self.axes(folders))[:2]], [" n = 1"] * 2)
+
+    def test_a_mean_is_of_the_stretch_that_all_have(self):
+        x, y = plot_curves.mean_curve([(np.array([10.0, 20, 30]), np.array([0.0, 10, 20])), (np.array([15.0, 25]), np.array([0.0, 10]))])
+        self.assertEqual((x.tolist(), y.tolist()), ([15, 20, 25], [2.5, 7.5, 12.5]))
+
+    def test_other_tasks_have_a_mark_where_a_limit_is_given(self):
+        folder = self.copier("a", 1, (0.4, float("nan"), 0.6, 0.7), task="classify")
+        self.assertEqual(self.marks(self.axes([folder])), [])
+        self.assertEqual(self.marks(self.axes([folder], left=0.55)), [(30, 60)])
+        self.assertEqual(self.marks(self.axes([folder], left=0.55, against="tokens")), [(30000, 60)])
+
+    def test_the_program_draws_it_and_refuses_what_does_not_fit(self):
+        folder = self.copier("a_seed1", 1, (0.04, 0.9))
+        self.script("plot_curves.py", folder, "--accuracy", "--by", "optimizer.learning_rate", "--out", "c")
+        for ending, begin in (("png", b"\x89PNG"), ("pdf", b"%PDF")):
+            with open(f"{self.folder}/c.{ending}", "rb") as f:
+                self.assertEqual(f.read(4), begin)
+        self.assertIn("no such key", self.script("plot_curves.py", folder, "--accuracy", "--by", "x", status=2).stderr)
+        for wrong in (["--accuracy", "--compressors"], ["--by", "run.seed"], ["--left", "3"]):
+            self.assertIn("are for --accuracy", self.script("plot_curves.py", folder, *wrong, status=2).stderr)
+        bits = make_run(self.folder, "bits")
+        self.assertIn("none of these runs has", self.script("plot_curves.py", bits, "--accuracy", status=1).stderr)
 
 
 if __name__ == "__main__":
