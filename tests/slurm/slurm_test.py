@@ -204,6 +204,28 @@ class SlurmTest(ProgramTest):
         self.assertEqual(self.cluster.wait_state(table, "COMPLETED", "FAILED", seconds=90)["JobState"], "COMPLETED")
         self.assertRegex(self.text(self.folder + "/tables/lra.md"), r"other run: lra_listops_transformer.* \| 2 \|")
 
+    def test_the_matrix_of_the_copy_task_is_trained_and_evaluated_and_the_table_made(self):
+        data = self.folder + "/copy"
+        run(["generate", "copy", "--to", data, "--length", "64", "--examples", "40,8,8"])
+        small = (f"data.path={data} model.width=16 model.heads=2 model.feedforward=16 training.steps=3 training.batch=8 "
+                 "training.micro_batch=8 evaluation.every_steps=3").split()
+        done = subprocess.run(
+            ["slurm/reformer_copy.sh", "inputs/reformer_two_cores", "--models", "full,lsh1", "--name", "_tiny", *small, "--",
+             "--partition=low", f"--output={self.folder}/%x-%A_%a.out"],
+            cwd=SOURCE, capture_output=True, text=True, timeout=60,
+            env={**self.cluster.environment, "WEFT": WEFT, "WEFT_RUNS": self.folder + "/runs",
+                 "WEFT_TABLES": self.folder + "/tables"})
+        self.assertEqual(done.returncode, 0, done.stderr)
+        table = re.search(r"2 runs as the array \d+\n.* as the array \d+\n.* as job (\d+):", done.stdout)[1]
+        self.assertEqual(self.cluster.wait_state(table, "COMPLETED", "FAILED", seconds=200)["JobState"], "COMPLETED")
+        for name in ("full", "lsh1"):
+            records = glob.glob(self.run_folder(f"reformer_two_cores_{name}_tiny_seed1") + "/evaluations/matrix-*.json")
+            self.assertEqual(len(records), 5)
+        text = self.text(self.folder + "/tables/reformer.md")
+        for name in ("full", "LSH-1"):
+            line = re.search(rf"other run: reformer_two_cores_{name.replace('-', '').lower()}_tiny \({name}\) .*32 slots.*", text)[0]
+            self.assertNotIn("not run", line)
+
     def test_the_rows_of_the_arena_are_told_without_a_cluster_and_wrong_ones_refused(self):
         def script(*arguments):
             return subprocess.run(["slurm/lra.sh", *arguments], cwd=SOURCE, capture_output=True, text=True, timeout=60)
