@@ -1,6 +1,7 @@
 #include "commands/evaluation_record.hpp"
 #include "commands/class_tables.hpp"
 #include "config/keys.hpp"
+#include "config/readers.hpp"
 #include "config/resolved.hpp"
 #include "config/version.hpp"
 #include "io/console.hpp"
@@ -53,8 +54,13 @@ std::string record_name(const EvaluationRecord& record, const Config& trained, c
   std::string name = fmt::format("{}-m{}", record.split, used.evaluation.minimum_context);
   if (record.best)
     name += "-best";
-  if (!attention_differences(trained, used).empty())
+  if (!attention_differences(trained, used).empty()) {
     name += fmt::format("-{}-l{}", used.attention.pattern, used.attention.stride);
+    if (is_read(used, "attention.rounds"))
+      name += fmt::format("-r{}", used.attention.rounds);
+    if (is_read(used, "attention.score"))
+      name += "-" + used.attention.score;
+  }
   if (trained.model.context != used.model.context)
     name += fmt::format("-n{}", used.model.context);
   if (trained.run.precision != used.run.precision)

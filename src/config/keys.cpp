@@ -134,7 +134,8 @@ std::vector<Key> model_keys(Config& c) {
        "",
        "what the backward pass computes again instead of keeping it; changes memory and time, not one bit of the "
        "result",
-       {{{"model.family", attending}, {"model.stream", {"pre_norm"}}}}},
+       {{{"model.family", {"sparse_transformer", "arena"}}},
+        {{"model.family", {"reformer"}}, {"model.stream", {"pre_norm"}}}}},
       {"model.stream", &c.model.stream, one_of({"pre_norm", "post_norm", "reversible"}), "",
        "how layers add up: pre_norm (a norm in front of each, one at the end), post_norm (a norm behind each "
        "addition), reversible (two streams, which the backward pass computes again from their end: memory that does "

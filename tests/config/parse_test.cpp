@@ -222,7 +222,8 @@ TEST(Resolved, round_trips_bit_for_bit) {
   config.optimizer.beta1 = 0.1 + 0.2;
   config.optimizer.beta2 = 0.99999999999999989;
   config.schedule.final_factor = 5e-324;
-  config.schedule.peak_at = 1.0 / 3;
+  config.schedule.peak_at = config.schedule.initial_factor = 1.0 / 3;
+  config.schedule.beta1_at_peak = 0.7 + 0.1;
   config.optimizer.epsilon = 1e-300;
   config.optimizer.loss_scale = 12345.678901234567;
   config.parallel.bucket_mib = 1e22;

@@ -184,7 +184,7 @@ INSTANTIATE_TEST_SUITE_P(
         Case{{classify}, "data.task: got \"classify\", which model.family = \"sparse_transformer\" cannot do"},
         Case{{arena, learned, whole}, "cannot do, expected classify or pairs"},
         Case{{arena, classify, whole}, "(by default): model.positions: got \"grid\", which model.family = \"arena\""},
-        Case{{learned}, "model.family = \"sparse_transformer\"; expected family arena, or positions = \"grid\""},
+        Case{{learned}, "model.family = \"sparse_transformer\"; expected family arena or reformer, or positions = \"grid\""},
         Case{{arena, classify, learned, whole, "model.half_size=true"}, "expected family sparse_transformer"},
         Case{{arena, classify, learned, whole, "attention.width=60"}, "got 8 heads for width 60"},
         Case{{arena, classify, learned, whole, "model.width=12", "attention.width=64"}, ""},
