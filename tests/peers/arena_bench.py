@@ -104,7 +104,7 @@ def compare(model, given, rows):
         middle, fastest, slowest = (round(1000 * f(measured), 3) for f in (statistics.median, min, max))
         row = {**common, "program": program, "ms": middle, "fastest_ms": fastest, "slowest_ms": slowest}
         if program == "weft":
-            row.update({k: round(weft[0].row[k], 3) for k in ("products_share", "attention_share", "rest_share", "peak_bytes")})
+            row.update({k: round(weft[0].row[k], 3) for k in ("products_share", "attention_share", "rest_share", "share", "peak_bytes")})
             figures["ours"] = middle
         else:
             kind = program.split(",")[0]

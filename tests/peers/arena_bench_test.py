@@ -47,8 +47,7 @@ class ArenaBench(unittest.TestCase):
                 fetched = [row for row in mine.values() if "cannot be fetched" in row.get("missing", "")]
                 if fetched:
                     continue
-                # One of a model's modules may be missing: pytorch-fast-transformers has to be built.
-                self.assertGreater(len(timed), 1, mine)
+                self.assertEqual(set(timed), set(mine), mine)
                 self.assertTrue(all(math.isfinite(ms) and ms > 0 for ms in timed.values()), timed)
                 ratio = float(table[model][4])
                 best = min(ms for program, ms in timed.items() if program != "weft")

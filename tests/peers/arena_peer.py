@@ -12,6 +12,7 @@ import sys
 import types
 
 os.environ["USE_TF"] = os.environ["USE_FLAX"] = "0"
+import fast_transformers_source
 import packages
 import torch_peer
 
@@ -34,9 +35,11 @@ HUGGING_FACE = ("transformers==4.41.2", "tokenizers==0.19.1", "huggingface-hub==
                 "tqdm==4.66.4", "filelock==3.14.0", "fsspec==2024.5.0")
 
 
+def missing(reason):
+    raise ImportError(reason)
+
+
 def need(*requirements):
-    def missing(reason):
-        raise ImportError(reason)
     packages.skip = missing
     packages.need(*requirements)
 
@@ -87,9 +90,9 @@ def core_of(torch, model, module, case):
             return q @ (k.transpose(2, 3) @ v) / ((q @ k.sum(2).unsqueeze(-1)) + 1e-6)
         return Core(attend)
     if model == "linear":
-        from fast_transformers.attention import LinearAttention
-        from fast_transformers.masking import FullMask, LengthMask
-        whole, lengths = FullMask(N), LengthMask(torch.full((case["batch"],), N))
+        packages.skip = missing
+        LinearAttention, masking = fast_transformers_source.linear()
+        whole, lengths = masking.FullMask(N), masking.LengthMask(torch.full((case["batch"],), N))
         return Core(lambda self, q, k, v: self.inner(*(x.transpose(1, 2) for x in (q, k, v)), whole, lengths, lengths)
                     .transpose(1, 2), inner=LinearAttention(E))
     if model == "local":
