@@ -64,6 +64,8 @@ Pattern fixed_merged(int length, int l, int c, int group); ///< the union of the
 Pattern dense_bidirectional(int length);
 /// Every one of `keys` keys that have rows of their own (AttentionShape::key_length).
 Pattern every_key(int length, int keys);
+/// The same for keys that are the positions first, first + 1, ...: those up to the query's own.
+Pattern earlier_keys(int length, int keys, int first);
 /// j div l = i div l, later keys too: blocks side by side. Shows a causal model what it is to predict.
 Pattern block_bidirectional(int length, int l);
 /// j mod l = i mod l, later keys too.

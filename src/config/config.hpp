@@ -76,10 +76,11 @@ struct Config {
     bool fixed_hashes = false;         // the same projections in every step
     std::int64_t projected = 256;      // keys that linformer mixes, k
     std::string sharing = "key_value"; // of its matrices: headwise | key_value | layerwise | per_head
-    std::string mode = "random";       // synthesizer: random | dense | factorised_random
+    std::string mode = "random";       // synthesizer: random | dense | factorised_random | factorised_dense
     bool dot_product = false;          // q . k beside the synthetic scores
+    bool mixture = false;              // a learned share for each of the two
     std::int64_t rank = 8;             // of factorised_random
-    std::int64_t hidden = 0;           // of dense, per head; 0: the head's width
+    std::int64_t hidden = 0;           // of both dense modes, per head; 0: the head's width
     std::int64_t dilation = 1;         // of longformer's window
     std::int64_t global = 1;           // positions that see all and that all see (longformer)
     std::int64_t random = 3;           // r, random blocks of a block row (bigbird)

@@ -278,13 +278,23 @@ std::vector<Key> attention_keys(Config& c) {
        "its "
        "heads), key_value (one per layer for both), layerwise (one for all), per_head (one per head, for all layers)",
        of_patterns("sharing"), Shapes::parameters},
-      {"attention.mode", &c.attention.mode, one_of({"random", "dense", "factorised_random"}), "",
+      {"attention.mode", &c.attention.mode, one_of({"random", "dense", "factorised_random", "factorised_dense"}), "",
        "the synthetic scores (synthesizer): random (a trained N x N matrix per head), factorised_random (the product "
-       "of "
-       "two N x rank ones), dense (a row of N scores from each token)",
+       "of two N x rank ones), dense (a row of N scores from each token), factorised_dense (products of two rows of "
+       "about sqrt(N))",
        of_patterns("mode"), Shapes::parameters},
       {"attention.dot_product", &c.attention.dot_product, any, "",
        "add the scores of queries and keys to the synthetic ones (synthesizer)", of_patterns("dot_product"),
+       Shapes::parameters},
+      {"attention.mixture",
+       &c.attention.mixture,
+       any,
+       "",
+       "give the scores of queries and keys and the synthetic ones shares 1 - s and s, s learned for each layer, in "
+       "place of their sum (synthesizer)",
+       {{{"attention.pattern", patterns_reading("mixture")},
+         {"attention.dot_product", {"true"}},
+         {"attention.mode", {"random", "dense", "factorised_random"}}}},
        Shapes::parameters},
       {"attention.rank",
        &c.attention.rank,
@@ -297,8 +307,8 @@ std::vector<Key> attention_keys(Config& c) {
        &c.attention.hidden,
        between(0, 255),
        "",
-       "d: hidden numbers per head from which mode dense makes its scores; 0: the width of a head's values",
-       {{{"attention.pattern", patterns_reading("hidden")}, {"attention.mode", {"dense"}}}},
+       "d: hidden numbers per head from which the dense modes make their scores; 0: the width of a head's values",
+       {{{"attention.pattern", patterns_reading("hidden")}, {"attention.mode", {"dense", "factorised_dense"}}}},
        Shapes::parameters},
       {"attention.kernel", &c.attention.kernel, one_of({"softmax", "relu"}), "",
        "what the features of performer stand for: softmax (positive random features), relu (relu + 0.001 of queries "

@@ -127,7 +127,7 @@ const std::vector<PatternRow>& pattern_table() {
        {},
        {},
        Operation{"softmax(A) v, A trained or made from the queries' tokens, plus q k' if dot_product",
-                 {"mode", "dot_product", "rank", "hidden"},
+                 {"mode", "dot_product", "mixture", "rank", "hidden"},
                  true,
                  true,
                  same_as_dense}},

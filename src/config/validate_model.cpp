@@ -5,6 +5,7 @@
 #include "config/resolved.hpp"
 #include "config/validate.hpp"
 #include "kernels/attention/patterns/big_bird.hpp"
+#include "kernels/synthesizer/factored_scores.hpp"
 #include <fmt/format.h>
 #include <numeric>
 
@@ -223,6 +224,20 @@ void check_synthesizer(const Config& c, Checker& rules) {
     return;
   const std::int64_t wide = rules.reads("attention.width") && a.width > 0 ? a.width : c.model.width;
   const std::int64_t Ev = wide / c.model.heads, E = c.model.half_size && rules.reads("model.half_size") ? Ev / 2 : Ev;
+  if (a.mode == "factorised_dense") {
+    const std::int64_t inner = factored_inner(c.model.context + slots_in_front(c));
+    rules.check(inner + (a.dot_product ? E : 0) <= largest_head_width,
+                {"model.context", "attention.dot_product", "model.heads", "attention.mode"},
+                fmt::format("got rows of {} numbers for {} positions{}, expected at most {} in all; take a shorter "
+                            "context{}",
+                            inner, c.model.context,
+                            a.dot_product ? fmt::format(" and heads of width {}", E) : std::string(),
+                            largest_head_width, a.dot_product ? ", or more heads" : ""));
+    rules.check(a.form != "lra" || task_row(c.data.task).causal, {"attention.form", "attention.mode"},
+                "got \"factorised_dense\" with attention.form = \"lra\", which the released code does not have; take "
+                "form = \"paper\"");
+    return;
+  }
   const bool factors = a.mode == "factorised_random";
   const std::int64_t own = factors ? a.rank : (a.hidden > 0 ? a.hidden : Ev) + 1, sum = own + (a.dot_product ? E : 0);
   rules.check(

@@ -39,11 +39,13 @@ const AttentionPlan& AttentionPlans::global_rows(std::int64_t layer, std::int64_
   return plans[static_cast<std::size_t>(layer) % plans.size()];
 }
 
-const AttentionPlan& AttentionPlans::made(std::int64_t length, const std::function<Pattern()>& build) const {
-  const auto known = made_.find(length);
+const AttentionPlan& AttentionPlans::made(std::int64_t length, const std::function<Pattern()>& build,
+                                          std::int64_t which) const {
+  const std::pair<std::int64_t, std::int64_t> key{length, which};
+  const auto known = made_.find(key);
   if (known != made_.end())
     return known->second;
-  return made_.emplace(length, AttentionPlan({build()}, static_cast<int>(config_.model.heads))).first->second;
+  return made_.emplace(key, AttentionPlan({build()}, static_cast<int>(config_.model.heads))).first->second;
 }
 
 std::size_t AttentionPlans::bytes() const {
@@ -51,8 +53,9 @@ std::size_t AttentionPlans::bytes() const {
   for (const std::vector<AttentionPlan>* plans : {&by_length_.at(whole_).rows, &by_length_.at(whole_).global_rows})
     for (const AttentionPlan& plan : *plans)
       sum += plan.host_bytes();
-  if (const auto own = made_.find(whole_); own != made_.end())
-    sum += own->second.host_bytes();
+  for (const auto& [key, plan] : made_)
+    if (key.first == whole_)
+      sum += plan.host_bytes();
   return sum;
 }
 

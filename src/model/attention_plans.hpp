@@ -4,6 +4,7 @@
 #include "kernels/attention/attention.hpp"
 #include <functional>
 #include <map>
+#include <utility>
 #include <vector>
 
 namespace weft {
@@ -21,8 +22,8 @@ class AttentionPlans {
   /// The rows of global positions, which `of` then leaves out (has_global_rows).
   const AttentionPlan& global_rows(std::int64_t layer, std::int64_t length) const;
   /// What a layer attends with that has a key set of its own: `build`, the same for every layer, is called the first
-  /// time that this length is asked for.
-  const AttentionPlan& made(std::int64_t length, const std::function<Pattern()>& build) const;
+  /// time that this length is asked for, and this one of its key sets where there are more.
+  const AttentionPlan& made(std::int64_t length, const std::function<Pattern()>& build, std::int64_t which = 0) const;
   std::size_t bytes() const; ///< memory of the tables of the whole length
 
  private:
@@ -34,7 +35,7 @@ class AttentionPlans {
   Config config_;
   std::int64_t whole_;
   mutable std::map<std::int64_t, Plans> by_length_;
-  mutable std::map<std::int64_t, AttentionPlan> made_;
+  mutable std::map<std::pair<std::int64_t, std::int64_t>, AttentionPlan> made_; ///< by length and which
 };
 
 } // namespace weft

@@ -228,6 +228,23 @@ INSTANTIATE_TEST_SUITE_P(
         Case{{arena, classify, learned, "attention.pattern=synthesizer", "attention.mode=dense", "attention.hidden=255",
               "attention.dot_product=true"},
              "got scores of 288 products per pair"},
+        Case{{arena, classify, learned, "attention.pattern=synthesizer", "attention.mode=factorised_dense",
+              "model.context=16384", "attention.hidden=20", "attention.dot_product=true"},
+             ""},
+        Case{{arena, classify, learned, "attention.pattern=synthesizer", "attention.mode=factorised_dense",
+              "model.context=70000", "attention.dot_product=true"},
+             "got rows of 288 numbers for 70000 positions and heads of width 32, expected at most 256 in all"},
+        Case{{arena, classify, learned, "attention.pattern=synthesizer", "attention.mode=factorised_dense",
+              "attention.form=lra"},
+             "which the released code does not have"},
+        Case{{arena, classify, learned, "attention.pattern=synthesizer", "attention.mixture=true"},
+             "attention.mixture: is set"},
+        Case{{arena, classify, learned, "attention.pattern=synthesizer", "attention.mixture=true",
+              "attention.dot_product=true", "attention.mode=factorised_dense"},
+             "attention.mixture: is set"},
+        Case{{arena, classify, learned, "attention.pattern=synthesizer", "attention.mixture=true",
+              "attention.dot_product=true", "attention.mode=dense"},
+             ""},
         Case{{"model.pooling=mean"}, "expected data.task classify or pairs, or pooling = \"cls\""}));
 
 TEST(Validate, every_broken_rule_has_its_own_line_and_a_place) {

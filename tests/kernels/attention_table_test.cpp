@@ -35,6 +35,7 @@ std::vector<TableCase> table_cases() {
       {"as many keys", of(33), 33, 33, 0, 8, 40},
       {"more keys and a table", of(45), 33, 45, 45, 16, 16},
       {"one key", of(1), 40, 1, 0, 8, 8},
+      {"keys up to the query's own", [](int n) { return std::vector{earlier_keys(n, 33, 2)}; }, 70, 33, 0, 8, 16},
   };
 }
 
@@ -215,6 +216,7 @@ TEST(AttentionTableShapes, WrongOnesAreRefused) {
   c.shape.key_width = 0;
   refused({}); // no scores at all
   EXPECT_THROW(every_key(3, 0), std::invalid_argument);
+  EXPECT_THROW(earlier_keys(3, 2, -1), std::invalid_argument);
 }
 
 } // namespace

@@ -101,7 +101,8 @@ struct Fixture {
         p, gradient, values,
         config.attention.pattern == "linear" || config.attention.pattern == "performer" ? 5e-4
         : p.name.find("sort.in.bias") != std::string::npos                              ? 2e-2 // far from the loss
-                                                                                        : 1e-3,
+        : config.attention.mixture ? 3e-3 // half the slope, one number of all
+                                   : 1e-3,
         [&](const std::vector<float>& weights) {
           use(weights);
           return loss();
@@ -159,6 +160,26 @@ inline void dense_scores(Config& c) {
   c.attention.mode = "dense";
   c.attention.hidden = 6;
 }
+inline void factorised_dense_scores(Config& c) {
+  c.attention.mode = "factorised_dense";
+  c.attention.hidden = 6;
+}
+inline void factorised_dense_and_products(Config& c) {
+  factorised_dense_scores(c);
+  c.attention.dot_product = true;
+}
+inline void mixture(Config& c) {
+  c.attention.dot_product = true;
+  c.attention.mixture = true;
+}
+inline void mixed_factors(Config& c) {
+  factorised_scores(c);
+  mixture(c);
+}
+inline void mixed_dense_scores(Config& c) {
+  dense_scores(c);
+  mixture(c);
+}
 inline void released_dense_scores(Config& c) {
   c.attention.mode = "dense";
   c.attention.dot_product = true;
@@ -186,6 +207,11 @@ const Case cases[] = {{"classify", "cls", "learned", "dense", "two"},
                       {"pairs", "cls", "sinusoid", "synthesizer", "two", "paper", factorised_scores},
                       {"classify", "cls", "sinusoid", "synthesizer", "two", "paper", dense_scores},
                       {"classify", "mean", "learned", "synthesizer", "two", "paper", released_dense_scores},
+                      {"classify", "mean", "learned", "synthesizer", "two", "paper", factorised_dense_scores},
+                      {"classify", "cls", "sinusoid", "synthesizer", "two", "paper", factorised_dense_and_products},
+                      {"classify", "cls", "learned", "synthesizer", "two", "paper", mixture},
+                      {"pairs", "mean", "learned", "synthesizer", "two", "paper", mixed_factors},
+                      {"classify", "mean", "sinusoid", "synthesizer", "two", "paper", mixed_dense_scores},
                       {"classify", "cls", "learned", "sparse", "two"},
                       {"classify", "mean", "sinusoid", "sparse", "two", "lra"},
                       {"pairs", "cls", "sinusoid", "sparse", "two", "lra"},

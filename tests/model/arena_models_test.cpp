@@ -154,6 +154,15 @@ TEST(ArenaModels, MechanismsWithoutTheDotProductHaveNoQueriesAndKeys) {
   EXPECT_EQ(shape_of(config, "dense.weight"), (Shape{1, 8, 71}));
   config.attention.mode = "factorised_random";
   EXPECT_EQ(shape_of(config, "random_left.weight"), (Shape{2, 71, 8}));
+  config.attention.form = "paper";
+  config.attention.mixture = true;
+  EXPECT_EQ(shape_of(config, "mixture.weight"), (Shape{1}));
+  config.attention.mixture = false;
+  EXPECT_EQ(shape_of(config, "mixture.weight"), Shape{});
+  config.attention.mode = "factorised_dense";
+  EXPECT_EQ(shape_of(config, "qkv.weight"), (Shape{24, 80}));
+  EXPECT_EQ(shape_of(config, "inner.weight"), (Shape{2, 8, 32}));
+  EXPECT_EQ(shape_of(config, "outer.weight"), (Shape{2, 8, 3}));
 }
 
 /// Copies one tensor of a model of two layers onto another, or adds to it.

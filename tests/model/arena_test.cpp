@@ -84,9 +84,10 @@ TEST(Arena, GradientIsThatOfTheLossAlongRandomDirections) {
                                 [](double x) { return x == 0; }));
         continue;
       }
-      const bool sort_bias = p.name.find("sort.in.bias") != std::string::npos;
+      const bool small = p.name.find("sort.in.bias") != std::string::npos ||
+                         p.name.find("mixture") != std::string::npos; // beside the noise of fp32
       EXPECT_AT_MOST(f.directional_error(p, gradient), held_stabiliser(f.config) ? 6e-2
-                                                       : sort_bias               ? 5e-2
+                                                       : small                   ? 5e-2
                                                                                  : 2e-2)
           << c.task << " " << c.pooling << " " << c.pattern << " " << c.form << " " << p.name;
     }

@@ -206,6 +206,43 @@ class Synthesizer(unittest.TestCase):
                 close(got, x.grad, name)
             self.setUp()
 
+    def test_factorised_dense_scores_are_tiled_and_repeated(self):
+        d, inner = 6, 4
+        outer = -(-N // inner)
+        u, bias, w, c = leaf(2, B, N, H, d), leaf(2, H, d), [leaf(H, d, n) for n in (inner, outer)], [leaf(H, n) for n in (inner, outer)]
+        alpha, beta = (torch.einsum("bihf,hfr->bihr", torch.relu(u[x] + bias[x]), w[x]) + c[x] for x in (0, 1))
+        scores = (alpha.tile(1, 1, 1, outer) * beta.repeat_interleave(inner, -1))[..., :N].transpose(1, 2)
+        da = torch.randn(B, H, N, N)
+        scores.backward(da)
+        factors, sizes = [], [np.array([B * N, H, d, n]) for n in (inner, outer)]
+        for x, n in ((0, inner), (1, outer)):
+            factors.append(np.empty((B, N, H, n)))
+            call("weft_factor_rows_forward", sizes[x], factors[x], array(u[x]), array(bias[x]), array(w[x]), array(c[x]))
+        a, shape = np.empty((B, H, N, N)), np.array([B, N, H, inner, outer])
+        call("weft_factored_scores_forward", shape, a, *factors)
+        close(a, scores, "scores")
+        dfactors = [np.empty_like(x) for x in factors]
+        call("weft_factored_scores_backward", shape, *dfactors, array(da), *factors)
+        for x in (0, 1):
+            gradients = [np.empty(t.shape) for t in (u[x], bias[x], w[x], c[x])]
+            call("weft_factor_rows_backward", sizes[x], *gradients, dfactors[x], array(u[x]), array(bias[x]), array(w[x]))
+            for name, got, want in zip(("u", "b1", "W2", "b2"), gradients, (u.grad[x], bias.grad[x], w[x].grad, c[x].grad)):
+                close(got, want, name)
+
+    def test_a_mixture_has_shares_that_add_up_to_one(self):
+        for number in (-1.2, 0.0, 3.0):
+            products, synthetic, share = leaf(H, N, N), leaf(H, N, N), torch.tensor(number, requires_grad=True)
+            # A softmax over two weights, as in the paper, of which one stays 0.
+            weights = torch.stack([torch.zeros(()), share]).softmax(0)
+            mixed, dmixed = weights[0] * products + weights[1] * synthetic, torch.randn(H, N, N)
+            mixed.backward(dmixed)
+            got, gradients = np.empty((H, N, N)), [np.empty((H, N, N)), np.empty((H, N, N)), np.empty(1)]
+            call("weft_mixture_forward", got.size, got, array(products), array(synthetic), number)
+            call("weft_mixture_backward", got.size, *gradients, array(dmixed), array(products), array(synthetic), number)
+            close(got, mixed, "scores")
+            for name, mine, theirs in zip(("products", "synthetic", "share"), gradients, (products, synthetic, share)):
+                close(mine, theirs.grad, name)
+
 
 if __name__ == "__main__":
     unittest.main(verbosity=2)

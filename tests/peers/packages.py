@@ -31,21 +31,28 @@ def fetcher():
     return None
 
 
-def need(*requirements):
-    """Each "name==version"; those already fetched are not fetched again."""
+def fetched(name, fetch):
+    """The folder of this name; fetch(folder, python) fills it unless it is there."""
     os.makedirs(os.path.join(ROOT, ".deps"), exist_ok=True)
     with open(os.path.join(ROOT, ".deps", "peers.lock"), "w", encoding="ascii") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # tests run side by side
-        for requirement in requirements:
-            folder = os.path.join(ROOT, ".deps", "peers", requirement)
-            if not os.path.isdir(folder):
-                python = fetcher()
-                if python is None:
-                    skip(f"{requirement} cannot be fetched: no pip for Python {sys.version_info[0]}.{sys.version_info[1]}")
-                shutil.rmtree(folder + ".part", ignore_errors=True)
-                done = subprocess.run([python, "-m", "pip", "install", "--quiet", "--no-deps", "--disable-pip-version-check",
-                                       "--target", folder + ".part", requirement], capture_output=True, text=True, check=False)
-                if done.returncode != 0:
-                    skip(f"{requirement} cannot be fetched: " + (done.stderr.strip().splitlines() or ["no reason told"])[-1])
-                os.rename(folder + ".part", folder)
-            sys.path.insert(0, folder)
+        folder = os.path.join(ROOT, ".deps", "peers", name)
+        if not os.path.isdir(folder):
+            python = fetcher()
+            if python is None:
+                skip(f"{name} cannot be fetched: no pip for Python {sys.version_info[0]}.{sys.version_info[1]}")
+            shutil.rmtree(folder + ".part", ignore_errors=True)
+            fetch(folder + ".part", python)
+            os.rename(folder + ".part", folder)
+    return folder
+
+
+def need(*requirements):
+    """Each "name==version"; those already fetched are not fetched again."""
+    for requirement in requirements:
+        def install(folder, python, what=requirement):
+            done = subprocess.run([python, "-m", "pip", "install", "--quiet", "--no-deps", "--disable-pip-version-check",
+                                   "--target", folder, what], capture_output=True, text=True, check=False)
+            if done.returncode != 0:
+                skip(f"{what} cannot be fetched: " + (done.stderr.strip().splitlines() or ["no reason told"])[-1])
+        sys.path.insert(0, fetched(requirement, install))

@@ -4,33 +4,30 @@
   torch_bench.py --weft build/cpu/weft [--cases NAME...] [--quick] [--rounds 2] [--threads T] [--install DIR]
                  [--precisions fp32 bf16] [--variants eager compiled] [--limit SECONDS] [--json FILE]
 
-All five cases in both precisions, eager and compiled, unless told otherwise, and at the end a table of the ratios beside
-their targets. PyTorch gets what its user would write: scaled_dot_product_attention with the pattern as a boolean mask of
-N x N (the same for every head; Weft runs attention.shared_summary = true, the same pattern), bf16 by autocast or plain
-fp32, eager and through torch.compile, AdamW (fused where it can be), clipping; for dense attention is_causal instead of a
-mask. Weft runs `weft bench INPUT`. Both take random tokens, no dropout, and the median of steps after one to warm up. The
-ratio is of the best PyTorch variant to Weft.
+All five cases in both precisions, eager and compiled, unless told otherwise, and at the end a table of the ratios
+beside their targets. PyTorch gets what its user would write: scaled_dot_product_attention with the pattern as a
+boolean mask of N x N (the same for every head; Weft runs attention.shared_summary = true, the same pattern), bf16 by
+autocast or plain fp32, eager and through torch.compile, AdamW (fused where it can be), clipping; for dense attention
+is_causal instead of a mask. Weft runs `weft bench INPUT`. Both take random tokens, no dropout, and the median of
+steps after one to warm up. The ratio is of the best PyTorch variant to Weft.
 
 --limit is for one PyTorch variant (or Weft) of one case in one precision, its start, its compiling and all its turns
 together: it is ended then, what it has measured so far counts, and the others go on.
 
-Uses the PyTorch that can be imported; --install DIR makes a virtual environment in DIR with PyTorch from PyPI (several GB)
-and runs with that. A PyTorch without scaled_dot_product_attention (before 2.0) runs the same masked softmax written out,
-which is said in the output. Exit status 77 (skipped) without PyTorch.
+Uses the PyTorch that can be imported; --install DIR makes a virtual environment in DIR with PyTorch from PyPI
+(several GB) and runs with that. A PyTorch without scaled_dot_product_attention (before 2.0) runs the same masked
+softmax written out, which is said in the output. Exit status 77 (skipped) without PyTorch.
 """
 import argparse
 import importlib.util
 import json
 import os
-import select
-import signal
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 
-PEER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "torch_peer.py")
+import turns
 
 # Sizes as in the input file; target: Weft's tokens per second over the best of PyTorch.
 CASES = {
@@ -69,25 +66,6 @@ micro_batch = {batch}
 """
 
 
-def install(folder):
-    """Runs this script again with a PyTorch in a virtual environment of its own."""
-    python = os.path.join(folder, "bin", "python")
-    if not os.path.exists(python):
-        subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-    if subprocess.run([python, "-c", "import torch"], capture_output=True, check=False).returncode != 0:
-        subprocess.run([python, "-m", "pip", "install", "torch", "numpy"], check=True)
-    os.execv(python, [python, "-B", os.path.abspath(__file__), *without_install(sys.argv[1:])])
-
-
-def without_install(arguments):
-    rest, skip = [], False
-    for a in arguments:
-        if not skip and not a.startswith("--install"):
-            rest.append(a)
-        skip = a == "--install"
-    return rest
-
-
 def case_of(name, quick):
     case = {"stride": 128, "half_size": False, "position_shape": [], **CASES[name]}
     if quick:
@@ -97,130 +75,19 @@ def case_of(name, quick):
     return case
 
 
-class Late(Exception):
-    """A program did not end within its limit."""
-
-
-class Failed(Exception):
-    """A PyTorch variant cannot run; the message says why."""
-
-
-class Weft:
-    """Steps of `weft bench INPUT --quick --json`: the median of three after one to warm up, each turn."""
-
-    name = "weft"
-
-    def __init__(self, program, case, precision, threads, limit):
-        self.program, self.threads, self.left = program, threads, limit
-        self.input = INPUT.format(precision=precision, half=str(case["half_size"]).lower(),
-                                  summary=SUMMARY if case["pattern"] == "fixed" else "", shape=json.dumps(case["position_shape"]),
-                                  **{k: case[k] for k in ("layers", "width", "heads", "context", "pattern", "stride",
-                                                          "batch")})
-
-    def turn(self, _):
-        with tempfile.TemporaryDirectory() as folder:
-            path, out = os.path.join(folder, "input.toml"), os.path.join(folder, "bench.json")
-            with open(path, "w", encoding="utf-8") as f:
-                f.write(self.input)
-            command = [self.program, "bench", path, "--json", out, "--quick"]
-            begin = time.monotonic()
-            try:
-                done = subprocess.run(command, env=dict(os.environ, OMP_NUM_THREADS=str(self.threads)), check=False,
-                                      capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=max(self.left, 1))
-            except subprocess.TimeoutExpired as error:
-                raise Late from error
-            self.left -= time.monotonic() - begin
-            if done.returncode != 0:
-                raise SystemExit(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
-            with open(out, encoding="utf-8") as f:
-                return json.load(f)["steps"][0]["seconds"]
-
-    def end(self):
-        pass
-
-
-class Torch:
-    """One variant in a process of its own (torch_peer.py), which waits between its turns."""
-
-    def __init__(self, variant, case, precision, threads, limit):
-        self.name, self.left, self.unread = f"torch {variant}", limit, b""
-        asked = json.dumps({"case": case, "precision": precision, "variant": variant, "threads": threads})
-        env = dict(os.environ, OMP_NUM_THREADS=str(threads), OMP_WAIT_POLICY="passive")
-        self.process = subprocess.Popen([sys.executable, "-B", PEER, asked], env=env, stdin=subprocess.PIPE,
-                                        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True)
-
-    def answer(self, key):
-        """The next line with this key; what waiting takes comes off the limit."""
-        begin = time.monotonic()
-        end = begin + self.left
-        while True:
-            line, found, rest = self.unread.partition(b"\n")
-            if not found:
-                ready, _, _ = select.select([self.process.stdout], [], [], max(0, end - time.monotonic()))
-                if not ready:
-                    self.left = 0
-                    raise Late
-                more = os.read(self.process.stdout.fileno(), 65536)
-                if not more:
-                    raise Failed(f"it ended with status {self.process.wait()}")
-                self.unread += more
-                continue
-            self.unread = rest
-            said = json.loads(line)
-            if "error" in said:
-                raise Failed(said["error"])
-            if key in said:
-                self.left -= time.monotonic() - begin
-                return said[key]
-
-    def warm_up(self):
-        return self.answer("ready")
-
-    def turn(self, steps):
-        self.process.stdin.write(f"{steps}\n".encode())
-        self.process.stdin.flush()
-        return statistics.median(self.answer("seconds"))
-
-    def end(self):
-        if self.process.poll() is None:
-            os.killpg(self.process.pid, signal.SIGKILL)  # the processes that compile are of its session
-        self.process.communicate()
-
-
 def compare(case, precision, given):
     """({program: seconds per step, a list over the turns}, {program: why it has none, or not all}), taken in turns."""
-    programs = [Weft(given.weft, case, precision, given.threads, given.limit)]
-    seconds, why = {}, {}
-
-    def attempt(program, action):
-        """What the action returns, or None where it did not end."""
-        try:
-            return action()
-        except Late:
-            why[program.name] = f"did not end within {given.limit:g} s"
-        except Failed as error:
-            why[program.name] = str(error)
-        program.end()
-        return None
-
-    try:
-        for variant in given.variants:  # one after the other: starting and compiling would disturb each other
-            program = Torch(variant, case, precision, given.threads, given.limit)
-            programs.append(program)
-            if attempt(program, program.warm_up) is None:
-                programs.remove(program)
-        running = list(programs)
-        for _ in range(given.rounds):
-            for program in list(running):
-                taken = attempt(program, lambda p=program: p.turn(given.steps))
-                if taken is None:
-                    running.remove(program)
-                else:
-                    seconds.setdefault(program.name, []).append(taken)
-    finally:
-        for program in programs:
-            program.end()
-    return seconds, why
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "input.toml")
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(INPUT.format(precision=precision, half=str(case["half_size"]).lower(),
+                                 summary=SUMMARY if case["pattern"] == "fixed" else "", shape=json.dumps(case["position_shape"]),
+                                 **{k: case[k] for k in ("layers", "width", "heads", "context", "pattern", "stride", "batch")}))
+        starts = [lambda: turns.Weft(given.weft, path, (), given.threads, given.limit)]
+        for variant in given.variants:
+            asked = {"case": case, "precision": precision, "variant": variant}
+            starts.append(lambda v=variant, a=asked: turns.Torch(f"torch {v}", "torch_peer.py", a, given.threads, given.limit))
+        return turns.in_turns(starts, given.rounds, given.steps, given.limit)
 
 
 def peer_version():
@@ -280,7 +147,7 @@ def main():
     if given.rounds < 1 or given.steps < 1 or given.threads < 1 or not given.limit > 0:
         parser.error("--rounds, --steps and --threads: expected at least 1 of each; --limit: expected more than 0")
     if given.install:
-        install(given.install)
+        turns.install(given.install, __file__)
     version = peer_version()
     if version is None:
         print("SKIPPED: PyTorch is not installed (Debian: python3-torch; or --install DIR)")

@@ -1,11 +1,12 @@
-"""The PyTorch side of torch_bench.py: the same model as its user would write it, stepped on request.
+"""The PyTorch side of torch_bench.py: the same model as its user would write it, stepped on request. arena_peer.py
+has other models and answers alike.
 
   torch_peer.py '{"case": {...}, "precision": "bf16", "variant": "compiled", "threads": 2}'
 
-A process of its own, so that one that does not come to an end can be ended. Writes one line of JSON for each thing done:
-{"torch": version, "fused": bool} at the start, {"ready": true} once it has taken (and, for "compiled", compiled) its first
-step, then for each line with a number on standard input {"seconds": [...]} of so many steps. What cannot run is told by
-{"error": text}.
+A process of its own, so that one that does not come to an end can be ended. Writes one line of JSON for each thing
+done: {"torch": version, "fused": bool} at the start, {"ready": true} once it has taken its first step (for
+"compiled", compiled and taken two), then for each line with a number on standard input {"seconds": [...]} of so many
+steps. What cannot run is told by {"error": text}.
 """
 import json
 import math
@@ -97,7 +98,8 @@ def say(**what):
     print(json.dumps(what), flush=True)
 
 
-def main():
+def serve(make_peer):
+    """Answers the requests of turns.py; make_peer(torch, asked) is (function, step) as of torch_peer.make_peer."""
     asked = json.loads(sys.argv[1])
     try:
         import torch
@@ -106,9 +108,12 @@ def main():
     torch.set_num_threads(asked["threads"])
     say(torch=torch.__version__, fused=hasattr(torch.nn.functional, "scaled_dot_product_attention"))
     try:
-        function, step = make_peer(torch, asked["case"], asked["precision"])
+        function, step = make_peer(torch, asked)
         if asked["variant"] == "compiled":
+            if not hasattr(torch, "compile"):
+                raise RuntimeError(f"PyTorch {torch.__version__} has no torch.compile")
             function = torch.compile(function)
+            step(function)  # the second one may compile again
         step(function)
         say(ready=True)
         for line in sys.stdin:
@@ -124,4 +129,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    serve(lambda torch, asked: make_peer(torch, asked["case"], asked["precision"]))

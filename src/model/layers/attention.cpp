@@ -1,6 +1,7 @@
 #include "model/layers/attention.hpp"
 #include "config/families.hpp"
 #include "config/patterns.hpp"
+#include "model/layers/factorised_dense.hpp"
 #include "model/layers/linear_attention.hpp"
 #include "model/layers/linformer.hpp"
 #include "model/layers/longformer.hpp"
@@ -48,6 +49,8 @@ std::unique_ptr<Layer<T>> make_attention(const Config& config, Plan& plan, const
     return std::make_unique<ReleasedSinkhorn<T>>(plan, name, setup, a.stride, plans);
   if (a.pattern == "sinkhorn")
     return std::make_unique<Sinkhorn<T>>(plan, name, setup, sinkhorn_of(config), plans);
+  if (a.pattern == "synthesizer" && a.mode == "factorised_dense")
+    return std::make_unique<FactorisedDense<T>>(plan, name, setup, synthesizer_of(config), causal(config), plans);
   if (a.pattern == "synthesizer")
     return std::make_unique<Synthesizer<T>>(plan, name, setup, synthesizer_of(config), plans);
   if (released_local(config))

@@ -13,7 +13,11 @@ SynthesizerSetup synthesizer_of(const Config& c) {
   return {mode == "random"  ? Synthesis::random
           : mode == "dense" ? Synthesis::dense
                             : Synthesis::factorised_random,
-          c.attention.dot_product, c.attention.rank, c.attention.hidden, c.attention.form == "lra"};
+          c.attention.dot_product,
+          c.attention.mixture,
+          c.attention.rank,
+          c.attention.hidden,
+          c.attention.form == "lra"};
 }
 
 namespace {
@@ -62,14 +66,19 @@ Synthesizer<T>::Synthesizer(Plan& plan, const std::string& name, const Attention
     constant_ = plan.weight(name + "attention.dense.bias", {own, N}, Initialiser::zero, 0, Decay::never);
     break;
   }
+  if (synthesizer_.mixture)
+    share_ = plan.weight(name + "attention.mixture.weight", {1}, Initialiser::zero);
   // A row without keys has lse = -infinity by definition.
   lse_ = plan.keep_unless<float>(this->again_, name, "lse", plan.R * H, Finite::no);
-  if (!has_table()) {
+  if (joins()) {
     const std::int64_t numbers = plan.R * joined_width(joined_shape(plan.S, N));
     joined_ = plan.keep_unless<T>(this->again_, name, "joined", numbers);
     djoined_ = plan.scratch<T>("djoined", numbers);
-    partial_ = plan.scratch<float>("partial", column_sum_workspace(plan.R, H * d));
+    partial_ = plan.scratch<float>("partial", std::max(column_sum_workspace(plan.R, has_table() ? 1 : H * d),
+                                                       has_table() ? column_sum_workspace(H * N, 1) + 1 : 0));
   }
+  if (has_table() && synthesizer_.mixture)
+    mixed_ = plan.scratch<float>("mixed scores", H * N * N);
   const AttentionPlan& whole = plans_.of(0, N);
   const AttentionShape sizes = scored_shape(plan.S, N);
   workspace_ = plan.attention_workspace(whole, sizes);
@@ -102,7 +111,7 @@ template <class T>
 AttentionShape Synthesizer<T>::scored_shape(std::int64_t sequences, std::int64_t length) const {
   AttentionShape s = this->shape(sequences, length);
   s.key_width = E + features();
-  if (!has_table())
+  if (joins())
     s.row_stride_qkv = joined_width(joined_shape(sequences, length));
   return s;
 }
@@ -115,22 +124,33 @@ AttentionExtras Synthesizer<T>::extras(const Pass<T>& p) const {
   e.dropout_stride = longest_;
   e.scale = 1 / joined_shape(p).factor;
   if (has_table()) {
-    e.table = p.w(table_);
+    e.table = synthesizer_.mixture ? p(mixed_) : p.w(table_);
     e.table_stride = longest_;
   }
   return e;
 }
 
+/// s R: in a place that all layers share.
+template <class T>
+void Synthesizer<T>::mix_table(const Pass<T>& p) const {
+  if (has_table() && synthesizer_.mixture)
+    mixture_of_table_forward(H * longest_, longest_, p(mixed_), p.w(table_), p.w(share_));
+}
+
 template <class T>
 void Synthesizer<T>::attend(const Pass<T>& p, T* attended, const T* qkv) {
   const JoinShape join = joined_shape(p);
-  if (!has_table())
+  if (joins())
     join_rows_forward(join, p(joined_), qkv);
   if (synthesizer_.mode == Synthesis::factorised_random)
     factors_forward(join, p(joined_), p.w(left_), p.w(right_));
   if (synthesizer_.mode == Synthesis::dense)
     hidden_forward(join, {synthesizer_.released, synthesizer_.released}, p(joined_), qkv + H * (2 * E + Ev),
                    p.w(hidden_bias_), p.w(matrix_), p.w(constant_));
+  if (synthesizer_.mixture) {
+    mixture_forward(join, p(joined_), p.w(share_));
+    mix_table(p);
+  }
   const AttentionShape sizes = scored_shape(p.sequences(), p.length());
   const T *q = scored(p, qkv), *k = q + H * sizes.key_width, *v = k + H * sizes.key_width;
   attention_forward(plans_.of(0, p.length()), sizes, attended, p(lse_), q, k, v, p(workspace_), AttentionPath::best,
@@ -148,7 +168,8 @@ void Synthesizer<T>::attend_backward(const Pass<T>& p, T* dqkv, T* dattended, co
   const AttentionShape sizes = scored_shape(p.sequences(), p.length());
   const std::int64_t width = H * sizes.key_width;
   const T* q = scored(p, qkv);
-  T* dq = has_table() ? dqkv : p(djoined_);
+  T* dq = joins() ? p(djoined_) : dqkv;
+  mix_table(p);
   const bool padded = padded_rows_ && p.seen();
   if (padded)
     padded_rows_take(sizes, dattended, p.seen(), p(padded_));
@@ -161,11 +182,16 @@ void Synthesizer<T>::attend_backward(const Pass<T>& p, T* dqkv, T* dattended, co
                      q + 2 * width, attended, p(lse_), p(workspace_), AttentionPath::best, extra);
   if (padded)
     padded_rows_give(sizes, dq + 2 * width, p(padded_));
-  if (has_table())
+  if (!joins())
     return;
   const JoinShape join = joined_shape(p);
+  if (synthesizer_.mixture)
+    mixture_backward(join, dq, p.dw(share_), q, p.w(share_), p(partial_));
   join_rows_backward(join, dqkv, dq);
-  if (synthesizer_.mode == Synthesis::factorised_random) {
+  if (has_table()) {
+    mixture_of_table_backward(H * longest_, longest_, p.dw(table_), p.dw(share_), p.w(table_), p.w(share_),
+                              p(partial_));
+  } else if (synthesizer_.mode == Synthesis::factorised_random) {
     clear(left_, H * longest_ * synthesizer_.rank);
     clear(right_, H * longest_ * synthesizer_.rank);
     factors_backward(join, p.dw(left_), p.dw(right_), dq);

@@ -2,6 +2,8 @@
 // and synthetic scores.
 #include "kernels/attention/attention_reference.hpp"
 #include "kernels/low_rank/mix_rows.hpp"
+#include "kernels/synthesizer/factored_scores.hpp"
+#include "kernels/synthesizer/mixture.hpp"
 #include "kernels/synthesizer/synthetic_scores.hpp"
 
 namespace {
@@ -30,6 +32,13 @@ weft::reference::Attention scored(const long* sizes, const double* table, double
 
 /// sizes: B, N, H, F.
 weft::JoinShape scores(const long* sizes) { return {sizes[0], sizes[1], sizes[2], 0, 1, sizes[3], 1, sizes[1], 1.0f}; }
+
+/// sizes: R, H, d, numbers.
+weft::FactorShape factor(const long* sizes) { return {sizes[0], sizes[1], sizes[2], sizes[3], sizes[1] * sizes[2]}; }
+/// sizes: S, N, H, A, C.
+weft::FactoredShape factored(const long* sizes) {
+  return {sizes[0], sizes[1], sizes[2], 0, 1, sizes[3], sizes[4], 1, 1.0f};
+}
 
 } // namespace
 
@@ -70,5 +79,27 @@ void weft_hidden_scores_backward(const long* sizes, long released, double* du, d
                                  const double* da, const double* u, const double* bias, const double* w) {
   weft::reference::hidden_scores_backward(scores(sizes), {released != 0, released != 0}, du, dbias, dw, dc, da, u, bias,
                                           w);
+}
+void weft_factor_rows_forward(const long* sizes, double* factors, const double* u, const double* bias, const double* w,
+                              const double* c) {
+  weft::reference::factor_rows_forward(factor(sizes), factors, u, bias, w, c);
+}
+void weft_factor_rows_backward(const long* sizes, double* du, double* dbias, double* dw, double* dc,
+                               const double* dfactors, const double* u, const double* bias, const double* w) {
+  weft::reference::factor_rows_backward(factor(sizes), du, dbias, dw, dc, dfactors, u, bias, w);
+}
+void weft_factored_scores_forward(const long* sizes, double* a, const double* alpha, const double* beta) {
+  weft::reference::factored_scores_forward(factored(sizes), a, alpha, beta);
+}
+void weft_factored_scores_backward(const long* sizes, double* dalpha, double* dbeta, const double* da,
+                                   const double* alpha, const double* beta) {
+  weft::reference::factored_scores_backward(factored(sizes), dalpha, dbeta, da, alpha, beta);
+}
+void weft_mixture_forward(long n, double* mixed, const double* products, const double* synthetic, double number) {
+  weft::reference::mixture_forward(n, mixed, products, synthetic, number);
+}
+void weft_mixture_backward(long n, double* dproducts, double* dsynthetic, double* dnumber, const double* dmixed,
+                           const double* products, const double* synthetic, double number) {
+  weft::reference::mixture_backward(n, dproducts, dsynthetic, dnumber, dmixed, products, synthetic, number);
 }
 }
