@@ -1,6 +1,4 @@
 #include "model/layers/factorised_dense.hpp"
-#include "io/error.hpp"
-#include "model/layers/rows.hpp"
 #include "model/storage.hpp"
 #include <algorithm>
 #include <cmath>
@@ -37,7 +35,7 @@ typename FactorisedDense<T>::Factor FactorisedDense<T>::factor(Plan& plan, const
 template <class T>
 FactorisedDense<T>::FactorisedDense(Plan& plan, const std::string& name, const AttentionSetup& setup,
                                     const SynthesizerSetup& synthesizer, bool causal, const AttentionPlans& plans)
-    : Base(plan, name, maps_of(setup, synthesizer.dot_product), Base::OwnWeights::some,
+    : Base(plan, name, maps_of(setup, synthesizer.dot_product), Base::OwnWeights::some, synthesizer_unsampled,
            2 * setup.heads * hidden_of(setup, synthesizer)),
       longest_(plan.N), hidden_(hidden_of(setup, synthesizer)), inner_(factored_inner(plan.N)),
       outer_((plan.N + inner_ - 1) / inner_), causal_(causal), dropout_(setup.dropout), plans_(plans) {
@@ -167,12 +165,6 @@ void FactorisedDense<T>::attend_backward(const Pass<T>& p, T* dqkv, T* dattended
     factor_rows_backward(factor_shape(p, f), dqkv + f.hidden_begin, p.dw(hidden_bias_) + f.bias_begin, p.dw(f.matrix),
                          p.dw(f.constant), p(f.gradient), qkv + f.hidden_begin, p.w(hidden_bias_) + f.bias_begin,
                          p.w(f.matrix));
-}
-
-template <class T>
-std::unique_ptr<RowLayer<T>> FactorisedDense<T>::rows(const RowSetup& /*setup*/) const {
-  throw InputError("got attention.pattern = \"synthesizer\", which cannot be sampled from; expected a pattern that is "
-                   "a set of keys");
 }
 
 WEFT_FOR_STORAGE_TYPES(FactorisedDense);

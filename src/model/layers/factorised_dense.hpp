@@ -18,8 +18,6 @@ class FactorisedDense final : public ProjectedAttention<T> {
   /// `plans` must outlive the layer. Behind the values, qkv holds the hidden numbers of alpha, then those of beta.
   FactorisedDense(Plan& plan, const std::string& name, const AttentionSetup& setup, const SynthesizerSetup& synthesizer,
                   bool causal, const AttentionPlans& plans);
-  /// Throws InputError.
-  std::unique_ptr<RowLayer<T>> rows(const RowSetup& setup) const override;
 
  protected:
   void attend(const Pass<T>& p, T* attended, const T* qkv) override;

@@ -43,9 +43,7 @@ Initial uniform(double squares, std::int64_t numbers) {
 template <class T>
 Synthesizer<T>::Synthesizer(Plan& plan, const std::string& name, const AttentionSetup& setup,
                             const SynthesizerSetup& synthesizer, const AttentionPlans& plans)
-    : Base(plan, name, maps_of(setup, synthesizer), Base::OwnWeights::some,
-           "got attention.pattern = \"synthesizer\", which cannot be sampled from; expected a pattern that is "
-           "a set of keys",
+    : Base(plan, name, maps_of(setup, synthesizer), Base::OwnWeights::some, synthesizer_unsampled,
            hidden_columns(synthesizer, setup)),
       synthesizer_(completed(synthesizer, setup)), longest_(plan.N), dropout_(setup.dropout),
       padded_rows_(setup.padded_rows && synthesizer.dot_product),

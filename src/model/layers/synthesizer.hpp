@@ -27,6 +27,10 @@ struct SynthesizerSetup {
 struct Config;
 SynthesizerSetup synthesizer_of(const Config& config);
 
+/// Why it has no rows().
+inline constexpr const char* synthesizer_unsampled =
+    "got attention.pattern = \"synthesizer\", which cannot be sampled from; expected a pattern that is a set of keys";
+
 template <class T>
 class Synthesizer final : public ProjectedAttention<T> {
   using Base = ProjectedAttention<T>;
