@@ -119,7 +119,7 @@ TEST(Reference, EmbeddingPutsTokensAndPositionsWhereItSays) {
 }
 
 TEST(Reference, AxialPositionsStandSideBySide) {
-  const Case& c = cases().back();
+  const Case c = cases().back();
   ASSERT_TRUE(c.at.axial());
   const Doubles out = c.forward(c.tables);
   const auto t = c.split(c.tables.data(), nullptr);
