@@ -43,7 +43,8 @@ class Weft:
             begin = time.monotonic()
             try:
                 done = subprocess.run(command, env=dict(os.environ, OMP_NUM_THREADS=str(self.threads)), check=False,
-                                      capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=max(self.left, 1))
+                                      capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=max(self.left, 1),
+                                      start_new_session=True)  # a session has its own share of the processor
             except subprocess.TimeoutExpired as error:
                 raise Late from error
             self.left -= time.monotonic() - begin
