@@ -6,6 +6,7 @@ if(NOT WEFT_SANITIZE) # its code is in every function
 endif()
 weft_python_test(bundle.elsewhere bundle/bundle_test.py unit 900)
 weft_python_test(parallel.arena parallel/arena_test.py parallel 300)
+weft_python_test(parallel.reformer parallel/reformer_test.py parallel 300)
 weft_python_test(parallel.shard parallel/shard_test.py parallel 300)
 weft_python_test(slurm.cluster slurm/slurm_test.py slurm 600)
 weft_python_test(restart.stop restart/stop_test.py restart 300)
