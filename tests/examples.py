@@ -1,8 +1,20 @@
-"""Small data sets of labelled examples, written as docs/files.md describes them, and an input file of the arena."""
+"""Small data sets of labelled examples, written as docs/files.md describes them, and input files for them."""
 import os
 
 import h5py
 import numpy as np
+
+# Of an input file: the copy task for the Reformer; {0}: the folder.
+COPY = """
+[run]
+name = "run"
+directory = "{0}/runs"
+[data]
+path = "{0}/copy"
+task = "copy"
+[model]
+family = "reformer"
+"""
 
 ARENA = """
 [run]

@@ -6,17 +6,10 @@ import sys
 import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from examples import COPY  # noqa: E402
 from programs import ProgramTest, main, run  # noqa: E402
 
-INPUT = """
-[run]
-directory = "{0}/runs"
-[data]
-path = "{0}/copy"
-task = "copy"
-[model]
-family = "reformer"
-positions = "axial"
+INPUT = COPY + """positions = "axial"
 layers = 2
 width = 32
 heads = 2

@@ -26,29 +26,12 @@ directory = "{folder}/runs"
 [data]
 path = "{folder}/{data}"
 task = "{task}"
-[model]
-family = "arena"
-layers = 2
-width = 32
-heads = 4
-feedforward = 48
-context = {context}
-vocabulary = {vocabulary}
-positions = "{positions}"
+""" + arena_twin.ENCODER + """positions = "{positions}"
 pooling = "{pooling}"
 dropout = 0.0
 [attention]
 pattern = "dense"
-[training]
-steps = 1
-batch = 12
-micro_batch = 3
-[checkpoint]
-initial = true
-keep = 9
-[evaluation]
-test_at_end = false
-"""
+""" + arena_twin.ONE_STEP
 
 SECOND_CODE = ["model.code=nystromformer", "run.fresh=true"]
 

@@ -15,6 +15,7 @@ if importlib.util.find_spec("torch") is None:
     sys.exit(77)
 import h5py
 import numpy
+import arena_twin
 import packages
 import torch
 
@@ -156,30 +157,14 @@ directory = "{folder}/runs"
 [data]
 path = "{folder}/listops"
 task = "classify"
-[model]
-family = "arena"
-layers = 2
-width = 32
-heads = 4
-feedforward = 48
-context = {context}
-vocabulary = {vocabulary}
-positions = "learned"
+""" + arena_twin.ENCODER + """positions = "learned"
 pooling = "cls"
 [attention]
 pattern = "{pattern}"
 form = "lra"
 width = 16
 {more}
-[training]
-steps = 1
-batch = 12
-micro_batch = 3
-[checkpoint]
-initial = true
-[evaluation]
-test_at_end = false
-"""
+""" + arena_twin.ONE_STEP
 
 
 class Released(unittest.TestCase):

@@ -15,19 +15,11 @@ import h5py
 import torch
 
 import arena_twin
+from examples import COPY
 from programs import main, run
 
 LIMIT = 1e-4
-INPUT = """
-[run]
-name = "run"
-directory = "{0}/runs"
-[data]
-path = "{0}/copy"
-task = "copy"
-[model]
-family = "reformer"
-layers = 3
+INPUT = COPY + """layers = 3
 width = 32
 heads = 2
 feedforward = 48
@@ -35,16 +27,7 @@ context = 40
 vocabulary = 12
 [attention]
 {1}
-[training]
-steps = 1
-batch = 12
-micro_batch = 3
-[checkpoint]
-initial = true
-keep = 9
-[evaluation]
-test_at_end = false
-"""
+""" + arena_twin.ONE_STEP
 FULL = 'pattern = "dense"\nshared_qk = true'
 LSH = 'pattern = "lsh"\nbuckets = [1]\nrounds = 1\nchunk = 8'
 
