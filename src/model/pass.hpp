@@ -38,6 +38,13 @@ class Pass {
   const std::uint32_t* seen() const { return from_.seen; }
   const float* shares() const { return from_.shares; }
   float loss_factor() const { return from_.loss_factor; }
+  /// body(first row, rows) for `chunks` parts of the rows, one after the other.
+  template <class Body>
+  void in_chunks(std::int64_t chunks, const Body& body) const {
+    const std::int64_t most = (rows() + chunks - 1) / chunks;
+    for (std::int64_t first = 0; first < rows(); first += most)
+      body(first, std::min(most, rows() - first));
+  }
   LinearShape linear(std::int64_t inputs, std::int64_t outputs) const { return {rows(), inputs, outputs}; }
 
   const float* w(Weight weight) const { return from_.weights + offset(weight); } ///< the master weights, fp32

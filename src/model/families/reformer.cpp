@@ -73,8 +73,8 @@ Reformer<T>::Reformer(const Config& config)
 template <class T>
 std::unique_ptr<Decoder> Reformer<T>::decoder(const float* /*weights*/, std::int64_t /*samples*/,
                                               std::int64_t /*length*/) const {
-  throw InputError("got model.family = \"reformer\", expected sparse_transformer: hash buckets depend on all positions "
-                   "of a row, so that it cannot be sampled from token by token");
+  throw InputError("got model.family = \"reformer\", expected sparse_transformer: its layers have no version for a "
+                   "single position, so that it cannot be sampled from");
 }
 
 WEFT_FOR_STORAGE_TYPES(Reformer);

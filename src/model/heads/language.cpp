@@ -1,7 +1,6 @@
 #include "model/heads/language.hpp"
 #include "kernels/sum/sum.hpp"
 #include "model/storage.hpp"
-#include <algorithm>
 
 namespace weft {
 
@@ -19,15 +18,6 @@ LanguageHead<T>::LanguageHead(Plan& plan, const LanguageSetup& setup)
   plan.product(tied_ ? LinearShape{plan.R, V, D} : LinearShape{plan.R, D, V}, setup.chunks > 1);
 }
 
-/// body(first row, rows)
-template <class T>
-template <class Body>
-void LanguageHead<T>::for_chunks(const Pass<T>& p, const Body& body) const {
-  const std::int64_t rows = (p.rows() + predictions_.chunks - 1) / predictions_.chunks;
-  for (std::int64_t first = 0; first < p.rows(); first += rows)
-    body(first, std::min(rows, p.rows() - first));
-}
-
 template <class T>
 void LanguageHead<T>::logits(const Pass<T>& p, const T* x, std::int64_t rows) const {
   float* to = p(predictions_.logits);
@@ -43,7 +33,7 @@ void LanguageHead<T>::logits(const Pass<T>& p, const T* x, std::int64_t rows) co
 
 template <class T>
 void LanguageHead<T>::forward(const Pass<T>& p, const T* x) const {
-  for_chunks(p, [&](std::int64_t first, std::int64_t rows) {
+  p.in_chunks(predictions_.chunks, [&](std::int64_t first, std::int64_t rows) {
     logits(p, x + first * D, rows);
     predictions_.part(p, first, rows, p.training() && predictions_.chunks == 1);
   });
@@ -52,7 +42,7 @@ void LanguageHead<T>::forward(const Pass<T>& p, const T* x) const {
 template <class T>
 T* LanguageHead<T>::backward(const Pass<T>& p, const T* x) const {
   const T* dlogits = p(predictions_.dlogits);
-  for_chunks(p, [&](std::int64_t first, std::int64_t rows) {
+  p.in_chunks(predictions_.chunks, [&](std::int64_t first, std::int64_t rows) {
     const T* part = x + first * D;
     T* dx = p(dx_) + first * D;
     const Into into = first == 0 ? Into::overwrite : Into::add;

@@ -44,8 +44,6 @@ class LanguageHead {
   };
 
  private:
-  template <class Body>
-  void for_chunks(const Pass<T>& p, const Body& body) const;
   void logits(const Pass<T>& p, const T* x, std::int64_t rows) const;
 
   std::int64_t D, V;

@@ -3,7 +3,6 @@
 #include "kernels/sum/sum.hpp"
 #include "model/layers/rows.hpp"
 #include "model/storage.hpp"
-#include <algorithm>
 #include <stdexcept>
 
 namespace weft {
@@ -28,18 +27,9 @@ ChunkedFeedForward<T>::ChunkedFeedForward(Plan& plan, const std::string& name, c
   plan.product({plan.R, F, D});
 }
 
-/// body(first row, rows)
-template <class T>
-template <class Body>
-void ChunkedFeedForward<T>::for_chunks(const Pass<T>& p, const Body& body) const {
-  const std::int64_t rows = (p.rows() + chunks_ - 1) / chunks_;
-  for (std::int64_t first = 0; first < p.rows(); first += rows)
-    body(first, std::min(rows, p.rows() - first));
-}
-
 template <class T>
 void ChunkedFeedForward<T>::forward(const Pass<T>& p, T* y, const T* x) {
-  for_chunks(p, [&](std::int64_t first, std::int64_t rows) {
+  p.in_chunks(chunks_, [&](std::int64_t first, std::int64_t rows) {
     linear_forward({rows, D, F}, p(hidden_), x + first * D, p.low(in_weight_), p.w(in_bias_));
     activation_forward(p(gate_), p(hidden_), rows * F, activation_);
     linear_forward({rows, F, D}, y + first * D, p(gate_), p.low(out_weight_), p.w(out_bias_));
@@ -48,7 +38,7 @@ void ChunkedFeedForward<T>::forward(const Pass<T>& p, T* y, const T* x) {
 
 template <class T>
 void ChunkedFeedForward<T>::backward(const Pass<T>& p, T* dx, const T* dy, const T* x) {
-  for_chunks(p, [&](std::int64_t first, std::int64_t rows) {
+  p.in_chunks(chunks_, [&](std::int64_t first, std::int64_t rows) {
     T *hidden = p(hidden_), *gate = p(gate_), *dhidden = p(dhidden_);
     const T *x_part = x + first * D, *dy_part = dy + first * D;
     const Into into = first == 0 ? Into::overwrite : Into::add;

@@ -17,9 +17,6 @@ class ChunkedFeedForward final : public Layer<T> {
   std::unique_ptr<RowLayer<T>> rows(const RowSetup& setup) const override;
 
  private:
-  template <class Body>
-  void for_chunks(const Pass<T>& p, const Body& body) const;
-
   std::int64_t D, F, chunks_;
   Activation activation_;
   Weight in_weight_, in_bias_, out_weight_, out_bias_;

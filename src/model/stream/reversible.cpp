@@ -5,7 +5,6 @@
 #include "kernels/sum/sum.hpp"
 #include "model/storage.hpp"
 #include "model/stream/branch_gradient.hpp"
-#include <algorithm>
 #include <stdexcept>
 
 namespace weft {
@@ -104,7 +103,7 @@ T* Reversible<T>::backward(const Pass<T>& p, T* dout) {
   const std::int64_t n = p.rows() * D;
   const Stage& end = stages_.back();
   const float* x = joined(p);
-  norm_forward(p(normed32_), p(mean_), p(rstd_), x, p.w(end.gain), p.w(end.bias), p.rows(), D, end.epsilon);
+  normed(p, end, x); // for its statistics
   norm_gradient(p, end, p(dstreams_[0]), dout, x, Into::overwrite);
   scale(p(dstreams_[0]), 0.5, n);
   convert(p(dstreams_[1]), p(dstreams_[0]), n);
