@@ -2,6 +2,7 @@
 # packages are found (their small test programs are not worth a cache) and before the first target.
 option(WEFT_CCACHE "Compile through ccache where it is installed" ON)
 option(WEFT_PCH "Precompile the headers that many sources include" ON)
+option(WEFT_UNITY "Compile a folder's sources as one: for builds from nothing, where headers take most of the time" OFF)
 
 # ccache takes a source with a precompiled header only if it is told what may differ; here, so that it holds whatever the
 # user's own settings of ccache are.
@@ -38,5 +39,27 @@ function(weft_precompile target)
   endif()
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
     target_compile_options(${target} PRIVATE -fpch-preprocess) # for ccache, which preprocesses first
+  endif()
+endfunction()
+
+# weft_unity(TARGET FOLDER...): with WEFT_UNITY the sources of each folder are compiled six at a time. What two of them keep
+# to themselves must then have two names.
+function(weft_unity target)
+  if(NOT WEFT_UNITY)
+    return()
+  endif()
+  set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_MODE GROUP)
+  foreach(folder ${ARGN})
+    file(GLOB sources ${PROJECT_SOURCE_DIR}/${folder}/*.cpp)
+    string(REPLACE "/" "_" group ${folder})
+    set(count 0)
+    foreach(source ${sources})
+      math(EXPR part "${count} / 6")
+      math(EXPR count "${count} + 1")
+      set_source_files_properties(${source} PROPERTIES UNITY_GROUP ${group}_${part})
+    endforeach()
+  endforeach()
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    target_compile_options(${target} PRIVATE -Wno-subobject-linkage) # types that an included source keeps to itself
   endif()
 endfunction()

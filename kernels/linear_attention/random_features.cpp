@@ -67,15 +67,15 @@ KOKKOS_INLINE_FUNCTION float largest(const float* u, std::int64_t n) {
 
 /// Device code holds a copy.
 template <class T>
-struct Operands {
+struct FeatureOperands {
   std::int64_t B, N, H, E, Ep, M, Mp, stride, chunks, words;
   float epsilon, ratio, scale;
   const T* x;
   const float *omega, *turned;
   const std::uint32_t* seen; ///< null for queries
 
-  Operands(const RandomFeatures& f, FeaturesOf of, const AttentionShape& shape, const T* x_, const float* omega_,
-           const std::uint32_t* seen_)
+  FeatureOperands(const RandomFeatures& f, FeaturesOf of, const AttentionShape& shape, const T* x_, const float* omega_,
+                  const std::uint32_t* seen_)
       : B(shape.batch), N(shape.length), H(shape.heads), E(f.width), Ep(padded_features(E)), M(f.features),
         Mp(padded_features(M)), stride(shape.row_stride_qkv), chunks((N + chunk - 1) / chunk), words((N + 31) / 32),
         epsilon(f.epsilon), ratio(static_cast<float>(1 / std::sqrt(static_cast<double>(M)))),
@@ -180,7 +180,7 @@ template <class T>
 void random_features_forward(const RandomFeatures& features, FeaturesOf what, const AttentionShape& shape, float* phi,
                              const T* x, const float* omega, const std::uint32_t* seen, float* workspace) {
   const TimedRegion timed(&RegionSeconds::attention);
-  const Operands<T> of(features, what, shape, x, omega, seen);
+  const FeatureOperands<T> of(features, what, shape, x, omega, seen);
   const std::int64_t tasks = of.B * of.H * of.chunks;
   tiles::for_tasks(
       "weft::random_features_forward", tasks, chunk * (of.Ep + 2),
@@ -215,7 +215,7 @@ template <class T>
 void random_features_backward(const RandomFeatures& features, FeaturesOf what, const AttentionShape& shape, T* dx,
                               const float* p, const T* x, const float* omega, const std::uint32_t* seen) {
   const TimedRegion timed(&RegionSeconds::attention);
-  const Operands<T> of(features, what, shape, x, omega, seen);
+  const FeatureOperands<T> of(features, what, shape, x, omega, seen);
   tiles::for_tasks(
       "weft::random_features_backward", of.B * of.H * of.chunks, chunk * (2 * of.Ep + 1),
       KOKKOS_LAMBDA(const Member& member, float* scratch, std::int64_t task) {

@@ -9,7 +9,7 @@ namespace {
 
 enum class Rows { all, local, global };
 
-struct Window {
+struct GlobalWindow {
   int l; ///< the dilation, by which spans count residues
   int left, right, global;
   Rows rows;
@@ -37,7 +37,7 @@ int within(int length, int keys) { return std::min(keys, length); }
 
 /// Key tiles for a query tile: those of its slots' windows, those with global positions, and all where a query is
 /// global.
-build::Candidates tiles_around(const std::vector<int>& order, const Window& rule, int length) {
+build::Candidates tiles_around(const std::vector<int>& order, const GlobalWindow& rule, int length) {
   std::vector<bool> has_global(static_cast<std::size_t>((length + key_tile - 1) / key_tile));
   for (int slot = 0; slot < length; ++slot)
     if ((order.empty() ? slot : order[static_cast<std::size_t>(slot)]) < rule.global)
@@ -61,7 +61,7 @@ Pattern build_window(int length, const SlidingWindow& w, Rows rows) {
   Pattern pattern{length, {}, {}};
   const int dilation = std::min(w.dilation, length), global = std::min(w.global, length);
   const std::vector<int> order = dilation > 1 ? build::transposed_time(length, dilation) : std::vector<int>{};
-  const Window rule{dilation, within(length, w.left), within(length, w.right), global, rows};
+  const GlobalWindow rule{dilation, within(length, w.left), within(length, w.right), global, rows};
   build::add_pass(pattern, order);
   if (order.empty())
     build::add_part(pattern, rule, tiles_around(order, rule, length));

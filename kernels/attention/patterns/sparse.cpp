@@ -8,7 +8,7 @@ namespace weft {
 namespace {
 
 /// What the sets have in common. Positions count from `shift`; slots before it are in no block (their number is -1).
-struct Blocks {
+struct SummarisedBlocks {
   static constexpr int l = 1; // spans need no residues: blocks here may begin behind the first slot
   int size, shift;
   bool open, causal;
@@ -17,7 +17,7 @@ struct Blocks {
 };
 
 /// j in the block of i; an open first slot sees everything.
-struct OwnBlock : Blocks {
+struct OwnBlock : SummarisedBlocks {
   bool allowed(int i, int j) const { return (open && i == 0) || (block(i) == block(j) && !(causal && j > i)); }
   bool surely_full(const build::TileSpan& q, const build::TileSpan& k) const {
     return block(q.low) == block(k.high) && block(k.low) == block(q.high) && !(causal && k.high > q.low);
@@ -25,7 +25,7 @@ struct OwnBlock : Blocks {
 };
 
 /// j, a gathered column, in another block.
-struct OtherBlock : Blocks {
+struct OtherBlock : SummarisedBlocks {
   bool allowed(int i, int j) const {
     return !(open && i == 0) && (causal ? block(j) < block(i) : block(j) != block(i));
   }
@@ -34,7 +34,7 @@ struct OtherBlock : Blocks {
   }
 };
 
-Pattern sparse(int length, const Blocks& blocks, const std::function<bool(int place)>& is_summary) {
+Pattern sparse(int length, const SummarisedBlocks& blocks, const std::function<bool(int place)>& is_summary) {
   Pattern pattern{length, {}, {}};
   build::add_pass(pattern);
   build::add_part(pattern, OwnBlock{blocks}, [=, b = blocks](int tile, std::vector<int>& tiles) {
