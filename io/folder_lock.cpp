@@ -21,7 +21,7 @@ int try_lock(int descriptor) {
   return fcntl(descriptor, F_OFD_SETLK, &whole) == 0 ? 0 : errno;
 }
 
-std::string holder(int descriptor) {
+std::string line_of(int descriptor) {
   char text[512] = {};
   const ssize_t got = pread(descriptor, text, sizeof text - 1, 0);
   std::string line(text, got > 0 ? static_cast<std::size_t>(got) : 0);
@@ -55,7 +55,7 @@ FolderLock::FolderLock(const std::string& folder) {
                                             std::strerror(errno)));
     const int number = try_lock(descriptor_);
     if (number == EAGAIN || number == EACCES) {
-      const std::string who = holder(descriptor_);
+      const std::string who = line_of(descriptor_);
       close(descriptor_);
       throw Error(exit_failure, fmt::format("the run folder {} is in use by {}; wait for that run, stop it (it stops "
                                             "when a file {}/STOP is made), or choose another run.name",
@@ -73,5 +73,19 @@ FolderLock::FolderLock(const std::string& folder) {
 }
 
 FolderLock::~FolderLock() { close(descriptor_); }
+
+std::optional<std::string> FolderLock::holder(const std::string& folder) {
+  const int descriptor = open((folder + "/" + file_name).c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (descriptor < 0)
+    return std::nullopt;
+  struct flock whole {};
+  whole.l_type = F_WRLCK;
+  whole.l_whence = SEEK_SET;
+  std::optional<std::string> who;
+  if (fcntl(descriptor, F_OFD_GETLK, &whole) == 0 && whole.l_type != F_UNLCK)
+    who = line_of(descriptor);
+  close(descriptor);
+  return who;
+}
 
 } // namespace weft

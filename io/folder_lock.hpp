@@ -1,6 +1,7 @@
 // One process at a time writes into a folder.
 #pragma once
 #include "io/uncopied.hpp"
+#include <optional>
 #include <string>
 
 namespace weft {
@@ -17,6 +18,10 @@ class FolderLock : Uncopied {
   /// False on a file system that knows no locks: then nothing keeps a second process out.
   bool held() const { return held_; }
   static constexpr const char* file_name = "lock";
+
+  /// Who holds the lock of `folder`, as its error would name it; nothing where nobody does, or nobody can tell. Only
+  /// asks: a process that wants the lock meanwhile gets it.
+  static std::optional<std::string> holder(const std::string& folder);
 
  private:
   int descriptor_ = -1;

@@ -48,6 +48,8 @@ class Metrics {
   const std::vector<StepRow>& steps() const { return steps_; }
   const std::vector<EpochRow>& epochs() const { return epochs_; }
   bool has_final() const { return test_loss_.has_value(); }
+  double test_loss() const { return test_loss_.value_or(not_measured); }
+  double test_accuracy() const { return test_accuracy_.value_or(not_measured); }
   const Attributes& attributes() const { return attributes_; }
 
   /// Atomically replaces `path`.

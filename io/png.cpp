@@ -27,7 +27,7 @@ void on_write(png_structp writer, png_bytep data, png_size_t bytes) {
 }
 
 void on_flush(png_structp) {}
-void on_warning(png_structp, png_const_charp) {}
+void ignore_warning(png_structp, png_const_charp) {}
 
 bool encode(png_structp writer, png_infop info, Sink* sink, png_uint_32 width, png_uint_32 height, int channels,
             const png_byte* pixels) {
@@ -54,7 +54,7 @@ void write_png(const std::string& path, std::int64_t width, std::int64_t height,
                                           path, width, height, channels, most));
   AtomicFile file(path);
   Sink sink{&file, nullptr};
-  png_structp writer = png_create_write_struct(PNG_LIBPNG_VER_STRING, nullptr, nullptr, on_warning);
+  png_structp writer = png_create_write_struct(PNG_LIBPNG_VER_STRING, nullptr, nullptr, ignore_warning);
   png_infop info = writer == nullptr ? nullptr : png_create_info_struct(writer);
   const bool encoded = info != nullptr && encode(writer, info, &sink, static_cast<png_uint_32>(width),
                                                  static_cast<png_uint_32>(height), channels, pixels);

@@ -5,8 +5,10 @@
 #include "commands/generate.hpp"
 #include "commands/help.hpp"
 #include "commands/inspect.hpp"
+#include "commands/metrics.hpp"
 #include "commands/pattern.hpp"
 #include "commands/prepare.hpp"
+#include "commands/runs.hpp"
 #include "commands/sample.hpp"
 #include "commands/train.hpp"
 #include "config/keys.hpp"
@@ -127,6 +129,8 @@ int main(int argc, char** argv) {
   weft::add_check(app, action);
   weft::add_pattern(app, action);
   weft::add_inspect(app, action);
+  weft::add_runs(app, action);
+  weft::add_metrics(app, action);
   weft::add_bench(app, action);
   weft::add_help(app, action);
   try {

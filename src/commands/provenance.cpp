@@ -49,6 +49,14 @@ std::string text_after(const std::string& json, std::string_view name, std::size
   return text;
 }
 
+/// How the last of the records ended; empty where it has not.
+std::string end_of(const std::string& records) {
+  const std::size_t last = records.rfind(ended);
+  if (last == std::string::npos || records.compare(last + ended.size(), 4, "null") == 0)
+    return "";
+  return text_after(records, "\"text\": \"", last);
+}
+
 } // namespace
 
 std::vector<std::pair<std::string, std::string>> slurm_environment() {
@@ -66,10 +74,17 @@ std::string why_started(const std::string& path) {
   const std::optional<std::string> records = records_of(path);
   if (!records)
     return "after a start whose record is damaged";
-  const std::size_t last = records->rfind(ended);
-  if (last == std::string::npos || records->compare(last + ended.size(), 4, "null") == 0)
+  const std::string end = end_of(*records);
+  if (end.empty())
     return "after a start that left no end: it was killed, it crashed, or its node was lost";
-  return "after " + text_after(*records, "\"text\": \"", last);
+  return "after " + end;
+}
+
+std::string how_ended(const std::string& path) {
+  if (!std::filesystem::is_regular_file(path))
+    return "";
+  const std::optional<std::string> records = records_of(path);
+  return records ? end_of(*records) : "";
 }
 
 Attributes checkpoint_attributes(const Start& s) {

@@ -42,6 +42,9 @@ std::string utc_now();
 /// before left no end, as a killed process does. `path`: of provenance.json, which need not exist.
 std::string why_started(const std::string& path);
 
+/// How the last start ended: "finished at step 60 (status 0)"; empty where it left no end, or `path` tells nothing.
+std::string how_ended(const std::string& path);
+
 /// What every checkpoint says of the start that wrote it (docs/checkpoint.md).
 Attributes checkpoint_attributes(const Start& start);
 

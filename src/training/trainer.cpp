@@ -39,6 +39,8 @@ void Trainer::start_from(const std::string& checkpoint) {
   metrics_.truncate_after(state_.step, state_.evaluated_at);
   metrics_.set_attribute("run", config_.run.name);
   metrics_.set_attribute("seed", config_.run.seed);
+  metrics_.set_attribute("planned_steps", length_.steps);
+  metrics_.set_attribute("score", std::string(shape_.predicts_tokens() ? "bits" : "accuracy"));
   metrics_.set_attribute("git_commit", version().commit_text());
   metrics_.set_energy_source(energy_.source());
   metrics_.set_attribute("parameters", model_.parameters().count());

@@ -59,6 +59,7 @@ class Trainer {
   // trainer_report.cpp
   void report(const StepResult& result, double seconds, double joules);
   void report_scalars(const StepRow& row);
+  void report_scalars(const std::string& split, const Evaluation& result);
   void report_line(const StepRow& row);
   void report_skipped(const StepResult& result);
   void report_energy();

@@ -47,12 +47,7 @@ void Trainer::report_valid(const Evaluation& result, double seconds, bool better
   row.valid_accuracy = result.accuracy;
   row.seconds = seconds;
   metrics_.add_epoch(row);
-  if (events_ && shape_.predicts_tokens()) {
-    events_->add_scalar("valid/bits", row.step, result.bits());
-  } else if (events_) {
-    events_->add_scalar("valid/loss", row.step, result.loss);
-    events_->add_scalar("valid/accuracy", row.step, result.accuracy);
-  }
+  report_scalars("valid", result);
   console_.line(fmt::format("step {}, epoch {:.2f}: valid {} in {}{}", state_.step, state_.epoch, scores_text(result),
                             human_seconds(row.seconds), better ? ", the best so far" : ""));
   if (state_.stopped_early)
@@ -71,6 +66,7 @@ bool Trainer::evaluate_test() {
   if (!ranks_.root())
     return true;
   metrics_.set_final(result.loss, result.accuracy);
+  report_scalars("test", result);
   console_.line(fmt::format("test {} (weights of step {})", scores_text(result), state_.step));
   return true;
 }

@@ -39,18 +39,31 @@ void Trainer::report(const StepResult& result, double seconds, double joules) {
     report_line(row);
 }
 
+/// TensorBoard has what metrics.h5 has: accuracy and loss of everything, bits of what predicts tokens.
 void Trainer::report_scalars(const StepRow& row) {
-  if (shape_.predicts_tokens()) {
-    events_->add_scalar("train/bits", row.step, row.loss / std::numbers::ln2);
-  } else {
-    events_->add_scalar("train/loss", row.step, row.loss);
-    events_->add_scalar("train/accuracy", row.step, row.accuracy);
-  }
-  events_->add_scalar("train/gradient_norm", row.step, row.gradient_norm);
-  events_->add_scalar("train/learning_rate", row.step, row.lr);
-  events_->add_scalar("train/tokens_per_second", row.step, row.tokens_per_second);
+  const auto add = [&](const char* name, double value) { events_->add_scalar(name, row.step, value); };
+  if (shape_.predicts_tokens())
+    add("train/bits", row.loss / std::numbers::ln2);
+  add("train/loss", row.loss);
+  add("train/accuracy", row.accuracy);
+  add("train/gradient_norm", row.gradient_norm);
+  add("train/learning_rate", row.lr);
+  add("train/seconds", row.seconds);
+  add("train/tokens_per_second", row.tokens_per_second);
+  if (!std::isnan(row.energy_j))
+    add("train/energy_j", row.energy_j);
   if (state_.loss_scale.moves())
-    events_->add_scalar("train/loss_scale", row.step, state_.loss_scale.value());
+    add("train/loss_scale", state_.loss_scale.value());
+}
+
+/// Of the validation or the test split.
+void Trainer::report_scalars(const std::string& split, const Evaluation& result) {
+  if (!events_)
+    return;
+  if (shape_.predicts_tokens())
+    events_->add_scalar(split + "/bits", state_.step, result.bits());
+  events_->add_scalar(split + "/loss", state_.step, result.loss);
+  events_->add_scalar(split + "/accuracy", state_.step, result.accuracy);
 }
 
 void Trainer::report_line(const StepRow& row) {
