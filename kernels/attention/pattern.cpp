@@ -14,6 +14,8 @@ namespace {
 
 using namespace build;
 
+constexpr double most_list_entries = 1 << 26; // 1 GiB with the transpose
+
 int tiles_of(int slots) { return (slots + query_tile - 1) / query_tile; }
 int position(const std::vector<int>& order, int slot) { return order.empty() ? slot : order[slot]; }
 
@@ -69,8 +71,31 @@ TileLists transpose(const TileLists& rows, int columns) {
   return result;
 }
 
+/// Throws std::length_error where the lists of a part would be too long for anybody's memory: counted at a few dozen
+/// query tiles, before any list is made.
+void require_short_lists(int query_tiles, const Candidates& candidates) {
+  constexpr int looked_at = 64;
+  if (query_tiles <= looked_at)
+    return;
+  std::vector<int> tiles;
+  double entries = 0;
+  for (int n = 0; n < looked_at; ++n) {
+    tiles.clear();
+    candidates(static_cast<int>((2 * n + 1) * static_cast<std::int64_t>(query_tiles) / (2 * looked_at)), tiles);
+    entries += static_cast<double>(tiles.size());
+  }
+  entries *= static_cast<double>(query_tiles) / looked_at;
+  constexpr double bytes = 2 * sizeof(TileEntry); // and the transpose
+  if (entries > most_list_entries)
+    throw std::length_error("a list of some " + std::to_string(static_cast<std::int64_t>(entries / 1e6)) +
+                            " million tiles of 32 x 32 pairs (" +
+                            std::to_string(static_cast<int>(entries * bytes / 1e9)) + " GB), where " +
+                            std::to_string(static_cast<int>(most_list_entries / 1e6)) + " million is the limit");
+}
+
 void fill_part(Pattern& pattern, const AnyRule& rule, Part part, bool gathered, const Candidates& candidates) {
   PatternPass& pass = pattern.passes.back();
+  require_short_lists(tiles_of(pattern.length), candidates);
   const int queries = pattern.length, keys = gathered ? static_cast<int>(part.key_order.size()) : pattern.length;
   const std::vector<TileSpan> q = spans(pass.query_order, queries, rule.l);
   const std::vector<TileSpan> k = spans(part.key_order, keys, rule.l);

@@ -6,9 +6,11 @@
 #include "config/resolved.hpp"
 #include "io/shards.hpp"
 #include "kernels/common/memory.hpp"
+#include "tasks/made_up.hpp"
 #include "tasks/resolve.hpp"
 #include "training/resources.hpp"
 #include "training/run_length.hpp"
+#include "training/trial_step.hpp"
 #include <CLI/CLI.hpp>
 #include <fmt/core.h>
 
@@ -22,6 +24,18 @@ struct Options {
   bool resolved = false, causality = false;
   std::string csv, png; ///< of the causality check
 };
+
+/// By running micro-batches where that is quick, else from the rate of matrix products.
+TimePlan plan_time(const Config& config, Model& model, const Task& task, int ranks, const MemoryPlan& memory,
+                   std::int64_t steps) {
+  TimePlan plan{measure_matrix_rate(config), 0, false, config.training.batch * task.shape().row_tokens(), steps};
+  plan.step = expected_step_seconds(config, model, ranks, plan.rate.best);
+  if (const auto seconds = trial_step_seconds(config, model, task, ranks, plan.step, memory.total())) {
+    plan.step = *seconds;
+    plan.measured = true;
+  }
+  return plan;
+}
 
 int check(const Options& options) {
   const std::string& input = options.input;
@@ -41,13 +55,16 @@ int check(const Options& options) {
   use_isa(config.debug.isa, "debug.isa");
   const Runtime runtime;
   const std::unique_ptr<Model> model = make_model(config);
-  const double rate = measure_matrix_rate(config);
-  const MemoryPlan memory = plan_memory(config, *model, ranks);
-  print_resources(console, config, *model, memory, ranks, rate);
-  if (has_split(config.data.path, "train")) {
-    const std::unique_ptr<Task> train = open_task(config, "train");
-    const RunLength length = run_length(config, *train);
+  const bool data_is_there = has_split(config.data.path, "train");
+  const std::unique_ptr<Task> train = data_is_there ? open_task(config, "train") : std::make_unique<MadeUp>(config);
+  RunLength length{};
+  if (data_is_there) {
+    length = run_length(config, *train);
     train->require_known(config.model.vocabulary);
+  }
+  const MemoryPlan memory = plan_memory(config, *model, ranks);
+  print_resources(console, config, *model, memory, plan_time(config, *model, *train, ranks, memory, length.steps));
+  if (data_is_there) {
     console.line(fmt::format("data {}: {} training {}, {} steps per epoch, {} steps in all", config.data.path,
                              exact_count(train->size()), train->unit(), length.steps_per_epoch, length.steps));
   } else {

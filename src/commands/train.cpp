@@ -89,7 +89,7 @@ struct Run {
   std::unique_ptr<Carrier> carrier;
   Splits splits;
   std::unique_ptr<Model> model;
-  double matrix_rate = 0;
+  MatrixRate matrix_rate{};
   MemoryPlan memory{};
   std::unique_ptr<FolderLock> lock;        ///< rank 0's
   StartingPoint start;                     ///< the notes: rank 0's
@@ -145,9 +145,9 @@ void make_trainer(Run& run, const RunFolder& folder, const Ranks& ranks, Console
   const Config& config = run.config();
   agree(ranks, [&] {
     run.model->allocate();
-    run.trainer = std::make_unique<Trainer>(config, ranks, console, *run.model, run.splits, run.matrix_rate,
-                                            expected_step_seconds(config, *run.model, ranks.size(), run.matrix_rate),
-                                            std::move(run.carrier));
+    run.trainer = std::make_unique<Trainer>(
+        config, ranks, console, *run.model, run.splits, run.matrix_rate.best,
+        expected_step_seconds(config, *run.model, ranks.size(), run.matrix_rate.best), std::move(run.carrier));
   });
   if (ranks.root())
     console.log_to(folder.log());
@@ -163,7 +163,9 @@ void make_trainer(Run& run, const RunFolder& folder, const Ranks& ranks, Console
 void announce(const Run& run, const RunFolder& folder, const Ranks& ranks, Console& console) {
   const Config& config = run.config();
   print_settings(console, config, ranks, run.runtime.devices, run.transport);
-  print_resources(console, config, *run.model, run.memory, ranks.size(), run.matrix_rate);
+  print_resources(console, config, *run.model, run.memory,
+                  {run.matrix_rate, expected_step_seconds(config, *run.model, ranks.size(), run.matrix_rate.best),
+                   false, config.training.batch * run.splits.train->shape().row_tokens(), run.trainer->length().steps});
   if (!run.lock->held())
     console.line("note: the file system of " + folder.path +
                  " knows no locks: nothing keeps a second run out of this folder");

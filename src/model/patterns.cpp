@@ -3,6 +3,8 @@
 #include "config/patterns.hpp"
 #include "io/error.hpp"
 #include <algorithm>
+#include <fmt/format.h>
+#include <stdexcept>
 
 namespace weft {
 namespace {
@@ -67,9 +69,15 @@ std::int64_t slots_of(const Config& config) { return config.model.context + slot
 
 Pattern build_pattern(const Config& config, const PatternChoice& choice, std::int64_t length, QueryRows rows) {
   const std::int64_t whole = std::max(length, slots_of(config));
-  return form_of(config, pattern_set(config, choice.set))
-      .build(config, {static_cast<int>(length), static_cast<int>(whole), static_cast<int>(choice.group),
-                      static_cast<int>(choice.layer), static_cast<int>(choice.head), rows});
+  try {
+    return form_of(config, pattern_set(config, choice.set))
+        .build(config, {static_cast<int>(length), static_cast<int>(whole), static_cast<int>(choice.group),
+                        static_cast<int>(choice.layer), static_cast<int>(choice.head), rows});
+  } catch (const std::length_error& error) {
+    throw InputError(fmt::format("got attention.pattern = \"{}\" over {} positions, which needs {}; take a shorter "
+                                 "model.context, a larger attention.stride, or a pattern that sees fewer keys",
+                                 config.attention.pattern, length, error.what()));
+  }
 }
 
 Pattern build_pattern(const Config& config, const PatternChoice& choice) {

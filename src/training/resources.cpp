@@ -1,6 +1,6 @@
 #include "training/resources.hpp"
 #include "io/error.hpp"
-#include "kernels/gemm/rate.hpp"
+#include "kernels/common/memory.hpp"
 #include "parallel/gradients.hpp"
 #include "training/checkpoint_writer.hpp"
 #include <algorithm>
@@ -26,6 +26,17 @@ std::size_t peak_bytes() {
   if (std::FILE* file = std::fopen("/proc/self/status", "r")) {
     char line[256];
     while (std::fgets(line, sizeof line, file) != nullptr && std::sscanf(line, "VmHWM: %zu", &kilobytes) != 1)
+      continue;
+    std::fclose(file);
+  }
+  return kilobytes * 1024;
+}
+
+std::size_t available_bytes() {
+  std::size_t kilobytes = 0;
+  if (std::FILE* file = std::fopen("/proc/meminfo", "r")) {
+    char line[256];
+    while (std::fgets(line, sizeof line, file) != nullptr && std::sscanf(line, "MemAvailable: %zu", &kilobytes) != 1)
       continue;
     std::fclose(file);
   }
@@ -101,13 +112,13 @@ void require_device_memory(const MemoryPlan& plan, const Config& config, std::si
       bytes(plan.scratch), bytes(plan.patterns), advice));
 }
 
-double measure_matrix_rate(const Config& config) {
-  const std::int64_t width = config.model.width;
+MatrixRate measure_matrix_rate(const Config& config) {
+  const std::int64_t width = std::min<std::int64_t>(config.model.width, 4096); // wider ones reach no other rate
   const LinearShape shape{std::clamp<std::int64_t>(config.training.micro_batch * config.model.context, 256, 2048),
                           width, 4 * width};
   if (config.run.precision == "bf16")
-    return matrix_rate<bf16>(shape, 0.2);
-  return config.run.precision == "fp16" ? matrix_rate<fp16>(shape, 0.2) : matrix_rate<float>(shape, 0.2);
+    return matrix_rates<bf16>(shape, 0.2);
+  return config.run.precision == "fp16" ? matrix_rates<fp16>(shape, 0.2) : matrix_rates<float>(shape, 0.2);
 }
 
 double expected_step_seconds(const Config& config, const Model& model, int ranks, double rate) {
@@ -120,18 +131,16 @@ double expected_step_seconds(const Config& config, const Model& model, int ranks
   return per_rank * static_cast<double>(config.model.context) * executed / rate;
 }
 
-void print_resources(Console& console, const Config& config, const Model& model, const MemoryPlan& memory, int ranks,
-                     double rate) {
+void print_resources(Console& console, const Config& config, const Model& model, const MemoryPlan& memory,
+                     const TimePlan& time) {
   const ModelCosts c = model.costs();
-  const double batch = static_cast<double>(config.training.batch), N = static_cast<double>(config.model.context);
   const double forward = c.matrix_flops_per_token + c.attention_flops_per_token;
   const double training = forward * (1 + c.backward_factor);
-  const double step = expected_step_seconds(config, model, ranks, rate);
   Table table("what this run takes");
   table.heading("model");
   table.row("parameters", exact_count(model.parameters().count()));
   table.row("tensors", exact_count(static_cast<std::int64_t>(model.parameters().all().size())));
-  table.row("tokens per step", exact_count(config.training.batch * config.model.context));
+  table.row("tokens per step", exact_count(time.tokens));
   table.heading("work per token, operations");
   table.row("forward", human_count(forward));
   table.row("  matrix products", human_count(c.matrix_flops_per_token));
@@ -148,11 +157,27 @@ void print_resources(Console& console, const Config& config, const Model& model,
   table.row("attention tile lists", human_bytes(static_cast<double>(memory.patterns)));
   table.row("program and libraries", human_bytes(static_cast<double>(memory.program)));
   table.row("together", human_bytes(static_cast<double>(memory.total())));
-  table.heading("time, estimated");
-  table.row("matrix products reach", human_count(rate) + "FLOP/s per rank");
-  table.row("a step", human_seconds(step));
-  table.row("tokens per second", human_count(batch * N / step));
+  const auto files = static_cast<double>(config.checkpoint.keep + 1); // and the best one
+  table.row("checkpoints on the disk",
+            fmt::format("{} x {}, and one more while it is written", files,
+                        human_bytes(3.0 * sizeof(float) * static_cast<double>(model.parameters().count()))));
+  table.heading(time.measured ? "time, from micro-batches that were run" : "time, estimated");
+  table.row("matrix products reach", human_count(time.rate.best) + "FLOP/s per rank");
+  table.row("a step", human_seconds(time.step));
+  table.row("tokens per second", human_count(static_cast<double>(time.tokens) / time.step));
+  if (time.steps > 0)
+    table.row("the run",
+              fmt::format("{} for {} steps, without evaluations",
+                          human_seconds(time.step * static_cast<double>(time.steps)), exact_count(time.steps)));
   console.table(table);
+  if (time.rate.median < 0.5 * time.rate.best)
+    console.line(fmt::format("note: the machine is busy: matrix products reach {}FLOP/s at best and {}FLOP/s half of "
+                             "the time; take the times above as what an idle machine may reach",
+                             human_count(time.rate.best), human_count(time.rate.median)));
+  if (const std::size_t available = available_bytes(); device_is_host && available > 0 && memory.total() > available)
+    console.line(fmt::format("note: a rank takes {}, and this machine has {} free",
+                             human_bytes(static_cast<double>(memory.total())),
+                             human_bytes(static_cast<double>(available))));
 }
 
 } // namespace weft

@@ -2,6 +2,7 @@
 #pragma once
 #include "config/config.hpp"
 #include "io/console.hpp"
+#include "kernels/gemm/rate.hpp"
 #include "model/model.hpp"
 #include <cstddef>
 
@@ -29,17 +30,28 @@ void require_build(const Config& config, bool on_device);
 /// the `available` bytes there. `ranks_sharing`: ranks that use the device.
 void require_device_memory(const MemoryPlan& plan, const Config& config, std::size_t available, int ranks_sharing);
 
-std::size_t resident_bytes(); ///< now
-std::size_t peak_bytes();     ///< the most there was
+std::size_t resident_bytes();  ///< now
+std::size_t peak_bytes();      ///< the most there was
+std::size_t available_bytes(); ///< what the system could give to programs now; 0: it does not say
 
 /// Operations per second of a matrix product like the model's, in its storage type, on this rank.
-double measure_matrix_rate(const Config& config);
+MatrixRate measure_matrix_rate(const Config& config);
 
 /// Seconds that a step of this run may take, from the matrix product's rate: right within a factor of a few.
 double expected_step_seconds(const Config& config, const Model& model, int ranks, double rate);
 
-/// Sizes, parameters, memory, work per token, and an estimate of the time of a step.
-void print_resources(Console& console, const Config& config, const Model& model, const MemoryPlan& memory, int ranks,
-                     double matrix_rate);
+/// What is known of the time of a run before it.
+struct TimePlan {
+  MatrixRate rate;     ///< measure_matrix_rate()
+  double step;         ///< seconds
+  bool measured;       ///< `step` comes from micro-batches that were run (trial_step.hpp), not from the rate
+  std::int64_t tokens; ///< of a step, on all ranks
+  std::int64_t steps;  ///< of the whole run; 0: not known
+};
+
+/// Sizes, parameters, memory, work per token, the time of a step and of the run, and what checkpoints take on the disk.
+/// Says so where the machine has less memory than the rank needs, and where other work makes times uncertain.
+void print_resources(Console& console, const Config& config, const Model& model, const MemoryPlan& memory,
+                     const TimePlan& time);
 
 } // namespace weft

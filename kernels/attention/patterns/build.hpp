@@ -75,7 +75,8 @@ PatternPass& add_pass(Pattern& pattern, std::vector<int> query_order = {});
 
 /// Adds a part to the last pass: goes through the candidates, drops tiles that hold no allowed pair, marks the others
 /// full or partial, and builds the transpose. `key_order` empty: all N positions in order; a gathered list otherwise
-/// (which may be empty in effect: pass no candidates). Time: one test per candidate, 1024 more per partial one.
+/// (which may be empty in effect: pass no candidates). Time: one test per candidate, 1024 more per partial one. Throws
+/// std::length_error where the list would have more than 2^26 tiles.
 void add_rule(Pattern& pattern, const AnyRule& rule, const Candidates& candidates);
 void add_rule(Pattern& pattern, const AnyRule& rule, std::vector<int> key_order, const Candidates& candidates);
 template <class Rule>
