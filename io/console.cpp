@@ -161,6 +161,13 @@ void Console::line(const std::string& text) {
   log(ended);
 }
 
+void Console::detail(const std::string& text) {
+  if (details_)
+    line(text);
+  else if (speaks_)
+    log(!text.empty() && text.back() == '\n' ? text : text + "\n");
+}
+
 void Console::step(const StepLine& step) {
   if (!speaks_)
     return;

@@ -61,6 +61,9 @@ class Console {
 
   void line(const std::string& text); ///< one line (or several); ends a refreshed step line first
   void table(const Table& table) { line(table.text()); }
+  /// What only some people want to read: to the log, and printed after show_details().
+  void detail(const std::string& text);
+  void show_details() { details_ = true; }
   void step(const StepLine& line); ///< refreshed in place on a terminal, a plain line otherwise and in the log
   /// How far a long piece of work is: refreshed in place on a terminal, a line at most every 30 seconds otherwise.
   void progress(const std::string& text);
@@ -72,7 +75,7 @@ class Console {
   void end_refreshed();
   std::FILE* out_ = nullptr;
   std::FILE* log_ = nullptr;
-  bool speaks_, terminal_ = false, refreshed_ = false;
+  bool speaks_, terminal_ = false, refreshed_ = false, details_ = false;
   std::chrono::steady_clock::time_point last_progress_ = std::chrono::steady_clock::now();
 };
 

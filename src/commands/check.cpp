@@ -63,7 +63,11 @@ int check(const Options& options) {
     train->require_known(config.model.vocabulary);
   }
   const MemoryPlan memory = plan_memory(config, *model, ranks);
-  print_resources(console, config, *model, memory, plan_time(config, *model, *train, ranks, memory, length.steps));
+  const TimePlan time = plan_time(config, *model, *train, ranks, memory, length.steps);
+  console.line(resources_text(config, *model, memory, time));
+  for (const std::string& note : {memory_note(memory), busy_note(time.rate)})
+    if (!note.empty())
+      console.line("note: " + note);
   if (data_is_there) {
     console.line(fmt::format("data {}: {} training {}, {} steps per epoch, {} steps in all", config.data.path,
                              exact_count(train->size()), train->unit(), length.steps_per_epoch, length.steps));

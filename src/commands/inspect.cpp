@@ -16,7 +16,7 @@ namespace {
 
 struct Options {
   std::string what, other;
-  bool best = false, config = false;
+  bool best = false, config = false, all = false;
 };
 
 std::string value_text(const Attribute& value) {
@@ -59,14 +59,16 @@ int show(const Options& options) {
       ++damaged;
     }
     elements += array.elements();
-    fmt::print("{:<{}}  {:<16}  {}  {}\n", array.name, width, shape_text(array), array.sha256, verdict);
+    if (options.all || verdict != "good")
+      fmt::print("{:<{}}  {:<16}  {}  {}\n", array.name, width, shape_text(array), array.sha256, verdict);
   }
   if (damaged > 0)
     throw DataError(
         fmt::format("{} of {} arrays of {} are not what their SHA-256 says; a run passes this file over and "
                     "resumes from the checkpoint before it",
                     damaged, file.arrays().size(), file.path()));
-  fmt::print("\nall {} arrays, {} numbers, are what their SHA-256 says\n", file.arrays().size(), exact_count(elements));
+  fmt::print("{}all {} arrays, {} numbers, are what their SHA-256 says{}\n", options.all ? "\n" : "",
+             file.arrays().size(), exact_count(elements), options.all ? "" : " (--all lists them)");
   return exit_done;
 }
 
@@ -119,12 +121,11 @@ int compare_attributes(const CheckpointFile& left, const CheckpointFile& right) 
   return different;
 }
 
-/// Prints where one array differs; whether it does.
-bool compare_array(const CheckpointFile& left, const CheckpointFile& right, const ArrayInfo& array) {
+/// Where one array differs; empty where it does not.
+std::string array_difference(const CheckpointFile& left, const CheckpointFile& right, const ArrayInfo& array) {
   const ArrayInfo* other = right.find(array.name);
   if (other == nullptr || other->shape != array.shape) {
-    fmt::print("different: {}: {} and {}\n", array.name, shape_text(array), other ? shape_text(*other) : "absent");
-    return true;
+    return fmt::format("{}: {} and {}", array.name, shape_text(array), other ? shape_text(*other) : "absent");
   }
   const std::vector<float> a = read_array(left, array), b = read_array(right, *other);
   std::int64_t differ = 0;
@@ -136,9 +137,8 @@ bool compare_array(const CheckpointFile& left, const CheckpointFile& right, cons
       if (!std::isnan(largest) && !(distance <= largest)) // a NaN stays
         largest = distance;
     }
-  if (differ > 0)
-    fmt::print("different: {}: {} of {} elements, by {:.3g} at most\n", array.name, differ, a.size(), largest);
-  return differ > 0;
+  return differ == 0 ? ""
+                     : fmt::format("{}: {} of {} elements, by {:.3g} at most", array.name, differ, a.size(), largest);
 }
 
 int compare(const Options& options) {
@@ -147,13 +147,18 @@ int compare(const Options& options) {
   fmt::print("{}\n{}\n", left.path(), right.path());
   const int attributes = compare_attributes(left, right);
   int arrays = 0;
+  constexpr int told = 10;
+  const auto tell = [&](const std::string& difference) {
+    if (!difference.empty() && (arrays++ < told || options.all))
+      fmt::print("different: {}\n", difference);
+  };
   for (const ArrayInfo& array : left.arrays())
-    arrays += compare_array(left, right, array);
+    tell(array_difference(left, right, array));
   for (const ArrayInfo& array : right.arrays())
-    if (left.find(array.name) == nullptr) {
-      fmt::print("different: {}: absent and {}\n", array.name, shape_text(array));
-      ++arrays;
-    }
+    if (left.find(array.name) == nullptr)
+      tell(fmt::format("{}: absent and {}", array.name, shape_text(array)));
+  if (arrays > told && !options.all)
+    fmt::print("and {} more arrays (--all lists them)\n", arrays - told);
   if (arrays + attributes == 0) {
     fmt::print("equal: all {} arrays and the state have the same bits\n", left.arrays().size());
     return exit_done;
@@ -172,6 +177,7 @@ void add_inspect(CLI::App& app, std::function<int()>& action) {
       ->required();
   command->add_option("other", options->other, "another one, to be compared bit by bit");
   command->add_flag("--best", options->best, "of a run folder the checkpoint that was best on validation");
+  command->add_flag("--all", options->all, "list every array with its SHA-256, or every one that differs");
   command->add_flag("--config", options->config, "print the resolved input that is stored in it, and nothing else");
   command->callback([options, &action] {
     action = [options] { return options->other.empty() ? show(*options) : compare(*options); };

@@ -37,8 +37,8 @@ std::vector<Setting> settings_of(const std::string& resolved) {
 }
 } // namespace
 
-void print_settings(Console& console, const Config& config, const Ranks& ranks, const std::vector<RankDevice>& devices,
-                    const std::string& transport) {
+std::string settings_text(const Config& config, const Ranks& ranks, const std::vector<RankDevice>& devices,
+                          const std::string& transport) {
   Table table("settings (those not at their default; all of them are in config.toml)");
   const std::vector<Setting> resolved = settings_of(to_toml(config)), defaults = settings_of(to_toml(Config{}));
   std::string section;
@@ -56,7 +56,7 @@ void print_settings(Console& console, const Config& config, const Ranks& ranks, 
   for (const std::string& line : device_lines(devices))
     table.row("device", line);
   table.row("gradient sums", transport);
-  console.table(table);
+  return table.text();
 }
 
 std::vector<std::string> setting_changes(const std::string& before, const std::string& now) {

@@ -10,9 +10,9 @@
 
 namespace weft {
 
-/// The keys that are not at their default, and the machine.
-void print_settings(Console& console, const Config& config, const Ranks& ranks, const std::vector<RankDevice>& devices,
-                    const std::string& transport);
+/// The keys that are not at their default, and the machine: a table.
+std::string settings_text(const Config& config, const Ranks& ranks, const std::vector<RankDevice>& devices,
+                          const std::string& transport);
 
 /// Keys in which two resolved inputs (to_toml) differ: "optimizer.clip = 0.5, was 1.0".
 std::vector<std::string> setting_changes(const std::string& before, const std::string& now);

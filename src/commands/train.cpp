@@ -31,6 +31,7 @@ struct Options {
   std::string input;
   std::vector<std::string> overrides;
   Dumps dumps;
+  bool verbose = false;
 };
 
 /// The kernels that a checkpoint was computed with; empty where it does not say.
@@ -162,10 +163,18 @@ void make_trainer(Run& run, const RunFolder& folder, const Ranks& ranks, Console
 /// Settings, resources and all that a person should know of this start.
 void announce(const Run& run, const RunFolder& folder, const Ranks& ranks, Console& console) {
   const Config& config = run.config();
-  print_settings(console, config, ranks, run.runtime.devices, run.transport);
-  print_resources(console, config, *run.model, run.memory,
-                  {run.matrix_rate, expected_step_seconds(config, *run.model, ranks.size(), run.matrix_rate.best),
-                   false, config.training.batch * run.splits.train->shape().row_tokens(), run.trainer->length().steps});
+  const std::int64_t steps = run.trainer->length().steps;
+  console.detail(settings_text(config, ranks, run.runtime.devices, run.transport));
+  console.detail(
+      resources_text(config, *run.model, run.memory,
+                     {run.matrix_rate, expected_step_seconds(config, *run.model, ranks.size(), run.matrix_rate.best),
+                      false, config.training.batch * run.splits.train->shape().row_tokens(), steps}));
+  console.line(fmt::format("{}, {}, {} parameters, on {} x {}, {} each; settings and work are in {}",
+                           config.model.family, config.attention.pattern, exact_count(run.model->parameters().count()),
+                           ranks.size(), Runtime::description(), human_bytes(static_cast<double>(run.memory.total())),
+                           folder.log()));
+  if (const std::string note = memory_note(run.memory); !note.empty())
+    console.line("note: " + note);
   if (!run.lock->held())
     console.line("note: the file system of " + folder.path +
                  " knows no locks: nothing keeps a second run out of this folder");
@@ -183,8 +192,13 @@ void announce(const Run& run, const RunFolder& folder, const Ranks& ranks, Conso
                                  ? "or SIGUSR1 to mpirun (Ctrl-C there kills the ranks within seconds, and what is "
                                    "behind the last checkpoint is lost)"
                                  : "or Ctrl-C"));
-  console.line(fmt::format("{} steps, {} per epoch; run folder {}", run.trainer->length().steps,
-                           run.trainer->length().steps_per_epoch, folder.path));
+  if (run.trainer->state().step >= steps)
+    console.line(
+        fmt::format("this run is finished: step {} of {}; raise training.steps or training.epochs to go on, or "
+                    "set run.fresh=true to start over",
+                    run.trainer->state().step, steps));
+  console.line(
+      fmt::format("{} steps, {} per epoch; run folder {}", steps, run.trainer->length().steps_per_epoch, folder.path));
 }
 
 /// config.toml and provenance.json, and what the checkpoints are to say of this start.
@@ -235,6 +249,8 @@ void closing_report(const Run& run, const Ranks& ranks, Console& console) {
 
 int train(const Options& options, const Ranks& ranks) {
   Console console(ranks.root());
+  if (options.verbose)
+    console.show_details();
   Run run;
   prepare(run, options, ranks);
   const RunFolder folder(run.config());
@@ -256,6 +272,8 @@ void add_train(CLI::App& app, std::function<int()>& action) {
   auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("train", "train the model of an input file; continues a stopped run");
   add_input_options(*command, options->input, options->overrides);
+  command->add_flag("-v,--verbose", options->verbose,
+                    "print the settings, the memory and the work as well, which run.log has anyway");
   command->add_option("--dump-batches", options->dumps.batches,
                       "write the tokens of every step to this HDF5 file (one rank)");
   command->add_option("--dump-gradients", options->dumps.gradients,

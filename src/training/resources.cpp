@@ -131,8 +131,7 @@ double expected_step_seconds(const Config& config, const Model& model, int ranks
   return per_rank * static_cast<double>(config.model.context) * executed / rate;
 }
 
-void print_resources(Console& console, const Config& config, const Model& model, const MemoryPlan& memory,
-                     const TimePlan& time) {
+std::string resources_text(const Config& config, const Model& model, const MemoryPlan& memory, const TimePlan& time) {
   const ModelCosts c = model.costs();
   const double forward = c.matrix_flops_per_token + c.attention_flops_per_token;
   const double training = forward * (1 + c.backward_factor);
@@ -169,15 +168,24 @@ void print_resources(Console& console, const Config& config, const Model& model,
     table.row("the run",
               fmt::format("{} for {} steps, without evaluations",
                           human_seconds(time.step * static_cast<double>(time.steps)), exact_count(time.steps)));
-  console.table(table);
-  if (time.rate.median < 0.5 * time.rate.best)
-    console.line(fmt::format("note: the machine is busy: matrix products reach {}FLOP/s at best and {}FLOP/s half of "
-                             "the time; take the times above as what an idle machine may reach",
-                             human_count(time.rate.best), human_count(time.rate.median)));
-  if (const std::size_t available = available_bytes(); device_is_host && available > 0 && memory.total() > available)
-    console.line(fmt::format("note: a rank takes {}, and this machine has {} free",
-                             human_bytes(static_cast<double>(memory.total())),
-                             human_bytes(static_cast<double>(available))));
+  return table.text();
+}
+
+std::string memory_note(const MemoryPlan& memory) {
+  const std::size_t available = available_bytes();
+  if (!device_is_host || available == 0 || memory.total() <= available)
+    return "";
+  return fmt::format("a rank takes {}, and this machine has {} free", human_bytes(static_cast<double>(memory.total())),
+                     human_bytes(static_cast<double>(available)));
+}
+
+std::string busy_note(const MatrixRate& rate) {
+  if (rate.median >= 0.5 * rate.best)
+    return "";
+  return fmt::format(
+      "the machine is busy: matrix products reach {}FLOP/s at best and {}FLOP/s half of the time; an idle "
+      "machine takes less time than what is told",
+      human_count(rate.best), human_count(rate.median));
 }
 
 } // namespace weft

@@ -5,6 +5,7 @@
 #include "kernels/gemm/rate.hpp"
 #include "model/model.hpp"
 #include <cstddef>
+#include <string>
 
 namespace weft {
 
@@ -49,9 +50,14 @@ struct TimePlan {
   std::int64_t steps;  ///< of the whole run; 0: not known
 };
 
-/// Sizes, parameters, memory, work per token, the time of a step and of the run, and what checkpoints take on the disk.
-/// Says so where the machine has less memory than the rank needs, and where other work makes times uncertain.
-void print_resources(Console& console, const Config& config, const Model& model, const MemoryPlan& memory,
-                     const TimePlan& time);
+/// Sizes, parameters, memory, work per token, the time of a step and of the run, and what checkpoints take on the disk:
+/// a table.
+std::string resources_text(const Config& config, const Model& model, const MemoryPlan& memory, const TimePlan& time);
+
+/// Where the machine has less memory than the rank needs: a sentence; else "".
+std::string memory_note(const MemoryPlan& memory);
+
+/// Where other work makes times uncertain: a sentence; else "".
+std::string busy_note(const MatrixRate& rate);
 
 } // namespace weft

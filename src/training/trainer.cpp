@@ -121,7 +121,8 @@ ExitStatus Trainer::run(const Dumps& dumps) {
     save(true, true);
   finish_saving();
   dumper.finish(metrics_);
-  if (!evaluate_test())
+  const bool nothing_new = state_.step == first_step_ && ranks_.maximum(metrics_.has_final() ? 1 : 0) > 0;
+  if (!nothing_new && !evaluate_test())
     return stop();
   report_energy();
   write_metrics();

@@ -72,6 +72,20 @@ class TrainTest(ProgramTest):
         self.assertIn("micro-batches", run(["check", self.input, "--ranks", "5"], status=2).stderr)
         self.assertIn("--dump-batches", self.train("x", "--dump-batches", "f", ranks=2, status=2).stderr)
 
+    def test_the_start_is_told_in_a_few_lines_and_whole_in_the_log(self):
+        done = self.train("run", "evaluation.test_at_end=true")
+        self.assertLess(len(done.stdout.split("run folder")[0].splitlines()), 6)
+        with open(self.run_folder("run") + "/run.log") as file:
+            log = file.read()
+        for row in ("  stride ", "memory per rank", "  optimiser moments ", "  kernels "):
+            self.assertIn(row, log)
+            self.assertNotIn(row, done.stdout)
+        self.assertIn("memory per rank", self.train("loud", "training.steps=4", "--verbose").stdout)
+        # Nothing is left to do, and nothing is done again.
+        done = self.train("run", "evaluation.test_at_end=true")
+        self.assertIn("this run is finished: step 12 of 12", done.stdout)
+        self.assertNotIn("test ", done.stdout)
+
     def test_a_finished_run_keeps_the_settings_it_was_trained_with(self):
         self.train("run")
         with open(self.run_folder("run") + "/config.toml") as file:

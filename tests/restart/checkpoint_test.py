@@ -56,6 +56,9 @@ class CheckpointTest(ProgramTest):
         self.train("two", ranks=2)
         self.train("other", "run.seed=2")
         text = run(["inspect", self.run_folder("one")]).stdout
+        self.assertNotIn("parameters/embedding.token", text)
+        self.assertIn("all ", text)
+        text = run(["inspect", self.run_folder("one"), "--all"]).stdout
         for part in ("world_size", "data_sha256", "libraries", "parameters/embedding.token", "good", "all "):
             self.assertIn(part, text)
         self.assertIn("[model]", run(["inspect", self.run_folder("one"), "--config"]).stdout)
@@ -63,8 +66,12 @@ class CheckpointTest(ProgramTest):
                       run(["inspect", self.run_folder("one"), self.run_folder("two")]).stdout)
         text = run(["inspect", self.run_folder("one"), self.run_folder("other")], status=1).stdout
         self.assertRegex(text, r"different: parameters/embedding.token: \d+ of \d+ elements, by [\d.e-]+ at most")
-        text = run(["inspect", self.checkpoint("one", 10), self.checkpoint("one", 12)], status=1).stdout
+        pair = [self.checkpoint("one", 10), self.checkpoint("one", 12)]
+        text = run(["inspect", *pair], status=1).stdout
         self.assertIn("different: attribute step: 10 and 12", text)
+        self.assertEqual(text.count(" elements, by "), 10)
+        more = int(re.search(r"and (\d+) more arrays", text)[1])
+        self.assertEqual(run(["inspect", *pair, "--all"], status=1).stdout.count(" elements, by "), 10 + more)
         path = self.checkpoint("one", 12)
         with h5py.File(path) as file:
             offset = file["optimizer/v/output.weight"].id.get_offset()
