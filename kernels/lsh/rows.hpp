@@ -36,17 +36,7 @@ struct Call {
   /// body(j) for every key that query i sees, each time that it does.
   template <class Body>
   WEFT_FUNCTION void keys_of(std::int64_t s, std::int64_t h, int i, const Body& body) const {
-    for (int r = first_round; r < end_round; ++r) {
-      const int c = tables.order.chunk_of[tables.row(s, h, r) + i];
-      const Chunk chunks[] = {{r, c}, tables.before(s, r, c)};
-      for (int half = 0; half < 2; ++half)
-        if (chunks[half].round >= 0) {
-          const int* order = tables.order.order + tables.row(s, h, chunks[half].round);
-          for (std::int64_t slot = tables.begin_of(chunks[half]); slot < tables.end_of(chunks[half]); ++slot)
-            if (tables.sees(s, h, r, static_cast<Half>(half), i, order[slot]))
-              body(order[slot]);
-        }
-    }
+    tables.keys_of(s, h, first_round, end_round, i, body);
   }
   /// body(i) for every query that sees key j, each time that it does.
   template <class Body>

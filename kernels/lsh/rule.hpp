@@ -1,4 +1,4 @@
-// Which keys a query sees, pair by pair: what both versions of lsh_attention.cpp share. Included there only.
+// Which keys a query sees, pair by pair: what both versions of lsh_attention.cpp share, and seen_keys.cpp lists.
 #pragma once
 #include "kernels/attention/attention_tables.hpp"
 #include "kernels/lsh/lsh_attention.hpp"
@@ -75,6 +75,21 @@ struct LshTables {
       if (meets_own(s, h, earlier, i, j) || meets_before(s, h, earlier, i, j))
         return false;
     return true;
+  }
+  /// body(j) for every key that query i sees in rounds [first, end), each time that it does.
+  template <class Body>
+  WEFT_FUNCTION void keys_of(std::int64_t s, std::int64_t h, int first, int end, int i, const Body& body) const {
+    for (int r = first; r < end; ++r) {
+      const int c = order.chunk_of[row(s, h, r) + i];
+      const Chunk chunks[] = {{r, c}, before(s, r, c)};
+      for (int half = 0; half < 2; ++half)
+        if (chunks[half].round >= 0) {
+          const int* sorted = order.order + row(s, h, chunks[half].round);
+          for (std::int64_t slot = begin_of(chunks[half]); slot < end_of(chunks[half]); ++slot)
+            if (sees(s, h, r, static_cast<Half>(half), i, sorted[slot]))
+              body(sorted[slot]);
+        }
+    }
   }
 };
 

@@ -1,5 +1,6 @@
 #include "commands/eval.hpp"
 #include "commands/class_tables.hpp"
+#include "commands/evaluation_config.hpp"
 #include "commands/evaluation_record.hpp"
 #include "commands/find_checkpoint.hpp"
 #include "commands/job.hpp"
@@ -56,19 +57,6 @@ void dump_logits(const std::string& path, Model& model, const std::string& split
   std::vector<float> logits(static_cast<std::size_t>(count)), as_float(batch.tokens, batch.tokens + S * N);
   model.copy_logits(logits.data());
   write_checkpoint(path, {}, {{"tokens", {S, N}, as_float.data()}, {"logits", extents, logits.data()}});
-}
-
-/// The stored input under the overrides. Another attention may be asked for than the one trained with; the position
-/// tables stay those of the checkpoint, even where their shape came from the attention's stride.
-LoadedConfig evaluation_config(const std::string& text, const std::string& path, const Options& options,
-                               const Config& trained) {
-  std::vector<std::string> overrides = options.overrides;
-  const bool shape_given = std::any_of(overrides.begin(), overrides.end(), [](const std::string& one) {
-    return one.rfind("model.position_shape", 0) == 0;
-  });
-  if (!shape_given)
-    overrides.push_back(fmt::format("model.position_shape=[{}]", joined(position_tables(trained), ", ")));
-  return load_config_text(text, path, overrides, DataCheck::skipped);
 }
 
 /// The files asked for, and the record in the run folder, which may be somebody else's.
@@ -133,7 +121,7 @@ int eval(const Options& options, const Ranks& ranks) {
     if (file.attributes().count("data_sha256") > 0)
       trained_data = file.text("data_sha256");
     trained = from_toml_text(file.text("config"), path);
-    loaded = evaluation_config(file.text("config"), path, options, trained);
+    loaded = evaluation_config(file.text("config"), path, options.overrides);
     split = options.split.empty() ? loaded.config.evaluation.split : options.split;
     if (!has_split(loaded.config.data.path, split))
       throw DataError("no split \"" + split + "\" in " + loaded.config.data.path +

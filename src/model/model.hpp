@@ -57,6 +57,10 @@ class Model {
   /// classes.
   virtual void copy_logits(float* logits) = 0;
 
+  /// The integers that the last pass kept under this name in the plan's list, such as the hash buckets of a layer, for
+  /// people to look at; none where there is no such piece.
+  virtual std::vector<int> kept_integers(const std::string& /*piece*/) { return {}; }
+
   /// The first activation of the last pass, in the order of the forward pass, that is NaN or infinite; "" if none is.
   virtual std::string first_nonfinite_activation() = 0;
 

@@ -163,6 +163,17 @@ void Program<T>::copy_logits(float* logits) {
 }
 
 template <class T>
+std::vector<int> Program<T>::kept_integers(const std::string& piece) {
+  const std::vector<Arena::Piece>& pieces = arena_.pieces();
+  const auto found = std::find_if(pieces.begin(), pieces.end(), [&](const auto& p) { return p.name == piece; });
+  if (found == pieces.end())
+    return {};
+  std::vector<int> numbers(found->bytes / sizeof(int));
+  copy_to_host(numbers.data(), arena_.at<int>(static_cast<int>(found - pieces.begin())), found->bytes);
+  return numbers;
+}
+
+template <class T>
 std::string Program<T>::first_nonfinite_activation() {
   for (std::size_t i = 0; i < arena_.pieces().size(); ++i) {
     const Arena::Piece& piece = arena_.pieces()[i];

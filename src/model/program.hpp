@@ -23,6 +23,7 @@ class Program : public Model {
   void forward_backward(const Batch& batch, float* gradients, Scores& scores, const GradientsReady& ready) override;
   void forward(const Batch& batch, Scores& scores) override;
   void copy_logits(float* logits) override;
+  std::vector<int> kept_integers(const std::string& piece) override;
   std::string first_nonfinite_activation() override;
 
  protected:

@@ -77,7 +77,7 @@ class LshTest(unittest.TestCase):
 
     def test_it_cannot_be_sampled_from_and_has_no_lists(self):
         self.assertIn("cannot be sampled from", run(["sample", self.trained], status=2).stderr)
-        self.assertIn("nothing to show", run(["pattern", self.folder + "/input.toml"], status=2).stderr)
+        self.assertIn("weft pattern RUN", run(["pattern", self.folder + "/input.toml"], status=2).stderr)
 
 
 if __name__ == "__main__":

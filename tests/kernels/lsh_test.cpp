@@ -1,4 +1,5 @@
 // Attention over hash buckets: forward and backward against brute force over the sets.
+#include "kernels/lsh/seen_keys.hpp"
 #include "tests/kernels/lsh_problem.hpp"
 #include "tests/kernels/thread_counts.hpp"
 
@@ -97,6 +98,34 @@ TEST(LshAttention, WithOneBucketAndOneChunkIsFullAttention) {
   Trial<float> run(p);
   run.go(false);
   EXPECT_AT_MOST(relative_error(run.out, full_attention(p, run.q, run.k, run.v)), 1e-6);
+}
+
+TEST(LshSeenKeys, AreWhatTheReferenceSees) {
+  for (const Problem& p : problems()) {
+    if (p.N > 300)
+      continue;
+    const reference::Lsh lsh = p.reference();
+    const std::vector<bool> real = p.real();
+    const std::vector<int> all = p.random_buckets();
+    for (std::int64_t s = 0; s < p.S; ++s)
+      for (std::int64_t h = 0; h < p.H; ++h) {
+        const auto begin = all.begin() + (s * p.H + h) * p.rule.rounds * p.N;
+        const LshSeenKeys seen(p.rule, p.N, {begin, begin + p.rule.rounds * p.N}, p.buckets);
+        EXPECT_EQ(seen.real(), std::count(real.begin() + s * p.N, real.begin() + (s + 1) * p.N, true)) << p.name;
+        for (int i = 0; i < p.N; ++i) {
+          std::vector<int> expected;
+          for (std::int64_t r = p.rule.mean_of_rounds ? 0 : -1; r < (p.rule.mean_of_rounds ? p.rule.rounds : 0); ++r)
+            for (const int j : reference::lsh_keys(lsh, s, h, i, r))
+              expected.push_back(j);
+          std::sort(expected.begin(), expected.end());
+          EXPECT_EQ(seen.of(i), expected) << p.name << " sequence " << s << " head " << h << " query " << i;
+        }
+      }
+  }
+}
+
+TEST(LshSeenKeys, WantABucketForEveryPositionAndRound) {
+  EXPECT_THROW(LshSeenKeys(rule_of(2, 4, ""), 8, std::vector<int>(15, 0), 4), std::invalid_argument);
 }
 
 TEST(LshAttention, NothingUnseenHasInfluenceNotEvenAsNan) {

@@ -10,15 +10,10 @@
 namespace weft {
 
 template <class T>
-std::int64_t LshAttention<T>::released_slots(std::int64_t length) {
-  return released_length(length);
-}
-
-template <class T>
 LshAttention<T>::LshAttention(Plan& plan, const std::string& name, const AttentionSetup& sizes, const LshSetup& setup)
     : D(sizes.width), H(sizes.heads), E(sizes.key_width), Ev(sizes.value_width), setup_(setup),
       again_(plan.recompute != Recompute::none), dropout_(setup.released ? -1 : sizes.dropout), longest_(plan.N) {
-  const std::int64_t N = slots(plan.N), rows = plan.S * N, R = setup.rule.rounds;
+  const std::int64_t N = setup.slots(plan.N), rows = plan.S * N, R = setup.rule.rounds;
   qv_weight_ = plan.weight(name + "attention.qv.weight", {D, wide()}, sizes.qkv);
   if (sizes.biases && setup.qv_bias)
     qv_bias_ = plan.weight(name + "attention.qv.bias", {wide()}, sizes.qkv_bias);
@@ -64,16 +59,7 @@ LshAttention<T>::LshAttention(Plan& plan, const std::string& name, const Attenti
 
 template <class T>
 AttentionShape LshAttention<T>::shape(const Pass<T>& p) const {
-  return {p.sequences(), slots(p.length()), H, E, Ev, wide(), H * Ev};
-}
-
-/// The released code's chunks are a tenth of the sequence.
-template <class T>
-LshRule LshAttention<T>::rule(const Pass<T>& p) const {
-  LshRule rule = setup_.rule;
-  if (setup_.released)
-    rule.chunk = slots(p.length()) / 10;
-  return rule;
+  return {p.sequences(), setup_.slots(p.length()), H, E, Ev, wide(), H * Ev};
 }
 
 template <class T>
@@ -91,7 +77,7 @@ void LshAttention<T>::project(const Pass<T>& p, const T* x) {
   T* to = setup_.released ? p(short_qv_) : p(qv_);
   linear_forward(p.linear(D, wide()), to, x, p.low(qv_weight_), qv_bias_ ? p.w(qv_bias_) : nullptr);
   if (setup_.released)
-    fit_rows(p(qv_), slots(p.length()), to, p.length(), p.sequences(), wide());
+    fit_rows(p(qv_), setup_.slots(p.length()), to, p.length(), p.sequences(), wide());
 }
 
 /// A fresh draw for every step; one that no step has where nothing is trained, so that a model's scores do not depend

@@ -28,6 +28,11 @@ struct LshSetup {
   bool fixed_hashes = false; ///< the projections of an evaluation, also in training
   bool released = false;
   bool qv_bias = true; ///< where attention has biases, the first map has one, too
+
+  /// Slots of the sorted lists, and the rule for them, of micro-batches with `length` slots: the released code adds
+  /// some, and makes ten chunks of them.
+  std::int64_t slots(std::int64_t length) const;
+  LshRule rule_for(std::int64_t length) const;
 };
 
 /// What the input says, for layer `layer` and micro-batches of at most `length` slots: the pattern "lsh", or "dense"
@@ -48,10 +53,8 @@ class LshAttention final : public Layer<T> {
 
  private:
   std::int64_t wide() const { return H * (E + Ev); }
-  std::int64_t slots(std::int64_t length) const { return setup_.released ? released_slots(length) : length; }
-  static std::int64_t released_slots(std::int64_t length);
   AttentionShape shape(const Pass<T>& p) const;
-  LshRule rule(const Pass<T>& p) const;
+  LshRule rule(const Pass<T>& p) const { return setup_.rule_for(p.length()); }
   AttentionExtras extras(const Pass<T>& p) const;
   void project(const Pass<T>& p, const T* x);
   void hash(const Pass<T>& p);

@@ -1,4 +1,5 @@
 #include "config/families.hpp"
+#include "kernels/lsh/released.hpp"
 #include "model/layers/lsh_attention.hpp"
 #include <cmath>
 
@@ -30,6 +31,15 @@ SharedKeys keys_of(const std::string& score) {
 }
 
 } // namespace
+
+std::int64_t LshSetup::slots(std::int64_t length) const { return released ? released_length(length) : length; }
+
+LshRule LshSetup::rule_for(std::int64_t length) const {
+  LshRule at = rule;
+  if (released)
+    at.chunk = slots(length) / 10;
+  return at;
+}
 
 LshSetup lsh_setup_of(const Config& config, const AttentionSetup& sizes, std::int64_t layer, std::int64_t length) {
   const auto& a = config.attention;
