@@ -7,6 +7,14 @@
 
 namespace weft {
 
+namespace {
+/// Appends to an array that has room: a function for host and device, like its caller.
+struct Append {
+  int *to, *count;
+  WEFT_FUNCTION void operator()(int j) const { to[(*count)++] = j; }
+};
+} // namespace
+
 LshSeenKeys::LshSeenKeys(const LshRule& rule, std::int64_t length, const std::vector<int>& buckets, std::int64_t behind)
     : rule_(rule), length_(length), buckets_(buckets), order_(buckets.size()), chunk_of_(buckets.size()),
       seen_(static_cast<std::size_t>((length + 31) / 32)) {
@@ -31,13 +39,16 @@ std::vector<int> LshSeenKeys::of(int i) const {
   const detail::LshTables tables{
       rule_, {buckets_.data(), order_.data(), chunk_of_.data(), &real_}, length_, 1, seen_.data(), (length_ + 31) / 32};
   const int R = static_cast<int>(rule_.rounds), step = rule_.mean_of_rounds ? 1 : R;
-  std::vector<int> keys;
+  const int most = R * 2 * static_cast<int>(std::min(rule_.chunk, length_));
+  std::vector<int> keys(static_cast<std::size_t>(most + R));
+  int count = 0;
   for (int first = 0; first < R; first += step) { // each of these is a softmax
-    const std::size_t before = keys.size();
-    tables.keys_of(0, 0, first, first + step, i, [&](int j) { keys.push_back(j); });
-    if (keys.size() == before && rule_.self_last && tables.is_real(0, i))
-      keys.push_back(i);
+    const int before = count;
+    tables.keys_of(0, 0, first, first + step, i, Append{keys.data(), &count});
+    if (count == before && rule_.self_last && tables.is_real(0, i))
+      keys[static_cast<std::size_t>(count++)] = i;
   }
+  keys.resize(static_cast<std::size_t>(count));
   std::sort(keys.begin(), keys.end());
   return keys;
 }
