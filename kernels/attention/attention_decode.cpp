@@ -207,7 +207,7 @@ template <class T>
 void attention_decode(const DecodeShape& shape, T* out, const T* qkv, T* key_cache, T* value_cache,
                       const DecodeKeys& keys, float* workspace) {
   const std::int64_t rows = shape.samples * shape.heads, pieces = pieces_of(keys.longest);
-  const float scale = 1.0f / Kokkos::sqrt(static_cast<float>(shape.key_width));
+  const float scale = shape.scale > 0 ? shape.scale : 1.0f / Kokkos::sqrt(static_cast<float>(shape.key_width));
   const DecodeCall<T> call{shape,
                            keys,
                            out,

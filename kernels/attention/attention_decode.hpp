@@ -1,6 +1,7 @@
 // Attention of one new position over a cache of the keys and values before it: the forward pass of attention.hpp for a
 // single query i per sample b and head h, over the list S_h of the keys that its pattern sees,
-//   out_b,h = sum_{j in S_h} p_j v_j,   p_j = exp(q . k_j / sqrt(E)) / sum_{j in S_h} exp(q . k_j / sqrt(E)).
+//   out_b,h = sum_{j in S_h} p_j v_j,   p_j = exp(q . k_j / sqrt(E)) / sum_{j in S_h} exp(q . k_j / sqrt(E)),
+// or with a factor of its own in the place of 1 / sqrt(E).
 // The cost is that of the keys in the list, not of i or N. Sums are fp32: the list is cut into pieces of 256 keys, each
 // summed by itself in the list's order, and the pieces are joined in order (Milakov and Gimelshein 2018,
 // arXiv:1805.02867): the bits depend neither on the number of threads nor on the samples beside this one.
@@ -17,6 +18,7 @@ struct DecodeShape {
   std::int64_t key_width, value_width; ///< E, Ev: 1 .. attention_width_limit
   std::int64_t capacity;               ///< positions that fit into the cache
   std::int64_t row_stride;             ///< of qkv
+  float scale = 0;                     ///< of q . k; 0: 1 / sqrt(E)
 
   std::int64_t key_row() const { return padded_to_lanes(key_width); }
   std::int64_t value_row() const { return padded_to_lanes(value_width); }

@@ -75,8 +75,19 @@ class LshTest(unittest.TestCase):
         done = run(["eval", self.trained, "attention.pattern=dense"], status=2)
         self.assertIn("holds another model", done.stderr)
 
+    def test_with_full_attention_it_can_be_sampled_from(self):
+        full = ["sample", self.trained, "attention.pattern=dense", "attention.shared_qk=true", "--samples", "3"]
+        samples = []
+        for at_once in ("1", "3"):
+            run([*full, "--at-once", at_once, "--bytes", self.folder + "/bytes"])
+            with open(self.folder + "/bytes", "rb") as file:
+                samples.append(file.read())
+        self.assertEqual(samples[0], samples[1])
+        self.assertEqual(len(samples[0]), 3 * 32)
+        self.assertTrue(max(samples[0]) < 16 and len({samples[0][n:n + 32] for n in (0, 32, 64)}) == 3)
+
     def test_it_cannot_be_sampled_from_and_has_no_lists(self):
-        self.assertIn("cannot be sampled from", run(["sample", self.trained], status=2).stderr)
+        self.assertIn("attention.pattern=dense attention.shared_qk=true", run(["sample", self.trained], status=2).stderr)
         self.assertIn("weft pattern RUN", run(["pattern", self.folder + "/input.toml"], status=2).stderr)
 
 

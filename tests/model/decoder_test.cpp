@@ -175,6 +175,79 @@ TEST(Decoder, ARunningStateGivesTheLogitsOfLinearAttention) {
       }
 }
 
+/// A Reformer, of which much is set: what its layers, norms and positions are.
+Config reformer(const std::string& stream, const std::string& pattern) {
+  Config config = small(pattern);
+  config.model.family = "reformer";
+  config.model.stream = stream;
+  config.model.feedforward = 56;
+  config.model.positions = "axial";
+  config.model.position_shape = {9, 10};
+  config.model.position_widths = {20, 28};
+  config.model.tied_embedding = stream != "post_norm";
+  config.model.feedforward_chunks = stream == "reversible" ? 4 : 1;
+  return config;
+}
+
+/// The decoder's logits are those of the forward pass, and a sample's bits its own.
+void expect_steps_like_the_forward_pass(const Config& config, const std::string& what) {
+  Fixture f(config);
+  const auto decoder = f.decoder(3, 83);
+  const std::vector<float> all = f.stepped(*decoder);
+  EXPECT_AT_MOST(largest_error(doubles(all), f.forward()), 1e-4) << what;
+  const std::vector<float> one = f.stepped(*f.decoder(1, 70), 1);
+  EXPECT_TRUE(std::equal(one.begin(), one.end(), all.begin() + 83 * f.V())) << what << ", beside others";
+  EXPECT_EQ(decoder->cache_bytes(), decoder_cache_bytes(config, 3, 83)) << what;
+}
+
+TEST(Decoder, EveryStreamOfAReformerGivesTheLogitsOfTheForwardPass) {
+  for (const char* stream : {"pre_norm", "post_norm", "reversible"})
+    for (const char* pattern : {"dense", "fixed"})
+      expect_steps_like_the_forward_pass(reformer(stream, pattern), std::string(stream) + " " + pattern);
+}
+
+TEST(Decoder, SharedQueriesAndKeysGiveTheLogitsOfTheForwardPass) {
+  for (const char* family : {"reformer", "sparse_transformer"})
+    for (const char* score : {"unit", "trax", "raw"})
+      for (const char* self : {"last_resort", "seen"}) {
+        Config config = family == std::string("reformer") ? reformer("reversible", "dense") : small("dense");
+        config.attention.shared_qk = true;
+        config.attention.score = score;
+        config.attention.self = self;
+        expect_steps_like_the_forward_pass(config, std::string(family) + " " + score + " " + self);
+        const Fixture f(config);
+        const std::unique_ptr<Decoder> decoder = make_decoder(*f.model, config, f.flat.data(), 1, 3);
+        for (const int keys : {1, self == std::string("seen") ? 2 : 1, self == std::string("seen") ? 3 : 2}) {
+          decoder->step(f.tokens.data(), nullptr);
+          EXPECT_EQ(decoder->keys_seen(), 3 * 4 * keys) << self;
+        }
+      }
+}
+
+TEST(Decoder, AReformerInNarrowTypesIsAsCloseAsItsForwardPass) {
+  for (const char* stream : {"pre_norm", "post_norm", "reversible"})
+    for (const char* precision : {"bf16", "fp16"}) {
+      Config config = reformer(stream, "dense");
+      config.attention.shared_qk = true;
+      Fixture single(config);
+      const Doubles exact = single.forward();
+      config.run.precision = precision;
+      Fixture f(config);
+      const Doubles low = f.forward(), got = doubles(f.stepped(*f.decoder(3, 83)));
+      EXPECT_AT_MOST(relative_error(got, exact), 1.5 * relative_error(low, exact)) << stream << " " << precision;
+    }
+}
+
+TEST(Decoder, HashBucketsAndSlotsThatHoldTheirTokenAreRefused) {
+  Fixture hashed(reformer("reversible", "lsh"));
+  EXPECT_THROW(hashed.decoder(1, 10), InputError);
+  Config config = reformer("post_norm", "dense");
+  config.data.task = "copy";
+  config.data.scoring = "reproduction";
+  Fixture plain(config);
+  EXPECT_THROW(plain.decoder(1, 10), InputError);
+}
+
 TEST(Decoder, RandomFeaturesAreRefused) {
   Fixture f(small("performer"));
   EXPECT_THROW(f.decoder(1, 10), InputError);

@@ -1,8 +1,7 @@
 #include "model/families/reformer.hpp"
 #include "config/families.hpp"
 #include "config/resolved.hpp"
-#include "io/error.hpp"
-#include "model/sampling/decoder.hpp"
+#include "model/sampling/chain_decoder.hpp"
 #include "model/storage.hpp"
 #include <cmath>
 
@@ -68,13 +67,13 @@ LanguageSetup head_of(const Config& c) {
 
 template <class T>
 Reformer<T>::Reformer(const Config& config)
-    : Chain<T, LanguageHead<T>>(config, config.training.micro_batch, std::nullopt, chain_of(config), head_of(config)) {}
+    : Chain<T, LanguageHead<T>>(config, config.training.micro_batch, std::nullopt, chain_of(config), head_of(config)),
+      config_(config) {}
 
 template <class T>
-std::unique_ptr<Decoder> Reformer<T>::decoder(const float* /*weights*/, std::int64_t /*samples*/,
-                                              std::int64_t /*length*/) const {
-  throw InputError("got model.family = \"reformer\", expected sparse_transformer: its layers have no version for a "
-                   "single position, so that it cannot be sampled from");
+std::unique_ptr<Decoder> Reformer<T>::decoder(const float* weights, std::int64_t samples, std::int64_t length) const {
+  const RowSetup setup{this->parameters(), weights, samples, length};
+  return std::make_unique<ChainDecoder<T>>(config_, setup, this->embedding_, *this->stream_, this->head_);
 }
 
 WEFT_FOR_STORAGE_TYPES(Reformer);

@@ -15,6 +15,9 @@ class Reformer final : public Chain<T, LanguageHead<T>> {
  public:
   explicit Reformer(const Config& config);
   std::unique_ptr<Decoder> decoder(const float* weights, std::int64_t samples, std::int64_t length) const override;
+
+ private:
+  const Config config_;
 };
 
 } // namespace weft

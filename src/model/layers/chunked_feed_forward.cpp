@@ -1,7 +1,6 @@
 #include "model/layers/chunked_feed_forward.hpp"
-#include "io/error.hpp"
 #include "kernels/sum/sum.hpp"
-#include "model/layers/rows.hpp"
+#include "model/layers/feed_forward_rows.hpp"
 #include "model/storage.hpp"
 #include <stdexcept>
 
@@ -57,9 +56,10 @@ void ChunkedFeedForward<T>::backward(const Pass<T>& p, T* dx, const T* dy, const
   p.done(out_weight_);
 }
 
+/// A row needs no chunks.
 template <class T>
-std::unique_ptr<RowLayer<T>> ChunkedFeedForward<T>::rows(const RowSetup& /*setup*/) const {
-  throw InputError("got model.feedforward_chunks above 1, expected 1: a chunked layer cannot be sampled from");
+std::unique_ptr<RowLayer<T>> ChunkedFeedForward<T>::rows(const RowSetup& setup) const {
+  return std::make_unique<FeedForwardRows<T>>(setup, in_weight_, in_bias_, out_weight_, out_bias_, activation_);
 }
 
 WEFT_FOR_STORAGE_TYPES(ChunkedFeedForward);

@@ -1,7 +1,6 @@
 #include "model/layers/feed_forward.hpp"
-#include "io/error.hpp"
 #include "kernels/sum/sum.hpp"
-#include "model/layers/rows.hpp"
+#include "model/layers/feed_forward_rows.hpp"
 #include "model/storage.hpp"
 
 namespace weft {
@@ -53,36 +52,9 @@ void FeedForward<T>::backward(const Pass<T>& p, T* dx, const T* dy, const T* x) 
   linear_backward_input(p.linear(D, F), dx, dhidden, p.low(in_weight_));
 }
 
-namespace {
-
-template <class T>
-class FeedForwardRows final : public RowLayer<T> {
- public:
-  FeedForwardRows(std::int64_t samples, StripMatrix<T> in, const float* in_bias, StripMatrix<T> out,
-                  const float* out_bias)
-      : samples_(samples), in_(std::move(in)), out_(std::move(out)), in_bias_(in_bias), out_bias_(out_bias),
-        hidden_(samples * in_.outputs, "hidden") {}
-  void forward(const Slot& /*slot*/, T* y, const T* x) override {
-    few_rows_forward(in_, samples_, hidden_.data(), x, in_bias_, RowsEnd::activation);
-    few_rows_forward(out_, samples_, y, hidden_.data(), out_bias_);
-  }
-
- private:
-  std::int64_t samples_;
-  StripMatrix<T> in_, out_;
-  const float *in_bias_, *out_bias_;
-  Buffer<T> hidden_;
-};
-
-} // namespace
-
 template <class T>
 std::unique_ptr<RowLayer<T>> FeedForward<T>::rows(const RowSetup& setup) const {
-  if (activation_ != Activation::sigmoid_gelu)
-    throw InputError("got a model of another activation than the sparse_transformer's, expected that family: others "
-                     "cannot be sampled from");
-  return std::make_unique<FeedForwardRows<T>>(setup.samples, setup.matrix<T>(in_weight_), setup.at(in_bias_),
-                                              setup.matrix<T>(out_weight_), setup.at(out_bias_));
+  return std::make_unique<FeedForwardRows<T>>(setup, in_weight_, in_bias_, out_weight_, out_bias_, activation_);
 }
 
 WEFT_FOR_STORAGE_TYPES(FeedForward);

@@ -3,6 +3,7 @@
 #include "kernels/attention/fit_rows.hpp"
 #include "kernels/lsh/released.hpp"
 #include "kernels/sum/sum.hpp"
+#include "model/layers/attention_rows.hpp"
 #include "model/layers/rows.hpp"
 #include "model/storage.hpp"
 #include <algorithm>
@@ -175,11 +176,26 @@ void LshAttention<T>::backward(const Pass<T>& p, T* dx, const T* dy, const T* x)
   linear_backward_input(in, dx, dqv, p.low(qv_weight_));
 }
 
+/// Keys are made of the new position's queries, which are therefore projected twice.
 template <class T>
-std::unique_ptr<RowLayer<T>> LshAttention<T>::rows(const RowSetup& /*setup*/) const {
-  throw InputError("got attention over hash buckets (attention.pattern = \"lsh\", or shared_qk): what a position sees "
-                   "depends on where all positions fall, so it cannot be sampled from row by row; expected a pattern "
-                   "that is a set of keys");
+std::unique_ptr<RowLayer<T>> LshAttention<T>::rows(const RowSetup& setup) const {
+  if (!setup_.dense)
+    throw InputError("got attention over hash buckets (attention.pattern = \"lsh\"): what a position sees depends on "
+                     "where all positions fall, so it cannot be sampled from row by row; expected a pattern that is a "
+                     "set of keys. The same weights with full attention: attention.pattern=dense "
+                     "attention.shared_qk=true");
+  const DecodeShape shape{setup.samples, H, E, Ev, setup.length, H * (2 * E + Ev), setup_.rule.scale};
+  const std::vector<RowSetup::Columns> parts = {{0, H * E}, {0, H * E}, {H * E, wide()}};
+  const AttentionShape keys{setup.samples, 1, H, E, Ev, shape.row_stride, H * Ev};
+  const std::int64_t behind_queries = H * E;
+  auto make_keys = [kind = setup_.keys, keys, behind_queries](T* qkv) {
+    shared_keys_forward(kind, keys, qkv + behind_queries, static_cast<const T*>(qkv));
+  };
+  const Buffer<float> weight = setup.columns(qv_weight_, parts);
+  return std::make_unique<AttentionRows<T>>(setup, shape, 0, StripMatrix<T>(weight.data(), D, shape.row_stride),
+                                            qv_bias_ ? setup.columns(qv_bias_, parts) : Buffer<float>(),
+                                            setup.matrix<T>(out_weight_), out_bias_ ? setup.at(out_bias_) : nullptr,
+                                            make_keys);
 }
 
 WEFT_FOR_STORAGE_TYPES(LshAttention);

@@ -27,6 +27,7 @@ struct LshSetup {
   SharedKeys keys = SharedKeys::unit;
   bool fixed_hashes = false; ///< the projections of an evaluation, also in training
   bool released = false;
+  bool dense = false;  ///< one bucket and one chunk: full attention, which decoding knows
   bool qv_bias = true; ///< where attention has biases, the first map has one, too
 
   /// Slots of the sorted lists, and the rule for them, of micro-batches with `length` slots: the released code adds

@@ -62,6 +62,7 @@ LshSetup lsh_setup_of(const Config& config, const AttentionSetup& sizes, std::in
   setup.rule.causal = task_row(config.data.task).causal;
   setup.rule.self_last = a.self == "last_resort";
   if (a.pattern == "dense") { // everything in one bucket and one chunk
+    setup.dense = true;
     setup.rule.chunk = length;
     setup.rule.cyclic = false;
     return setup;

@@ -3,6 +3,7 @@
 #include "kernels/gemm/few_rows.hpp"
 #include "model/plan.hpp"
 #include "model/sampling/key_lists.hpp"
+#include <algorithm>
 
 namespace weft {
 
@@ -29,6 +30,21 @@ struct RowSetup {
     Buffer<float> turned(m * n, "transposed");
     copy_to_device(turned.data(), columns.data(), turned.bytes());
     return StripMatrix<T>(turned.data(), n, m);
+  }
+  /// Columns [first, end) of a matrix, or numbers of a bias, for each part in turn.
+  struct Columns {
+    std::int64_t first, end;
+  };
+  Buffer<float> columns(Weight weight, const std::vector<Columns>& parts) const {
+    const std::int64_t n = of(weight).shape.back(), m = of(weight).size / n;
+    std::vector<float> all(static_cast<std::size_t>(m * n)), chosen;
+    copy_to_host(all.data(), at(weight), all.size() * sizeof(float));
+    for (std::int64_t i = 0; i < m; ++i)
+      for (const Columns& part : parts)
+        chosen.insert(chosen.end(), all.begin() + i * n + part.first, all.begin() + i * n + part.end);
+    Buffer<float> to(static_cast<std::int64_t>(chosen.size()), "columns");
+    copy_to_device(to.data(), chosen.data(), to.bytes());
+    return to;
   }
 };
 

@@ -1,5 +1,6 @@
 #include "model/sampling/chain_decoder.hpp"
-#include "config/config.hpp"
+#include "config/families.hpp"
+#include "io/error.hpp"
 #include "model/storage.hpp"
 #include <stdexcept>
 
@@ -9,7 +10,11 @@ template <class T>
 ChainDecoder<T>::ChainDecoder(const Config& config, const RowSetup& setup, const Embedding<T>& embedding,
                               const Stream<T>& stream, const LanguageHead<T>& head)
     : setup_(setup), L(config.model.layers), lists_(config, setup.length), embedding_(embedding),
-      stream_(stream.rows(setup)), head_(head, setup), previous_(setup.samples, "tokens") {}
+      stream_(stream.rows(setup)), head_(head, setup), previous_(setup.samples, "tokens") {
+  if (slots_hold_their_token(config))
+    throw InputError("got data.scoring = \"reproduction\", whose first slot holds the first token, so that there is "
+                     "nothing to predict it from; expected \"paper\"");
+}
 
 template <class T>
 void ChainDecoder<T>::step(const std::uint16_t* previous, float* logits) {

@@ -7,7 +7,8 @@
 namespace weft {
 
 KeyLists::KeyLists(const Config& config, std::int64_t length)
-    : heads_(config.model.heads), period_(pattern_period(config)), longest_(length) {
+    : heads_(config.model.heads), period_(pattern_period(config)), longest_(length),
+      self_last_(config.attention.shared_qk && config.attention.self == "last_resort") {
   if (pattern_row(config.attention.pattern).operation) // its layers keep what they need of earlier positions themselves
     return;
   std::vector<PatternChoice> known;
@@ -52,11 +53,13 @@ void KeyLists::move_to(std::int64_t i) {
   host_begin_.assign(1, 0);
   longest_now_ = 0;
   for (std::size_t n = 0; n < patterns_.size(); ++n) {
-    const std::vector<int> keys = keys_of(patterns_[n], static_cast<int>(i));
+    std::vector<int> keys = keys_of(patterns_[n], static_cast<int>(i));
     if (!keys.empty() && keys.back() > i)
       throw InputError(fmt::format("cannot sample with the key set \"{}\": position {} sees position {}, which comes "
                                    "later and is not known yet; expected a causal attention.pattern",
                                    names_[n], i, keys.back()));
+    if (self_last_ && keys.size() > 1 && keys.back() == i)
+      keys.pop_back();
     for (const int key : keys)
       host_keys_.push_back(row_of_[n][static_cast<std::size_t>(key)]);
     host_newest_.push_back(row_of_[n][static_cast<std::size_t>(i)]);

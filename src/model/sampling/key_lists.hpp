@@ -23,6 +23,7 @@ class KeyLists {
 
  private:
   std::int64_t heads_, period_, longest_ = 0, longest_now_ = 0;
+  bool self_last_;                ///< a position's own key only where there is no other
   std::vector<Pattern> patterns_; ///< by choice
   std::vector<std::string> names_;
   std::vector<std::vector<int>> list_of_head_; ///< [period][H]: number of the choice

@@ -1,5 +1,4 @@
 #include "model/stream/post_norm.hpp"
-#include "io/error.hpp"
 #include "kernels/common/regions.hpp"
 #include "kernels/sum/sum.hpp"
 #include "model/storage.hpp"
@@ -71,9 +70,41 @@ T* PostNorm<T>::backward(const Pass<T>& p, T* dout) {
   return dx;
 }
 
+/// One row per sample through the chain.
 template <class T>
-std::unique_ptr<StreamRows<T>> PostNorm<T>::rows(const RowSetup& /*setup*/) const {
-  throw InputError("got model.stream = \"post_norm\", expected pre_norm: only that can be sampled from");
+class PostNorm<T>::Rows final : public StreamRows<T> {
+ public:
+  Rows(const PostNorm& chain, const RowSetup& setup)
+      : chain_(chain), setup_(setup), layers_(setup), x_(setup.samples * chain.D, "stream"), sum_(x_.size(), "sum"),
+        branch_(x_.size(), "branch"), statistics_(2 * setup.samples, "statistics") {
+    for (const Stage& stage : chain.stages_)
+      layers_.add(*stage.layer);
+  }
+  T* entry() override { return x_.data(); }
+  const T* forward(const Slot& slot) override {
+    const std::int64_t S = setup_.samples, D = chain_.D;
+    float *mean = statistics_.data(), *rstd = mean + S;
+    for (std::size_t s = 0; s < layers_.size(); ++s) {
+      const Norm<T>& norm = chain_.stages_[s].norm;
+      layers_[s].forward(slot, branch_.data(), x_.data());
+      residual_forward(sum_.data(), x_.data(), mean, rstd, x_.data(), branch_.data(), Dropout{}, setup_.at(norm.gain),
+                       setup_.at(norm.bias), norm.epsilon, {S, 1, D});
+    }
+    return x_.data();
+  }
+  std::size_t cache_bytes() const override { return layers_.cache_bytes(); }
+
+ private:
+  const PostNorm& chain_;
+  RowSetup setup_;
+  RowLayers<T> layers_;
+  Buffer<T> x_, sum_, branch_;
+  Buffer<float> statistics_;
+};
+
+template <class T>
+std::unique_ptr<StreamRows<T>> PostNorm<T>::rows(const RowSetup& setup) const {
+  return std::make_unique<Rows>(*this, setup);
 }
 
 WEFT_FOR_STORAGE_TYPES(PostNorm);

@@ -27,6 +27,7 @@ class PostNorm final : public Stream<T> {
   std::unique_ptr<StreamRows<T>> rows(const RowSetup& setup) const override;
 
  private:
+  class Rows;
   struct Stage {
     Norm<T> norm;
     Piece<T> sum; ///< (R, D) z[s]

@@ -104,20 +104,21 @@ template <class T>
 class PreNorm<T>::Rows final : public StreamRows<T> {
  public:
   Rows(const PreNorm& chain, const RowSetup& setup)
-      : chain_(chain), setup_(setup), stream_(setup.samples * chain.D, "stream"), normed_(stream_.size(), "normed"),
-        branch_(stream_.size(), "branch"), statistics_(2 * setup.samples, "statistics") {
+      : chain_(chain), setup_(setup), layers_(setup), stream_(setup.samples * chain.D, "stream"),
+        normed_(stream_.size(), "normed"), branch_(stream_.size(), "branch"),
+        statistics_(2 * setup.samples, "statistics") {
     for (const Stage& stage : chain.stages_)
       if (stage.layer)
-        layers_.push_back(stage.layer->rows(setup));
+        layers_.add(*stage.layer);
   }
   T* entry() override { return stream_.data(); }
   const T* forward(const Slot& slot) override;
-  std::size_t cache_bytes() const override;
+  std::size_t cache_bytes() const override { return layers_.cache_bytes(); }
 
  private:
   const PreNorm& chain_;
   RowSetup setup_;
-  std::vector<std::unique_ptr<RowLayer<T>>> layers_;
+  RowLayers<T> layers_;
   Buffer<T> stream_, normed_, branch_;
   Buffer<float> statistics_;
 };
@@ -131,19 +132,11 @@ const T* PreNorm<T>::Rows::forward(const Slot& slot) {
                first.epsilon);
   for (std::size_t s = 0; s < layers_.size(); ++s) {
     const Norm<T>& next = chain_.stages_[s + 1].norm;
-    layers_[s]->forward(slot, branch_.data(), normed_.data());
+    layers_[s].forward(slot, branch_.data(), normed_.data());
     residual_forward(stream_.data(), normed_.data(), mean, rstd, stream_.data(), branch_.data(), Dropout{},
                      setup_.at(next.gain), setup_.at(next.bias), next.epsilon, {S, 1, D});
   }
   return normed_.data();
-}
-
-template <class T>
-std::size_t PreNorm<T>::Rows::cache_bytes() const {
-  std::size_t sum = 0;
-  for (const auto& layer : layers_)
-    sum += layer->cache_bytes();
-  return sum;
 }
 
 template <class T>

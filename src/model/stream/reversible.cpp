@@ -1,5 +1,4 @@
 #include "model/stream/reversible.hpp"
-#include "io/error.hpp"
 #include "kernels/common/regions.hpp"
 #include "kernels/norm/norm.hpp"
 #include "kernels/sum/sum.hpp"
@@ -133,9 +132,54 @@ T* Reversible<T>::backward(const Pass<T>& p, T* dout) {
   return p(branch_);
 }
 
+/// One row per sample through both streams.
 template <class T>
-std::unique_ptr<StreamRows<T>> Reversible<T>::rows(const RowSetup& /*setup*/) const {
-  throw InputError("got model.stream = \"reversible\", expected pre_norm: only that can be sampled from");
+class Reversible<T>::Rows final : public StreamRows<T> {
+ public:
+  Rows(const Reversible& chain, const RowSetup& setup)
+      : chain_(chain), setup_(setup), layers_(setup),
+        n(setup.samples * chain.D), streams_{Buffer<float>(n, "stream"), Buffer<float>(n, "stream")},
+        normed32_(n, "normed"), normed_(n, "normed"), branch_(n, "branch"),
+        statistics_(2 * setup.samples, "statistics") {
+    for (const Stage& stage : chain.stages_)
+      if (stage.layer)
+        layers_.add(*stage.layer);
+  }
+  T* entry() override { return branch_.data(); }
+  const T* forward(const Slot& slot) override {
+    for (Buffer<float>& x : streams_)
+      convert(x.data(), branch_.data(), n);
+    for (std::size_t s = 0; s < layers_.size(); ++s) {
+      layers_[s].forward(slot, branch_.data(), normed(chain_.stages_[s], streams_[1 - s % 2].data()));
+      residual_add(streams_[s % 2].data(), branch_.data(), 1, Dropout{}, {setup_.samples, 1, chain_.D});
+    }
+    float* joined = streams_[0].data();
+    weft::add(joined, streams_[0].data(), streams_[1].data(), n);
+    scale(joined, 0.5, n);
+    return normed(chain_.stages_.back(), joined);
+  }
+  std::size_t cache_bytes() const override { return layers_.cache_bytes(); }
+
+ private:
+  const T* normed(const Stage& stage, const float* x) {
+    norm_forward(normed32_.data(), statistics_.data(), statistics_.data() + setup_.samples, x, setup_.at(stage.gain),
+                 setup_.at(stage.bias), setup_.samples, chain_.D, stage.epsilon);
+    convert(normed_.data(), normed32_.data(), n);
+    return normed_.data();
+  }
+
+  const Reversible& chain_;
+  RowSetup setup_;
+  RowLayers<T> layers_;
+  const std::int64_t n;
+  Buffer<float> streams_[2], normed32_;
+  Buffer<T> normed_, branch_;
+  Buffer<float> statistics_;
+};
+
+template <class T>
+std::unique_ptr<StreamRows<T>> Reversible<T>::rows(const RowSetup& setup) const {
+  return std::make_unique<Rows>(*this, setup);
 }
 
 WEFT_FOR_STORAGE_TYPES(Reversible);

@@ -32,6 +32,7 @@ class Reversible final : public Stream<T> {
   std::unique_ptr<StreamRows<T>> rows(const RowSetup& setup) const override;
 
  private:
+  class Rows;
   struct Stage {
     Weight gain, bias;
     float epsilon = 0;

@@ -5,6 +5,7 @@
 #include "model/layers/rows.hpp"
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace weft {
 
@@ -17,6 +18,26 @@ class StreamRows {
   /// What the head reads.
   virtual const T* forward(const Slot& slot) = 0;
   virtual std::size_t cache_bytes() const = 0;
+};
+
+/// The versions for rows of a stream's layers, in order.
+template <class T>
+class RowLayers {
+ public:
+  explicit RowLayers(const RowSetup& setup) : setup_(setup) {}
+  void add(const Layer<T>& layer) { layers_.push_back(layer.rows(setup_)); }
+  std::size_t size() const { return layers_.size(); }
+  RowLayer<T>& operator[](std::size_t s) { return *layers_[s]; }
+  std::size_t cache_bytes() const {
+    std::size_t sum = 0;
+    for (const auto& layer : layers_)
+      sum += layer->cache_bytes();
+    return sum;
+  }
+
+ private:
+  RowSetup setup_;
+  std::vector<std::unique_ptr<RowLayer<T>>> layers_;
 };
 
 template <class T>
