@@ -27,7 +27,7 @@ struct Config {
     bool fresh = false;              // copy: training rows are drawn, each one once
   } data;
   struct {
-    std::string family = "sparse_transformer"; // config/families.hpp: sparse_transformer | arena | reformer
+    std::string family = "sparse_transformer"; // config/families.hpp: sparse_transformer | arena | reformer | mega
     std::string code = "lra";                  // lra | nystromformer: whose encoder the arena's is
     std::int64_t layers = 6;                   // L
     std::int64_t width = 256;                  // D
@@ -88,12 +88,17 @@ struct Config {
     std::int64_t features = 0;         // M of the softmax kernel; 0: floor(E ln E) for heads of width E
     std::int64_t redraw_steps = 1000;  // steps that share a draw of features; 0: all
     std::vector<std::string> combination = {
-        "merged"};                // merged | interleaved | heads, or a list, one entry per layer, repeating
-    std::string sort_net = "mlp"; // mlp | linear: sinkhorn
-    std::int64_t iterations = 8;  // of sinkhorn's normalisation
-    double temperature = 0.75;    // its tau
-    bool noise = true;            // Gumbel noise on its logits in training
-    std::int64_t sort_cut = 0;    // sorted blocks that every query sees alone; 0: its own block and that one sorted
+        "merged"};                    // merged | interleaved | heads, or a list, one entry per layer, repeating
+    std::string sort_net = "mlp";     // mlp | linear: sinkhorn
+    std::int64_t iterations = 8;      // of sinkhorn's normalisation
+    double temperature = 0.75;        // its tau
+    bool noise = true;                // Gumbel noise on its logits in training
+    std::int64_t sort_cut = 0;        // sorted blocks that every query sees alone; 0: its own block and that one sorted
+    std::int64_t shared_width = 64;   // of mega's queries and keys, Z
+    std::int64_t value_width = 0;     // of its values; 0: 2D
+    std::int64_t states = 16;         // averages of a channel
+    std::string bias = "simple";      // none | simple: scores by distance
+    std::string function = "softmax"; // softmax
   } attention;
   struct {
     std::string kind = "adamw"; // adam | adamw

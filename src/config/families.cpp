@@ -47,6 +47,7 @@ const std::vector<FamilyRow>& family_table() {
        "Kitaev et al. 2020 (arXiv:2001.04451)",
        {"next_token", "copy"},
        {"learned", "axial", "sinusoid", "none"}},
+      {"mega", "classifiers of Ma et al. 2023 (arXiv:2209.10655)", {"classify"}, {"none"}},
   };
   return table;
 }

@@ -8,8 +8,8 @@ namespace {
 constexpr double most_positions = 1 << 30; // patterns number positions with 32 bits
 
 Of of_family(std::vector<std::string> families) { return with("model.family", std::move(families)); }
-const std::vector<std::string> attending = {"sparse_transformer", "arena",
-                                            "reformer"}; ///< families with attention heads
+const std::vector<std::string> attending = {"sparse_transformer", "arena", "reformer",
+                                            "mega"}; ///< families with attention heads
 std::vector<std::string> with_a_choice_of_positions() {
   std::vector<std::string> names;
   for (const FamilyRow& row : family_table())
@@ -64,8 +64,9 @@ std::vector<Key> model_keys(Config& c) {
        Shapes::parameters},
       {"model.context", &c.model.context, between(1, most_positions), "tokens", "sequence length, N"},
       {"model.vocabulary", &c.model.vocabulary, between(2, 65535), "", "distinct tokens, V", {}, Shapes::parameters},
-      {"model.feedforward", &c.model.feedforward, at_least(0), "", "width of the hidden layer of a block; 0: 4D",
-       of_family({"arena", "reformer"}), Shapes::parameters},
+      {"model.feedforward", &c.model.feedforward, at_least(0), "",
+       "width of the hidden layer of a block; 0: 4D, of mega 2D", of_family({"arena", "reformer", "mega"}),
+       Shapes::parameters},
       {"model.feedforward_chunks", &c.model.feedforward_chunks, between(1, 1 << 20), "",
        "parts of a micro-batch's rows that go through the hidden layer one after the other: its memory is divided by "
        "it, and the backward pass computes it again; 1: off",
@@ -145,7 +146,7 @@ std::vector<Key> attention_keys(Config& c) {
        from_to_below(0, 1),
        "",
        "share of attention weights dropped",
-       {{{"model.family", {"arena", "reformer"}}, {"attention.pattern", patterns_with_weights()}}}},
+       {{{"model.family", {"arena", "reformer", "mega"}}, {"attention.pattern", patterns_with_weights()}}}},
       {"attention.stride", &c.attention.stride, between(1, most_positions), "tokens",
        "l: window of local, window and stride of strided, block length of fixed, sparse, bigbird, sinkhorn and of what "
        "sees both "
@@ -291,6 +292,19 @@ std::vector<Key> attention_keys(Config& c) {
        "SortCut: sorted blocks, the first ones, that every query sees and nothing else; 0: off, a query sees its own "
        "block and the sorted block in its place (sinkhorn)",
        of_paper_form("sort_cut"), Shapes::attention},
+      {"attention.shared_width", &c.attention.shared_width, between(1, 256), "",
+       "Z: width of queries and keys, which are made of one vector (mega)", of_family({"mega"}), Shapes::parameters},
+      {"attention.value_width", &c.attention.value_width, between(0, 256), "",
+       "width of values (mega); 0: twice model.width", of_family({"mega"}), Shapes::parameters},
+      {"attention.states", &c.attention.states, between(1, 256), "",
+       "damped moving averages of each channel and direction (mega)", of_family({"mega"}), Shapes::parameters},
+      {"attention.bias", &c.attention.bias, one_of({"none", "simple"}), "",
+       "scores that depend on the distance of query and key alone (mega): simple (a learned number for each distance), "
+       "none; the paper's rotary bias is not there",
+       of_family({"mega"}), Shapes::parameters},
+      {"attention.function", &c.attention.function, one_of({"softmax"}), "",
+       "what makes weights of scores (mega): softmax; the paper's laplace and squared ReLU are not there",
+       of_family({"mega"})},
   };
 }
 

@@ -16,6 +16,7 @@ constexpr std::int64_t largest_head_width = 256; ///< of the attention engine
 constexpr std::size_t most_position_tables = 4;  ///< of the embedding
 constexpr std::size_t most_bucket_factors = 4;   ///< of kernels/lsh/hash.hpp
 constexpr double most_buckets = 1 << 24;
+constexpr std::int64_t most_biased_positions = 16384; ///< a table of their pairs is 1 GiB
 
 void check_family(const Config& c, Checker& rules) {
   if (!rules.sound({"model.family", "data.task"}))
@@ -50,6 +51,8 @@ void check_heads(const Config& c, Checker& rules) {
   if (!rules.reads("model.heads"))
     return;
   const auto& m = c.model;
+  if (m.family == "mega")
+    return; // check_mega
   const bool own_width = rules.reads("attention.width") && c.attention.width > 0;
   const std::int64_t width = own_width ? c.attention.width : m.width;
   const char* width_key = own_width ? "attention.width" : "model.width";
@@ -67,6 +70,31 @@ void check_heads(const Config& c, Checker& rules) {
                             "a width that is a multiple of {}",
                             width, m.heads, 2 * m.heads));
   }
+}
+
+/// One head over keys of a plain set, and a table of scores by distance.
+void check_mega(const Config& c, Checker& rules) {
+  const auto& a = c.attention;
+  if (c.model.family != "mega" || !rules.sound({"model.family", "attention.pattern", "model.context"}))
+    return;
+  rules.check(c.model.heads == 1, {"model.heads", "model.family"},
+              fmt::format("got {} heads, expected 1: the gated attention of mega has a single one", c.model.heads));
+  rules.check(a.pattern == "dense" || a.pattern == "block_bidirectional", {"attention.pattern", "model.family"},
+              fmt::format("got \"{}\", expected \"dense\", or \"block_bidirectional\" for chunks of "
+                          "attention.stride (model.family = \"mega\")",
+                          a.pattern));
+  rules.check(c.model.pooling == "mean" || c.model.pooling == "attention", {"model.pooling", "model.family"},
+              fmt::format("got \"{}\", expected mean, or attention: mega has no CLS vector, and padded rows are not "
+                          "part of it",
+                          c.model.pooling));
+  rules.check(a.value_width > 0 || 2 * c.model.width <= largest_head_width, {"attention.value_width", "model.width"},
+              fmt::format("got values of twice the width {}, expected a value_width of at most {}", c.model.width,
+                          largest_head_width));
+  rules.check(
+      a.bias == "none" || c.model.context <= most_biased_positions, {"attention.bias", "model.context"},
+      fmt::format("got \"{}\" with {} positions, for which a table of their pairs is made, expected at most {}; "
+                  "take \"none\"",
+                  a.bias, c.model.context, most_biased_positions));
 }
 
 void check_positions(const Config& c, Checker& rules) {
@@ -318,6 +346,7 @@ void check_model(const Config& c, Checker& rules) {
   check_heads(c, rules);
   check_positions(c, rules);
   check_position_widths(c, rules);
+  check_mega(c, rules);
   check_attention(c, rules);
 }
 

@@ -30,6 +30,11 @@ void initialise(float* values, const ParameterList& parameters, std::uint64_t se
       fill_uniform(to, p.size, p.std, seed, tensor);
     if (p.initialiser == Initialiser::truncated_normal)
       fill_truncated_normal(to, p.size, p.std, seed, tensor);
+    if (p.initialiser == Initialiser::alternating) {
+      fill_normal(to, p.size, p.std, seed, tensor);
+      for (std::int64_t i = 0; i < p.size; ++i)
+        to[i] += i % p.shape.back() % 2 == 0 ? 1.0f : -1.0f;
+    }
     ++tensor;
   }
 }

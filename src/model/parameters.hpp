@@ -11,8 +11,9 @@ enum class Initialiser {
   zero,
   one,
   normal,
-  uniform,         ///< in [-std, std]; Xavier's bound is sqrt(6 / (inputs + outputs))
-  truncated_normal ///< cut at two standard deviations, std being what is left (LeCun: sqrt(1 / inputs))
+  uniform,          ///< in [-std, std]; Xavier's bound is sqrt(6 / (inputs + outputs))
+  truncated_normal, ///< cut at two standard deviations, std being what is left (LeCun: sqrt(1 / inputs))
+  alternating       ///< 1, -1, 1, -1, ... along the last axis, and normal numbers added
 };
 
 /// On which tensors weight decay acts.

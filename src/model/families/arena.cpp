@@ -103,7 +103,7 @@ ClassSetup head_of(const Config& c) {
   ClassSetup setup{c.model.width, pooling_kind(c.model.pooling), std::nullopt, {F}, c.model.classes};
   if (nystromformer(c)) { // its rows are padded to a power of two
     setup.divisor = static_cast<float>(std::bit_ceil(static_cast<std::uint64_t>(c.model.context)));
-    setup.uniform = true;
+    setup.start = ClassStart::torch;
   }
   if (pairs_of(c)) {
     setup.pairs = c.model.pair_features == "four" ? PairFeatures::four : PairFeatures::both;

@@ -3,6 +3,7 @@
 #include "config/keys.hpp"
 #include "io/error.hpp"
 #include "model/families/arena.hpp"
+#include "model/families/mega.hpp"
 #include "model/families/reformer.hpp"
 #include "model/families/sparse_transformer.hpp"
 #include "model/precision.hpp"
@@ -19,6 +20,8 @@ std::unique_ptr<Model> make_model(const Config& config) {
       return std::make_unique<ArenaEncoder<T>>(config);
     if (config.model.family == "reformer")
       return std::make_unique<Reformer<T>>(config);
+    if (config.model.family == "mega")
+      return std::make_unique<Mega<T>>(config);
     throw InputError("model.family: got \"" + config.model.family + "\", expected " + joined(family_names(), ", "));
   });
 }

@@ -6,9 +6,25 @@
 
 namespace weft {
 
+namespace {
+Initial start_of(ClassStart start, std::int64_t inputs, std::int64_t outputs) {
+  const double in = static_cast<double>(inputs), out = static_cast<double>(outputs);
+  switch (start) {
+  case ClassStart::lecun:
+    return {Initialiser::truncated_normal, 1 / std::sqrt(in)};
+  case ClassStart::torch:
+    return {Initialiser::uniform, 1 / std::sqrt(in)};
+  case ClassStart::xavier:
+    return {Initialiser::uniform, std::sqrt(6 / (in + out))};
+  }
+  return {};
+}
+} // namespace
+
 template <class T>
 ClassHead<T>::ClassHead(Plan& plan, const ClassSetup& setup)
-    : D(setup.width), pooling_(plan, setup.pooling, setup.width, setup.divisor), pairs_(setup.pairs) {
+    : D(setup.width), pooling_(plan, setup.pooling, setup.width, setup.divisor), activation_(setup.activation),
+      dropout_(setup.dropout), pairs_(setup.pairs) {
   const std::int64_t P = pairs_ ? plan.S / 2 : plan.S;
   pooled_ = plan.keep<T>("head.pooled", plan.S * D);
   dpooled_ = plan.scratch<T>("dpooled", plan.S * D);
@@ -21,11 +37,13 @@ ClassHead<T>::ClassHead(Plan& plan, const ClassSetup& setup)
     const bool last = i + 2 == widths.size();
     const std::string name = last ? "head.logits" : i == 0 ? "head.mlp" : "head.mlp" + std::to_string(i + 1);
     Dense d{{}, {}, widths[i], widths[i + 1], input, {}};
-    const double scale = 1 / std::sqrt(static_cast<double>(d.inputs));
-    const Initial uniform{Initialiser::uniform, scale}, lecun{Initialiser::truncated_normal, scale};
-    d.weight = plan.weight(name + ".weight", {d.inputs, d.outputs}, setup.uniform ? uniform : lecun);
-    d.bias = plan.weight(name + ".bias", {d.outputs}, setup.uniform ? uniform : Initial{});
+    d.weight = plan.weight(name + ".weight", {d.inputs, d.outputs}, start_of(setup.start, d.inputs, d.outputs));
+    if (!last || setup.last_bias)
+      d.bias = plan.weight(name + ".bias", {d.outputs},
+                           setup.start == ClassStart::torch ? start_of(setup.start, d.inputs, d.outputs) : Initial{});
     if (!last) {
+      if (dropout_ >= 0)
+        d.site = plan.dropout_site();
       d.u = plan.keep<T>(name + ".u", P * d.outputs);
       input = plan.keep<T>(name + ".output", P * d.outputs);
     }
@@ -40,6 +58,13 @@ ClassHead<T>::ClassHead(Plan& plan, const ClassSetup& setup)
 }
 
 template <class T>
+void ClassHead<T>::drop(const Pass<T>& p, T* x, const Dense& d) const {
+  const Dropout dropout = p.dropout(std::max(dropout_, 0.0f), d.site);
+  if (dropout.probability > 0)
+    dropout_forward(x, x, dropout, {predictions_.P, 1, d.outputs});
+}
+
+template <class T>
 void ClassHead<T>::forward(const Pass<T>& p, const T* x) const {
   const std::int64_t P = predictions_.P;
   pooling_.forward(p, p(pooled_), x);
@@ -48,10 +73,12 @@ void ClassHead<T>::forward(const Pass<T>& p, const T* x) const {
   for (std::size_t i = 0; i + 1 < layers_.size(); ++i) {
     const Dense& d = layers_[i];
     linear_forward(shape(d), p(d.u), p(d.input), p.low(d.weight), p.w(d.bias));
-    activation_forward(p(layers_[i + 1].input), p(d.u), P * d.outputs, Activation::relu);
+    drop(p, p(d.u), d);
+    activation_forward(p(layers_[i + 1].input), p(d.u), P * d.outputs, activation_);
   }
   const Dense& last = layers_.back();
-  linear_forward(shape(last), p(predictions_.logits), p(last.input), p.low(last.weight), p.w(last.bias));
+  linear_forward(shape(last), p(predictions_.logits), p(last.input), p.low(last.weight),
+                 last.bias ? p.w(last.bias) : nullptr);
   predictions_.forward(p);
 }
 
@@ -59,17 +86,21 @@ template <class T>
 T* ClassHead<T>::backward(const Pass<T>& p, const T* x) const {
   const std::int64_t P = predictions_.P;
   const T* dy = p(predictions_.dlogits);
-  column_sum(p.dw(layers_.back().bias), dy, P, layers_.back().outputs, p(partial_));
+  if (layers_.back().bias)
+    column_sum(p.dw(layers_.back().bias), dy, P, layers_.back().outputs, p(partial_));
   for (std::size_t i = layers_.size(); i-- > 0;) {
     const Dense& d = layers_[i];
     linear_backward_weight(shape(d), p.dw(d.weight), p(d.input), dy);
     const bool features = i == 0 && pairs_;
     T* dinput = i == 0 && !features ? p(dpooled_) : p(dwide_[i % 2]);
     linear_backward_input(shape(d), dinput, dy, p.low(d.weight));
-    if (i > 0) { // through ReLU, whose output was this layer's input; the bias before it ends there
+    if (i > 0) { // through the activation, whose output was this layer's input; the bias before it ends there
       const Dense& before = layers_[i - 1];
       activation_backward(p(d.input), dinput, p.dw(before.bias), dinput, p(before.u), P, before.outputs, p(partial_),
-                          Activation::relu);
+                          activation_);
+      const Dropout dropout = p.dropout(std::max(dropout_, 0.0f), before.site);
+      if (dropout.probability > 0)
+        residual_backward(dinput, p.dw(before.bias), dinput, dropout, {P, 1, before.outputs}, p(partial_));
       dy = dinput;
     } else if (features) {
       pairs_backward(p(dpooled_), dinput, p(pooled_), *pairs_, P, D);

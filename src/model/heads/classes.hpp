@@ -1,6 +1,7 @@
-// The class of a sequence, or of two: pooled rows, features of a pair, and a classifier of dense layers with ReLU
-// between them (Tay et al. 2021, arXiv:2011.04006, appendix A, and the released code).
+// The class of a sequence, or of two: pooled rows, features of a pair, and a classifier of dense layers with an
+// activation between them, ReLU in the arena (Tay et al. 2021, arXiv:2011.04006, appendix A, and the released code).
 #pragma once
+#include "kernels/activation/activation.hpp"
 #include "kernels/pairs/pairs.hpp"
 #include "model/heads/pooling.hpp"
 #include "model/heads/predictions.hpp"
@@ -9,14 +10,24 @@
 
 namespace weft {
 
+/// How weights and biases begin.
+enum class ClassStart {
+  lecun,  ///< LeCun's numbers, biases 0
+  torch,  ///< within 1 / sqrt(inputs) of 0, biases too
+  xavier, ///< Xavier's uniform numbers, biases 0
+};
+
 struct ClassSetup {
   std::int64_t width; ///< D
   PoolingKind pooling;
   std::optional<PairFeatures> pairs; ///< sequences are 2B documents, B first ones before B second ones
   std::vector<std::int64_t> hidden;  ///< widths of the layers before the last one
   std::int64_t classes;
-  float divisor = 0;    ///< of the mean over real rows; 0: their number
-  bool uniform = false; ///< weights and biases begin within 1 / sqrt(inputs) of 0, instead of LeCun's numbers and 0
+  float divisor = 0; ///< of the mean over real rows; 0: their number
+  ClassStart start = ClassStart::lecun;
+  Activation activation = Activation::relu; ///< between the layers
+  float dropout = -1;                       ///< in front of it; below 0: the family has none
+  bool last_bias = true;                    ///< of the logits
 };
 
 template <class T>
@@ -36,12 +47,17 @@ class ClassHead {
     Weight weight, bias;
     std::int64_t inputs, outputs;
     Piece<T> input; ///< (P, inputs)
-    Piece<T> u;     ///< (P, outputs) before ReLU; the last layer has the logits instead
+    Piece<T> u;     ///< (P, outputs) before the activation; the last layer has the logits instead
+    std::uint32_t site = 0;
   };
+  /// dropout(x) of a layer's outputs, or its gradient.
+  void drop(const Pass<T>& p, T* x, const Dense& d) const;
   LinearShape shape(const Dense& d) const { return {predictions_.P, d.inputs, d.outputs}; }
 
   std::int64_t D;
   Pooling<T> pooling_;
+  Activation activation_;
+  float dropout_;
   std::optional<PairFeatures> pairs_;
   Piece<T> pooled_, dpooled_, dx_; ///< (S, D), (S, D), (R, D)
   Piece<T> dwide_[2];              ///< (P, the widest): gradients of the layers' inputs in turn

@@ -1,6 +1,7 @@
 #include "model/layers/attention.hpp"
 #include "config/families.hpp"
 #include "config/patterns.hpp"
+#include "model/layers/ema_attention.hpp"
 #include "model/layers/factorised_dense.hpp"
 #include "model/layers/linear_attention.hpp"
 #include "model/layers/linformer.hpp"
@@ -35,6 +36,8 @@ template <class T>
 std::unique_ptr<Layer<T>> make_attention(const Config& config, Plan& plan, const std::string& name, std::int64_t layer,
                                          const AttentionSetup& setup, const AttentionPlans& plans) {
   const auto& a = config.attention;
+  if (config.model.family == "mega")
+    return std::make_unique<EmaAttention<T>>(plan, name, layer, ema_attention_of(config), plans);
   if (a.pattern == "linear")
     return std::make_unique<LinearAttentionLayer<T>>(plan, name, setup, linear_of(config));
   if (a.pattern == "linformer")

@@ -30,6 +30,9 @@ class Layer {
   /// pass over dy.
   virtual Weight end_bias() const { return {}; }
 
+  /// Whether the layer has its dropout inside: the stream then adds y as it is.
+  virtual bool drops_itself() const { return false; }
+
   /// The same layer for decoding. Throws InputError where the layer is not a function of the positions before.
   virtual std::unique_ptr<RowLayer<T>> rows(const RowSetup& setup) const = 0;
 };

@@ -29,6 +29,7 @@ template <class T>
 void PostNorm<T>::add(std::unique_ptr<Layer<T>> layer) {
   stages_.back().layer = std::move(layer);
   stages_.back().site = plan_.dropout_site();
+  stages_.back().dropout = stages_.back().layer->drops_itself() ? 0.0f : dropout_;
 }
 
 template <class T>
@@ -39,8 +40,8 @@ const T* PostNorm<T>::forward(const Pass<T>& p) {
     const Stage& stage = stages_[s];
     stage.layer->forward(p, p(branch_), x);
     residual_forward(p(stage.sum), p(normed_), p(stage.norm.mean), p(stage.norm.rstd), x, p(branch_),
-                     p.dropout(dropout_, stage.site), p.w(stage.norm.gain), p.w(stage.norm.bias), stage.norm.epsilon,
-                     {p.sequences(), p.length(), D});
+                     p.dropout(stage.dropout, stage.site), p.w(stage.norm.gain), p.w(stage.norm.bias),
+                     stage.norm.epsilon, {p.sequences(), p.length(), D});
     x = p(normed_);
   }
   return x;
@@ -62,7 +63,7 @@ T* PostNorm<T>::backward(const Pass<T>& p, T* dout) {
     }
     dx = p(branch_);
     const T* dbranch =
-        branch_gradient(p, *stage.layer, dsum, p.dropout(dropout_, stage.site), D, dx, p(no_bias_), p(partial_));
+        branch_gradient(p, *stage.layer, dsum, p.dropout(stage.dropout, stage.site), D, dx, p(no_bias_), p(partial_));
     stage.layer->backward(p, dx, dbranch, x);
     residual_add(dx, dsum, 1, Dropout{}, {p.sequences(), p.length(), D});
     p.done(norm.gain);

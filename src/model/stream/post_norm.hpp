@@ -33,6 +33,7 @@ class PostNorm final : public Stream<T> {
     Piece<T> sum; ///< (R, D) z[s]
     std::unique_ptr<Layer<T>> layer;
     std::uint32_t site = 0;
+    float dropout = 0;
   };
 
   Plan& plan_;

@@ -30,6 +30,7 @@ template <class T>
 void PreNorm<T>::add(std::unique_ptr<Layer<T>> layer) {
   stages_.back().layer = std::move(layer);
   stages_.back().site = plan_.dropout_site();
+  stages_.back().dropout = stages_.back().layer->drops_itself() ? 0.0f : dropout_;
 }
 
 template <class T>
@@ -46,7 +47,7 @@ void PreNorm<T>::advance(const Pass<T>& p, std::size_t s) {
   const Stage &stage = stages_[s], &next = stages_[s + 1];
   stage.layer->forward(p, p(branch_), p(normed_));
   residual_forward(p(next.input), p(normed_), p(next.norm.mean), p(next.norm.rstd), p(stage.input), p(branch_),
-                   p.dropout(dropout_, stage.site), p.w(next.norm.gain), p.w(next.norm.bias), next.norm.epsilon,
+                   p.dropout(stage.dropout, stage.site), p.w(next.norm.gain), p.w(next.norm.bias), next.norm.epsilon,
                    {p.sequences(), p.length(), D});
 }
 
@@ -89,8 +90,8 @@ T* PreNorm<T>::backward(const Pass<T>& p, T* dout) {
         stage.norm.again(p, normed, p(stage.input));
       if (recompute_ == Recompute::attention)
         stage.layer->again(p, normed);
-      const T* dy = branch_gradient(p, *stage.layer, static_cast<const T*>(dstream), p.dropout(dropout_, stage.site), D,
-                                    dbranch, p(no_bias_), p(partial_));
+      const T* dy = branch_gradient(p, *stage.layer, static_cast<const T*>(dstream),
+                                    p.dropout(stage.dropout, stage.site), D, dbranch, p(no_bias_), p(partial_));
       stage.layer->backward(p, dbranch, dy, normed);
       stage.norm.backward(p, dstream, dbranch, p(stage.input));
       p.done(stage.norm.gain);

@@ -34,6 +34,7 @@ class PreNorm final : public Stream<T> {
     Piece<T> input;                  ///< (R, D) the stream x[s]
     std::unique_ptr<Layer<T>> layer; ///< none: the end
     std::uint32_t site = 0;
+    float dropout = 0;
   };
   std::size_t block_end(std::size_t block) const {
     return block + 1 < blocks_.size() ? blocks_[block + 1] : stages_.size() - 1;

@@ -43,6 +43,7 @@ template <class T>
 void Reversible<T>::add(std::unique_ptr<Layer<T>> layer) {
   stages_.back().layer = std::move(layer);
   stages_.back().site = plan_.dropout_site();
+  stages_.back().dropout = stages_.back().layer->drops_itself() ? 0.0f : dropout_;
 }
 
 template <class T>
@@ -92,7 +93,7 @@ const T* Reversible<T>::forward(const Pass<T>& p) {
     const Stage& stage = stages_[s];
     float *to = p(streams_[s % 2]), *from = p(streams_[1 - s % 2]);
     stage.layer->forward(p, p(branch_), normed(p, stage, from));
-    residual_add(to, p(branch_), 1, p.dropout(dropout_, stage.site), {p.sequences(), p.length(), D});
+    residual_add(to, p(branch_), 1, p.dropout(stage.dropout, stage.site), {p.sequences(), p.length(), D});
   }
   return normed(p, stages_.back(), joined(p));
 }
@@ -110,7 +111,7 @@ T* Reversible<T>::backward(const Pass<T>& p, T* dout) {
   for (std::size_t s = stages_.size() - 1; s-- > 0;) {
     const TracedSpan span("backward stage", static_cast<std::int64_t>(s));
     const Stage& stage = stages_[s];
-    const Dropout dropout = p.dropout(dropout_, stage.site);
+    const Dropout dropout = p.dropout(stage.dropout, stage.site);
     float *to = p(streams_[s % 2]), *from = p(streams_[1 - s % 2]);
     const float* dto = p(dstreams_[s % 2]);
     // The sum less the branch is the stream before it.

@@ -38,6 +38,7 @@ class Reversible final : public Stream<T> {
     float epsilon = 0;
     std::unique_ptr<Layer<T>> layer; ///< none: the end
     std::uint32_t site = 0;
+    float dropout = 0;
   };
   const T* normed(const Pass<T>& p, const Stage& stage, const float* x) const;
   void norm_gradient(const Pass<T>& p, const Stage& stage, float* dx, const T* dout, const float* x, Into into) const;

@@ -1,0 +1,71 @@
+#include "model/families/mega.hpp"
+#include "io/error.hpp"
+#include "model/layers/ema_attention.hpp"
+#include "model/sampling/decoder.hpp"
+#include "model/storage.hpp"
+#include <cmath>
+
+namespace weft {
+
+namespace {
+constexpr float norm_epsilon = 1e-5f;
+
+std::int64_t hidden_width(const Config& c) { return c.model.feedforward > 0 ? c.model.feedforward : 2 * c.model.width; }
+
+EmbeddingSetup embedding_of(const Config& c) {
+  EmbeddingSetup setup{c.model.width, c.model.vocabulary};
+  setup.slots = Slots::plain;
+  setup.token = {Initialiser::normal, 1 / std::sqrt(static_cast<double>(c.model.width))};
+  setup.dropout = static_cast<float>(c.model.dropout);
+  return setup;
+}
+
+FeedForwardSetup feed_forward_of(const Config& c) {
+  const Initial small{Initialiser::normal, 0.02};
+  return {c.model.width, hidden_width(c), small, small, {}, {}, Activation::silu};
+}
+
+ClassSetup head_of(const Config& c) {
+  const std::int64_t F = c.model.head_width > 0 ? c.model.head_width : hidden_width(c);
+  ClassSetup setup{c.model.width, pooling_kind(c.model.pooling), std::nullopt, {F}, c.model.classes};
+  setup.activation = Activation::gelu;
+  setup.dropout = static_cast<float>(c.model.dropout);
+  setup.start = ClassStart::xavier;
+  setup.last_bias = false;
+  return setup;
+}
+
+ChainSetup chain_of(const Config& c) {
+  return {c.model.layers,     embedding_of(c), AttentionSetup{}, // its attention has a setup of its own
+          feed_forward_of(c), "post_norm",     static_cast<float>(c.model.dropout),
+          norm_epsilon,       norm_epsilon};
+}
+} // namespace
+
+EmaAttentionSetup ema_attention_of(const Config& c) {
+  const auto& a = c.attention;
+  const bool chunks = a.pattern == "block_bidirectional";
+  const std::int64_t reach = a.bias == "simple" ? (chunks ? a.stride : c.model.context) : 0;
+  return {c.model.width,
+          a.shared_width,
+          a.value_width > 0 ? a.value_width : 2 * c.model.width,
+          a.states,
+          reach,
+          static_cast<float>(c.model.dropout),
+          static_cast<float>(a.dropout)};
+}
+
+template <class T>
+Mega<T>::Mega(const Config& config)
+    : Chain<T, ClassHead<T>>(config, config.training.micro_batch, std::nullopt, chain_of(config), head_of(config)) {}
+
+template <class T>
+std::unique_ptr<Decoder> Mega<T>::decoder(const float* /*weights*/, std::int64_t /*samples*/,
+                                          std::int64_t /*length*/) const {
+  throw InputError("got a classifier (model.family = \"mega\"), expected a model of the next token: only that can be "
+                   "sampled from");
+}
+
+WEFT_FOR_STORAGE_TYPES(Mega);
+
+} // namespace weft

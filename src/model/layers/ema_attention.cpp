@@ -1,0 +1,187 @@
+#include "model/layers/ema_attention.hpp"
+#include "io/error.hpp"
+#include "kernels/activation/activation.hpp"
+#include "kernels/attention/global_rows.hpp"
+#include "kernels/sum/sum.hpp"
+#include "model/layers/rows.hpp"
+#include "model/storage.hpp"
+#include <algorithm>
+
+namespace weft {
+
+template <class T>
+EmaAttention<T>::EmaAttention(Plan& plan, const std::string& name, std::int64_t layer, const EmaAttentionSetup& setup,
+                              const AttentionPlans& plans)
+    : layer_(layer), longest_(plan.N), D(setup.width), Z(setup.shared), V(setup.values), states_(setup.states),
+      reach_(setup.reach), dropout_(setup.dropout), attention_dropout_(setup.attention_dropout), plans_(plans) {
+  const std::int64_t R = plan.R, N = plan.N, wide = gate(1).mixed();
+  const Initial small{Initialiser::normal, 0.02}, raw{Initialiser::normal, 0.2}, unit{Initialiser::normal, 1.0};
+  const std::vector<std::int64_t> averages = {2, D, states_};
+  value_weight_ = plan.weight(name + "attention.value.weight", {D, V}, small);
+  value_bias_ = plan.weight(name + "attention.value.bias", {V}, Initial{});
+  delta_ = plan.weight(name + "ema.delta", averages, raw);
+  alpha_ = plan.weight(name + "ema.alpha", averages, raw);
+  beta_ = plan.weight(name + "ema.beta", averages, {Initialiser::alternating, 0.02});
+  gamma_ = plan.weight(name + "ema.gamma", averages, unit);
+  omega_ = plan.weight(name + "ema.omega", {D}, unit);
+  mixed_weight_ = plan.weight(name + "attention.mixed.weight", {D, wide}, small);
+  mixed_bias_ = plan.weight(name + "attention.mixed.bias", {wide}, Initial{});
+  gain_q_ = plan.weight(name + "attention.query.gain", {Z}, small);
+  shift_q_ = plan.weight(name + "attention.query.shift", {Z}, Initial{});
+  gain_k_ = plan.weight(name + "attention.key.gain", {Z}, small);
+  shift_k_ = plan.weight(name + "attention.key.shift", {Z}, Initial{});
+  if (reach_ > 0)
+    relative_ = plan.weight(name + "attention.relative", {2 * reach_ - 1}, small);
+  out_weight_ = plan.weight(name + "attention.out.weight", {V, D}, small);
+  out_bias_ = plan.weight(name + "attention.out.bias", {D}, Initial{});
+
+  v_ = plan.keep<T>(name + "v", R * V);
+  averages_ = plan.keep<T>(name + "averages", R * D);
+  mixed_ = plan.keep<T>(name + "mixed", R * wide);
+  qkv_ = plan.keep<T>(name + "qkv", R * gate(1).heads());
+  attended_ = plan.keep<T>(name + "attended", R * V);
+  // A row without keys has lse = -infinity by definition.
+  lse_ = plan.keep<float>(name + "lse", R, Finite::no);
+  hidden_ = plan.keep<T>(name + "hidden", R * D);
+  narrow_ = plan.scratch<T>("hidden", R * D);
+  m_ = plan.scratch<T>("averaged", R * D);
+  gated_ = plan.scratch<T>("gate", R * V);
+  dv_ = plan.scratch<T>("dvalues", R * V);
+  dmixed_ = plan.scratch<T>("wide", R * wide);
+  dqkv_ = plan.scratch<T>("dqkv", R * gate(1).heads());
+  no_bias_ = plan.scratch<float>("no bias", D);
+  if (reach_ > 0) {
+    table_ = plan.scratch<float>("relative scores", N * N);
+    dtable_ = plan.scratch<float>("relative slopes", N * N);
+  }
+  partial_ =
+      plan.scratch<float>("partial", std::max(column_sum_workspace(R, std::max(wide, V)), gate_workspace(gate(R))));
+  ema_workspace_ = plan.scratch<float>("moving averages", ema_workspace(ema(plan.S, N)));
+  const AttentionPlan& whole = plans_.of(layer_, N);
+  workspace_ = plan.attention_workspace(whole, heads(plan.S, N));
+  average_site_ = plan.dropout_site();
+  hidden_site_ = plan.dropout_site();
+  attention_site_ = plan.dropout_site();
+  plan.product({R, D, V});
+  plan.attention(ema_work(ema(plan.S, N), false), ema_work(ema(plan.S, N), true));
+  plan.product({R, D, wide});
+  plan.attention(whole, Z, V, false);
+  plan.product({R, V, D});
+}
+
+template <class T>
+auto EmaAttention<T>::weights(const Pass<T>& p) const -> Tensors<const float*> {
+  return {{p.w(delta_), p.w(alpha_), p.w(beta_), p.w(gamma_), p.w(omega_)},
+          {p.w(gain_q_), p.w(shift_q_), p.w(gain_k_), p.w(shift_k_)}};
+}
+template <class T>
+auto EmaAttention<T>::gradients(const Pass<T>& p) const -> Tensors<float*> {
+  return {{p.dw(delta_), p.dw(alpha_), p.dw(beta_), p.dw(gamma_), p.dw(omega_)},
+          {p.dw(gain_q_), p.dw(shift_q_), p.dw(gain_k_), p.dw(shift_k_)}};
+}
+
+template <class T>
+AttentionShape EmaAttention<T>::heads(std::int64_t sequences, std::int64_t length) const {
+  return {sequences, length, 1, Z, V, gate(1).heads(), V};
+}
+
+template <class T>
+AttentionExtras EmaAttention<T>::extras(const Pass<T>& p) const {
+  AttentionExtras e;
+  e.seen = p.seen();
+  e.dropout = p.dropout(attention_dropout_, attention_site_);
+  e.dropout_stride = longest_;
+  if (reach_ > 0) {
+    relative_scores_forward({p.length(), reach_}, p(table_), p.w(relative_));
+    e.table = p(table_);
+    e.table_stride = p.length();
+  }
+  return e;
+}
+
+/// m = dropout(silu(averages))
+template <class T>
+void EmaAttention<T>::average(const Pass<T>& p, T* m) const {
+  activation_forward(m, p(averages_), p.rows() * D, Activation::silu);
+  p.drop(m, D, dropout_, average_site_);
+}
+
+template <class T>
+void EmaAttention<T>::forward(const Pass<T>& p, T* y, const T* x) {
+  const GateShape g = gate(p.rows());
+  const auto tensors = weights(p);
+  linear_forward(p.linear(D, V), p(v_), x, p.low(value_weight_), p.w(value_bias_));
+  ema_forward(ema(p.sequences(), p.length()), p(averages_), x, p.seen(), tensors.ema, p(ema_workspace_));
+  average(p, p(m_));
+  linear_forward(p.linear(D, g.mixed()), p(mixed_), p(m_), p.low(mixed_weight_), p.w(mixed_bias_));
+  gate_heads_forward(g, p(qkv_), p(mixed_), p(v_), tensors.gate);
+  const T* qkv = p(qkv_);
+  attention_forward(plans_.of(layer_, p.length()), heads(p.sequences(), p.length()), p(attended_), p(lse_), qkv,
+                    qkv + Z, qkv + 2 * Z, p(workspace_), AttentionPath::best, extras(p));
+  gate_reset_forward(g, p(gated_), p(attended_), p(mixed_));
+  linear_forward(p.linear(V, D), p(hidden_), p(gated_), p.low(out_weight_), p.w(out_bias_));
+  gate_hidden_forward(g, p(hidden_), p(mixed_));
+  activation_forward(p(narrow_), p(hidden_), p.rows() * D, Activation::silu);
+  p.drop(p(narrow_), D, dropout_, hidden_site_);
+  gate_update_forward(g, y, p(mixed_), p(narrow_), x);
+}
+
+template <class T>
+void EmaAttention<T>::backward(const Pass<T>& p, T* dx, const T* dy, const T* x) {
+  const GateShape g = gate(p.rows());
+  const std::int64_t R = p.rows();
+  const auto tensors = weights(p);
+  const auto slopes = gradients(p);
+  T *narrow = p(narrow_), *dnarrow = p(m_), *dmixed = p(dmixed_), *gated = p(gated_), *dv = p(dv_), *dqkv = p(dqkv_);
+  const T *mixed = p(mixed_), *qkv = p(qkv_);
+
+  // y = sigmoid(u) * (dropout(silu(hidden)) - x)
+  activation_forward(narrow, p(hidden_), R * D, Activation::silu);
+  p.drop(narrow, D, dropout_, hidden_site_);
+  gate_update_backward(g, dnarrow, dx, dmixed, dy, mixed, narrow, x);
+  p.drop(dnarrow, D, dropout_, hidden_site_);
+  activation_backward(narrow, dnarrow, p.dw(out_bias_), dnarrow, p(hidden_), R, D, p(partial_), Activation::silu);
+  // hidden = h + (attended * silu(r)) W_o + b_o
+  gate_hidden_backward(g, dmixed, dnarrow);
+  gate_reset_forward(g, gated, p(attended_), mixed);
+  linear_backward_weight(p.linear(V, D), p.dw(out_weight_), gated, dnarrow);
+  p.done(out_weight_);
+  linear_backward_input(p.linear(V, D), gated, dnarrow, p.low(out_weight_));
+  gate_reset_backward(g, gated, dmixed, gated, p(attended_), mixed);
+  // attended
+  AttentionExtras extra = extras(p);
+  if (reach_ > 0) {
+    device_zero(p(dtable_), static_cast<std::size_t>(p.length() * p.length()) * sizeof(float));
+    extra.dtable = p(dtable_);
+  }
+  attention_backward(plans_.of(layer_, p.length()), heads(p.sequences(), p.length()), dqkv, dqkv + Z, dqkv + 2 * Z,
+                     gated, qkv, qkv + Z, qkv + 2 * Z, p(attended_), p(lse_), p(workspace_), AttentionPath::best,
+                     extra);
+  if (reach_ > 0)
+    relative_scores_backward({p.length(), reach_}, p.dw(relative_), p(dtable_));
+  gate_heads_backward(g, dmixed, dv, slopes.gate, dqkv, mixed, p(v_), tensors.gate, p(partial_));
+  // mixed = m W_m + b_m,   m = dropout(silu(averages))
+  average(p, narrow);
+  linear_backward_weight(p.linear(D, g.mixed()), p.dw(mixed_weight_), narrow, dmixed);
+  column_sum(p.dw(mixed_bias_), dmixed, R, g.mixed(), p(partial_));
+  linear_backward_input(p.linear(D, g.mixed()), dnarrow, dmixed, p.low(mixed_weight_));
+  p.drop(dnarrow, D, dropout_, average_site_);
+  activation_backward(narrow, dnarrow, p(no_bias_), dnarrow, p(averages_), R, D, p(partial_), Activation::silu);
+  ema_backward(ema(p.sequences(), p.length()), dx, Into::add, slopes.ema, dnarrow, x, p.seen(), tensors.ema,
+               p(ema_workspace_));
+  // v = x W_v + b_v
+  linear_backward_weight(p.linear(D, V), p.dw(value_weight_), x, dv);
+  column_sum(p.dw(value_bias_), dv, R, V, p(partial_));
+  linear_backward_input(p.linear(D, V), narrow, dv, p.low(value_weight_));
+  add_more(dx, narrow, R * D);
+}
+
+template <class T>
+std::unique_ptr<RowLayer<T>> EmaAttention<T>::rows(const RowSetup& /*setup*/) const {
+  throw InputError("got moving averages from both ends (model.family = \"mega\"), expected a causal model: only that "
+                   "can be sampled from");
+}
+
+WEFT_FOR_STORAGE_TYPES(EmaAttention);
+
+} // namespace weft

@@ -1,0 +1,70 @@
+// The gated attention of MEGA (Ma et al. 2023, arXiv:2209.10655, sections 3.2 and 3.3): one head, whose queries and
+// keys are made of moving averages, and a gate for what comes out:
+//   v = x W_v + b_v,   m = dropout(silu(ema(x)))                                    kernels/ema
+//   [u | z | r | h] = m W_m + b_m                                                   kernels/gate
+//   q = gain_q silu(z) + shift_q,   k = gain_k silu(z) + shift_k
+//   o = softmax(q k' / sqrt(Z) + relative scores) silu(v)
+//   hidden = dropout(silu(h + (o * silu(r)) W_o + b_o))
+//   y = sigmoid(u) * (hidden - x)
+// so that x + y lies between x and hidden. It has its dropout inside. Attention is that over the engine's key sets: all
+// positions, or the chunks of MEGA-chunk, between which the averages alone carry anything.
+#pragma once
+#include "kernels/ema/ema.hpp"
+#include "kernels/gate/gate.hpp"
+#include "kernels/relative/relative_scores.hpp"
+#include "model/attention_plans.hpp"
+#include "model/layers/layer.hpp"
+
+namespace weft {
+
+struct EmaAttentionSetup {
+  std::int64_t width, shared, values; ///< D; Z of queries and keys; V
+  std::int64_t states;                ///< averages of a channel
+  std::int64_t reach;                 ///< of the relative scores; 0: there are none
+  float dropout, attention_dropout;
+};
+
+struct Config;
+EmaAttentionSetup ema_attention_of(const Config& config);
+
+template <class T>
+class EmaAttention final : public Layer<T> {
+ public:
+  /// `plans` must outlive the layer.
+  EmaAttention(Plan& plan, const std::string& name, std::int64_t layer, const EmaAttentionSetup& setup,
+               const AttentionPlans& plans);
+  void forward(const Pass<T>& p, T* y, const T* x) override;
+  void backward(const Pass<T>& p, T* dx, const T* dy, const T* x) override;
+  bool drops_itself() const override { return true; }
+  std::unique_ptr<RowLayer<T>> rows(const RowSetup& setup) const override;
+
+ private:
+  template <class Pointer>
+  struct Tensors {
+    EmaTensors<Pointer> ema;
+    GateTensors<Pointer> gate;
+  };
+  Tensors<const float*> weights(const Pass<T>& p) const;
+  Tensors<float*> gradients(const Pass<T>& p) const;
+  EmaShape ema(std::int64_t sequences, std::int64_t length) const { return {sequences, length, D, states_, 2}; }
+  GateShape gate(std::int64_t rows) const { return {rows, D, Z, V}; }
+  AttentionShape heads(std::int64_t sequences, std::int64_t length) const;
+  /// For a pass that may read the table of relative scores, which this makes.
+  AttentionExtras extras(const Pass<T>& p) const;
+  void average(const Pass<T>& p, T* m) const;
+
+  const std::int64_t layer_, longest_; ///< longest_: N of the plan
+  const std::int64_t D, Z, V, states_, reach_;
+  const float dropout_, attention_dropout_;
+  std::uint32_t average_site_, hidden_site_, attention_site_;
+  const AttentionPlans& plans_;
+  Weight value_weight_, value_bias_, delta_, alpha_, beta_, gamma_, omega_, mixed_weight_, mixed_bias_;
+  Weight gain_q_, shift_q_, gain_k_, shift_k_, relative_, out_weight_, out_bias_;
+  Piece<T> v_, averages_, mixed_, qkv_, attended_, hidden_; ///< averages_, hidden_: before SiLU
+  Piece<float> lse_;
+  // Within one call: (R, D) twice, (R, V) twice, gradients of mixed_ and qkv_.
+  Piece<T> narrow_, m_, gated_, dv_, dmixed_, dqkv_;
+  Piece<float> table_, dtable_, no_bias_, partial_, ema_workspace_, workspace_;
+};
+
+} // namespace weft

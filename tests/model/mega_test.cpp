@@ -1,0 +1,230 @@
+// MEGA as a whole: counts, initial numbers, gradients, padding, length of a micro-batch, dropout, low precision.
+#include "model/sampling/decoder.hpp"
+#include "tests/model/arena_fixture.hpp"
+
+using namespace weft;
+using namespace weft::testing;
+
+namespace {
+
+struct Setting {
+  const char *pattern, *bias, *pooling;
+};
+const Setting settings[] = {
+    {"dense", "simple", "mean"}, {"block_bidirectional", "simple", "mean"}, {"dense", "none", "attention"}};
+std::ostream& operator<<(std::ostream& out, const Setting& s) {
+  return out << s.pattern << " " << s.bias << " " << s.pooling;
+}
+
+Config config_of(const Setting& s) {
+  Config c = small(s.pooling);
+  c.model.family = "mega";
+  c.model.heads = 1;
+  c.model.positions = "none";
+  c.attention.pattern = s.pattern;
+  c.attention.bias = s.bias;
+  c.attention.shared_width = 12;
+  c.attention.value_width = 20;
+  c.attention.states = 5;
+  c.attention.stride = 32;
+  return c;
+}
+
+bool contains(const std::string& text, const char* part) { return text.find(part) != std::string::npos; }
+
+/// Weights with which all of the block matters: scores that tell keys apart, gates off their middle.
+void stretch(Fixture& f) {
+  for (const Parameter& p : f.model->parameters().all()) {
+    const bool scores = contains(p.name, "relative") || contains(p.name, "query") || contains(p.name, "key.");
+    const bool maps = contains(p.name, "block") && contains(p.name, "weight");
+    for (std::int64_t i = 0; i < p.size; ++i)
+      f.values[static_cast<std::size_t>(p.offset + i)] *= scores                                ? 20.0f
+                                                          : maps || p.name == "embedding.token" ? 5.0f
+                                                                                                : 1.0f;
+  }
+  f.use(f.values);
+}
+
+/// What moves all keys alike moves all scores of a query alike: its gradient is 0 but for rounding.
+bool idle(const Parameter& p) { return contains(p.name, "key.shift"); }
+
+TEST(Mega, HasTheParametersOfThePapersListOps) {
+  Config c;
+  c.data.task = "classify";
+  c.model.family = "mega";
+  c.model.heads = 1;
+  c.model.layers = 6;
+  c.model.width = 80;
+  c.model.feedforward = 160;
+  c.model.context = 2002;
+  c.model.vocabulary = 18;
+  c.model.classes = 10;
+  c.model.pooling = "mean";
+  c.attention.pattern = "dense";
+  c.attention.value_width = 160;
+  c.training.micro_batch = 1;
+  const std::int64_t embedding = 18 * 80, head = 80 * 160 + 160 + 160 * 10;
+  EXPECT_EQ(make_model(c)->parameters().count(), 586098 + embedding + head);
+}
+
+TEST(Mega, BeginsAsThePaperDoes) {
+  const auto model = make_model(config_of(settings[0]));
+  std::vector<float> values(static_cast<std::size_t>(model->parameters().extent()));
+  initialise(values.data(), model->parameters(), 1);
+  std::size_t found = 0;
+  for (const Parameter& p : model->parameters().all()) {
+    const float* const first = values.data() + p.offset;
+    if (p.name == "block.01.ema.beta") { // 1, -1, 1, -1, 1 for every channel
+      for (std::int64_t i = 0; i < p.size; ++i)
+        EXPECT_NEAR(first[i], i % 5 % 2 == 0 ? 1 : -1, 0.1) << i;
+      ++found;
+    }
+    const auto spread = [&](double want) {
+      double squares = 0;
+      for (std::int64_t i = 0; i < p.size; ++i)
+        squares += static_cast<double>(first[i]) * static_cast<double>(first[i]);
+      EXPECT_NEAR(std::sqrt(squares / static_cast<double>(p.size)), want, 0.2 * want) << p.name;
+      ++found;
+    };
+    if (p.name == "embedding.token")
+      spread(1 / std::sqrt(24.0));
+    if (p.name == "block.00.ema.delta" || p.name == "block.00.ema.alpha")
+      spread(0.2);
+    if (p.name == "block.00.ema.gamma")
+      spread(1);
+    if (p.name == "block.00.attention.mixed.weight" || p.name == "block.00.attention.relative" ||
+        p.name == "block.01.feedforward.out.weight")
+      spread(0.02);
+    if (p.name == "head.mlp.weight") // Xavier's bound over sqrt(3)
+      spread(std::sqrt(2.0 / (24 + 40)));
+    EXPECT_NE(p.name, "head.logits.bias");
+  }
+  EXPECT_EQ(found, 9u);
+}
+
+TEST(Mega, GradientIsThatOfTheLossAlongRandomDirections) {
+  for (const Setting& s : settings) {
+    Fixture f(config_of(s));
+    stretch(f);
+    const Doubles gradient = f.gradient();
+    for (const Parameter& p : f.model->parameters().all()) {
+      if (!idle(p)) {
+        const double error = directional_error(p, gradient, f.values, 5e-3, [&](const std::vector<float>& weights) {
+          f.use(weights);
+          return f.loss();
+        });
+        EXPECT_AT_MOST(error, 2e-2) << s << " " << p.name;
+        continue;
+      }
+      for (std::int64_t i = p.offset; i < p.offset + p.size; ++i)
+        EXPECT_NEAR(gradient[static_cast<std::size_t>(i)], 0, 1e-6) << p.name;
+    }
+  }
+}
+
+TEST(Mega, PaddingMovesNoBit) {
+  for (const Setting& s : settings) {
+    Fixture f(config_of(s));
+    stretch(f);
+    const std::vector<float> before = f.logits();
+    const Doubles gradient = f.gradient();
+    f.lay_out(f.config.model.context, 7);
+    EXPECT_EQ(f.logits(), before) << s;
+    const Doubles other = f.gradient();
+    for (const Parameter& p : f.model->parameters().all()) {
+      for (std::int64_t i = p.offset; i < p.offset + p.size; ++i)
+        ASSERT_EQ(other[static_cast<std::size_t>(i)], gradient[static_cast<std::size_t>(i)]) << s << " " << p.name;
+    }
+    f.full[0] ^= 1;
+    f.lay_out(f.config.model.context);
+    EXPECT_NE(f.logits(), before) << "a real token does not move the logits: the test would see nothing";
+  }
+}
+
+TEST(Mega, AShorterMicroBatchGivesTheSameLogits) {
+  for (const Setting& s : settings) {
+    Config config = config_of(s);
+    config.model.dropout = 0.2;
+    config.attention.dropout = 0.1;
+    Fixture f(config);
+    ASSERT_TRUE(f.model->variable_length());
+    const std::vector<float> whole = f.logits();
+    const Doubles gradient = f.gradient();
+    f.lay_out(64);
+    const std::vector<float> shorter = f.logits();
+    for (std::size_t i = 0; i < whole.size(); ++i)
+      EXPECT_NEAR(whole[i], shorter[i], 2e-6) << s;
+    EXPECT_AT_MOST(relative_error(f.gradient(), gradient), 2e-5) << "dropout drew other numbers";
+  }
+}
+
+TEST(Mega, DropoutIsReplayed) {
+  // Down the gradient of the token embedding by a small step, with the masks of the same training step.
+  Config config = config_of(settings[0]);
+  config.model.dropout = config.attention.dropout = 0.2;
+  Fixture f(config);
+  stretch(f);
+  const auto training_loss = [&](Doubles* gradient) {
+    const Doubles got = f.gradient();
+    if (gradient)
+      *gradient = got;
+    double sum = 0;
+    for (const float l : f.scores.losses)
+      sum += static_cast<double>(l);
+    return sum * static_cast<double>(f.batch.loss_factor);
+  };
+  Doubles gradient;
+  const double before = training_loss(&gradient);
+  EXPECT_GT(std::abs(before - f.loss()), 1e-3) << "nothing was dropped";
+  for (const Parameter& p : f.model->parameters().all()) {
+    double squares = 0;
+    for (std::int64_t i = p.offset; i < p.offset + p.size; ++i)
+      squares += std::pow(gradient[static_cast<std::size_t>(i)], 2);
+    ASSERT_GT(squares, 0) << p.name;
+    const double step = 2e-3 / std::sqrt(squares);
+    std::vector<float> ahead = f.values, behind = f.values;
+    for (std::int64_t i = p.offset; i < p.offset + p.size; ++i) {
+      ahead[static_cast<std::size_t>(i)] -= static_cast<float>(step * gradient[static_cast<std::size_t>(i)]);
+      behind[static_cast<std::size_t>(i)] += static_cast<float>(step * gradient[static_cast<std::size_t>(i)]);
+    }
+    f.use(ahead);
+    const double low = training_loss(nullptr);
+    f.use(behind);
+    const double high = training_loss(nullptr), expected = 2 * step * squares;
+    if (expected > 2e-5) { // beside the rounding of a loss
+      EXPECT_NEAR((high - low) / expected, 1, 0.05) << p.name;
+    }
+  }
+}
+
+TEST(Mega, GradientsAreAnnouncedFromTheEndAndFinal) {
+  for (const Setting& s : settings) {
+    Fixture f(config_of(s));
+    const Doubles whole = f.gradient();
+    std::int64_t last = f.model->parameters().extent();
+    f.gradient([&](std::int64_t first) {
+      EXPECT_LT(first, last);
+      last = first;
+    });
+    EXPECT_EQ(last, 0);
+  }
+}
+
+TEST(Mega, LowPrecisionStaysClose) {
+  for (const Setting& s : settings)
+    for (const char* precision : {"bf16", "fp16"}) {
+      Config config = config_of(s);
+      Fixture single(config);
+      config.run.precision = precision;
+      Fixture low(config);
+      EXPECT_AT_MOST(relative_error(low.gradient(), single.gradient()), precision == std::string("bf16") ? 4e-2 : 4e-3)
+          << s << " " << precision;
+    }
+}
+
+TEST(Mega, CannotBeSampledFrom) {
+  const auto model = make_model(config_of(settings[0]));
+  EXPECT_THROW(model->decoder(nullptr, 1, 1), InputError);
+}
+
+} // namespace
