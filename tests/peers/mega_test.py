@@ -1,34 +1,54 @@
-"""The damped moving average of MEGA: our double-precision reference against Hugging Face's in float64, output and gradients.
-
-Its FFT is cast to float32 there (2e-7 and more), so that it is replaced by the same one in float64.
-"""
-import importlib.util
+"""MEGA against Hugging Face's in float64: the double-precision reference of the damped moving average, output and gradients,
+and the program's logits and gradients with theirs of the same blocks."""
 import os
+import subprocess
 import sys
+import tempfile
 import unittest
 
 import numpy as np
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-import packages  # noqa: E402
-from programs import main  # noqa: E402
+import mega_peer  # noqa: E402
+from programs import main, run  # noqa: E402
 from reference import call  # noqa: E402
 
 B, N, D, STATES = 3, 37, 5, 16
 LIMIT = 1e-10
-
-
-def torch_and_mega():
-    if importlib.util.find_spec("torch") is None:
-        packages.skip("PyTorch is not installed (Debian: python3-torch)")
-    packages.need("transformers==4.41.2", "tokenizers==0.19.1", "huggingface-hub==0.23.5", "safetensors==0.4.3",
-                  "regex==2024.5.15", "tqdm==4.66.4", "filelock==3.14.0", "fsspec==2024.5.0")
-    os.environ["USE_TF"] = os.environ["USE_FLAX"] = "0"
-    import torch
-    from transformers.models.mega import modeling_mega
-    torch.manual_seed(3)
-    return torch, modeling_mega
+TWIN = os.path.join(os.path.dirname(os.path.abspath(__file__)), "mega_twin.py")
+INPUT = """
+[run]
+name = "run"
+directory = "{folder}/runs"
+[data]
+path = "{folder}/listops"
+task = "classify"
+[model]
+family = "mega"
+layers = 2
+width = 24
+heads = 1
+feedforward = 40
+context = {context}
+vocabulary = {vocabulary}
+pooling = "mean"
+[attention]
+pattern = "{pattern}"
+shared_width = 12
+value_width = 32
+states = 5
+{more}
+[training]
+steps = 1
+batch = 12
+micro_batch = 3
+[checkpoint]
+initial = true
+keep = 9
+[evaluation]
+test_at_end = false
+"""
 
 
 def sigmoid(x):
@@ -37,17 +57,17 @@ def sigmoid(x):
 
 class Ema(unittest.TestCase):
     def setUp(self):
-        self.torch, mega = torch_and_mega()
-        self.mega = mega
+        self.mega = mega_peer.mega()
+        import torch
+        torch.manual_seed(3)
+        self.torch = torch
 
     def module(self, bidirectional):
         torch = self.torch
         config = self.mega.MegaConfig(hidden_size=D, ema_projection_size=STATES, bidirectional=bidirectional)
         module = self.mega.MegaMultiDimensionDampedEma(config).double().train()  # an evaluation keeps old kernels
 
-        def convolution(inputs, kernel, length):
-            return torch.fft.irfft(torch.fft.rfft(inputs, n=2 * length) * torch.fft.rfft(kernel, n=2 * length), n=2 * length)
-        module.fft_convolution = convolution
+        mega_peer.exact_convolution(module)
         for p in module.parameters():
             torch.nn.init.normal_(p)
         return module
@@ -88,6 +108,51 @@ class Ema(unittest.TestCase):
 
     def test_output_and_gradients_from_the_front(self):
         self.agrees(False, [N, 20, 32])
+
+
+class Model(unittest.TestCase):
+    def setUp(self):
+        mega_peer.mega()
+        scratch = tempfile.TemporaryDirectory()
+        self.addCleanup(scratch.cleanup)
+        self.folder = scratch.name
+
+    def compare(self, pattern, more, change=None):
+        import h5py
+        run(["generate", "listops", "--to", self.folder + "/listops", "--examples", "12,4,6", "--max-depth", "4",
+             "--max-arguments", "5", "--min-length", "10", "--max-length", "60"])
+        with h5py.File(f"{self.folder}/listops/train-00000-of-00001.h5") as f:
+            context, vocabulary = f["tokens"].shape[1], int(f.attrs["vocabulary"])
+        with open(self.folder + "/input.toml", "w", encoding="ascii") as f:
+            f.write(INPUT.format(folder=self.folder, context=context, vocabulary=vocabulary, pattern=pattern, more=more))
+        gradients, logits = self.folder + "/gradients.h5", self.folder + "/logits.h5"
+        run(["train", self.folder + "/input.toml", "--dump-gradients", gradients])
+        first = self.folder + "/runs/run/checkpoints/step-00000000.h5"
+        run(["eval", first, "--split", "test", "--logits", logits])
+        if change:
+            change(gradients)
+        return subprocess.run([sys.executable, "-B", TWIN, "--checkpoint", first, "--gradients", gradients, "--logits", logits],
+                              capture_output=True, text=True, check=False)
+
+    def test_all_positions(self):
+        done = self.compare("dense", "")
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertIn("agrees", done.stdout)
+
+    def test_chunks(self):
+        done = self.compare("block_bidirectional", "stride = 16")
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertIn("agrees", done.stdout)
+
+    def test_a_wrong_gradient_is_noticed(self):
+        import h5py
+
+        def spoil(path):
+            with h5py.File(path, "r+") as f:
+                group = f["parameters"] if "parameters" in f else f
+                group["block.00.ema.delta"][...] *= 1.01
+        done = self.compare("dense", "", spoil)
+        self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,25 @@
+"""Hugging Face's MEGA, of the last version that has it in its place, with the FFT of float64 inputs in float64."""
+import importlib.util
+import os
+
+import packages
+
+
+def mega():
+    """Its module; the test is skipped (77) where it cannot be had."""
+    if importlib.util.find_spec("torch") is None:
+        packages.skip("PyTorch is not installed (Debian: python3-torch)")
+    packages.need("transformers==4.41.2", "tokenizers==0.19.1", "huggingface-hub==0.23.5", "safetensors==0.4.3",
+                  "regex==2024.5.15", "tqdm==4.66.4", "filelock==3.14.0", "fsspec==2024.5.0")
+    os.environ["USE_TF"] = os.environ["USE_FLAX"] = "0"
+    from transformers.models.mega import modeling_mega
+    return modeling_mega
+
+
+def exact_convolution(module):
+    """Theirs casts to float32, which costs the comparison 2e-7 and more."""
+    import torch
+
+    def convolution(inputs, kernel, length):
+        return torch.fft.irfft(torch.fft.rfft(inputs, n=2 * length) * torch.fft.rfft(kernel, n=2 * length), n=2 * length)
+    module.fft_convolution = convolution
