@@ -92,6 +92,10 @@ std::vector<Key> model_keys(Config& c) {
        "addition), reversible (two streams, which the backward pass computes again from their end: memory that does "
        "not grow with depth)",
        of_family({"reformer"}), Shapes::attention},
+      {"model.norm", &c.model.norm, one_of({"layer", "scale"}), "",
+       "what stands behind each addition (mega): layer (layer normalisation), scale (rows divided by the root of their "
+       "mean square, times one number); the paper's batch norms are not there",
+       of_family({"mega"}), Shapes::parameters},
       {"model.positions", &c.model.positions, one_of({"grid", "learned", "axial", "sinusoid", "none"}), "",
        "what tells positions apart: grid (the sum of the tables of model.position_shape), learned (a vector each), "
        "axial (the tables of model.position_shape side by side), sinusoid (fixed), none",

@@ -83,6 +83,8 @@ void check_mega(const Config& c, Checker& rules) {
               fmt::format("got \"{}\", expected \"dense\", or \"block_bidirectional\" for chunks of "
                           "attention.stride (model.family = \"mega\")",
                           a.pattern));
+  rules.check(a.combination == std::vector<std::string>{"merged"}, {"attention.combination", "model.family"},
+              "got other sets beside that of the pattern, expected \"merged\": the layers of mega are alike");
   rules.check(c.model.pooling == "mean" || c.model.pooling == "attention", {"model.pooling", "model.family"},
               fmt::format("got \"{}\", expected mean, or attention: mega has no CLS vector, and padded rows are not "
                           "part of it",

@@ -122,6 +122,34 @@ INSTANTIATE_TEST_SUITE_P(
                     Case{{arena, classify, learned, whole, second_code, "model.pooling=mean", "attention.form=lra"},
                          "which is another one, expected \"paper\""}));
 
+const char *const mega = "model.family=mega", *const head = "model.heads=1", *const mean = "model.pooling=mean",
+                  *const chunks = "attention.pattern=block_bidirectional";
+
+INSTANTIATE_TEST_SUITE_P(
+    Mega, Rules,
+    testing::Values(
+        Case{{mega, classify, head, mean, whole, "model.width=64"}, ""},
+        Case{{mega, classify, head, mean, chunks, "attention.stride=64", "model.width=64"}, ""},
+        Case{{mega, head, mean, whole}, "cannot do, expected classify"},
+        Case{{mega, classify, mean, whole}, "got 8 heads, expected 1"},
+        Case{{mega, classify, head, whole}, "got \"cls\", expected mean, or attention"},
+        Case{{mega, classify, head, "model.pooling=mean_all", whole}, "got \"mean_all\", expected mean"},
+        Case{{mega, classify, head, mean, "attention.pattern=local"}, "got \"local\", expected \"dense\", or"},
+        Case{{mega, classify, head, mean, "attention.pattern=linear"}, "got \"linear\", expected \"dense\", or"},
+        Case{{mega, classify, head, mean, chunks, "attention.combination=dense"}, "layers of mega are alike"},
+        Case{{mega, classify, head, mean, whole, "model.width=160"}, "expected a value_width of at most 256"},
+        Case{{mega, classify, head, mean, whole, "model.width=160", "attention.value_width=256"}, ""},
+        Case{{mega, classify, head, mean, whole, "model.width=64", "model.context=20000"}, "expected at most 16384"},
+        Case{{mega, classify, head, mean, whole, "model.width=64", "model.context=20000", "attention.bias=none"}, ""},
+        Case{{mega, classify, head, mean, whole, "model.norm=scale", "model.width=64"}, ""},
+        Case{{mega, classify, head, mean, whole, "model.norm=batch"}, "expected one of layer, scale"},
+        Case{{mega, classify, head, mean, whole, "attention.bias=rotary"}, "expected one of none, simple"},
+        Case{{mega, classify, head, mean, whole, "attention.function=laplace"}, "expected one of softmax"},
+        Case{{mega, classify, head, mean, whole, learned}, "model.positions: is set"},
+        Case{{mega, classify, head, mean, whole, "attention.shared_qk=true"}, "attention.shared_qk: is set"},
+        Case{{mega, classify, head, mean, whole, "model.recompute=block"}, "model.recompute: is set"},
+        Case{{arena, classify, learned, whole, "attention.states=8"}, "expected model.family mega"}));
+
 INSTANTIATE_TEST_SUITE_P(
     Sinkhorn, Rules,
     testing::Values(

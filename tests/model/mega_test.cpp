@@ -8,12 +8,13 @@ using namespace weft::testing;
 namespace {
 
 struct Setting {
-  const char *pattern, *bias, *pooling;
+  const char *pattern, *bias, *pooling, *norm;
 };
-const Setting settings[] = {
-    {"dense", "simple", "mean"}, {"block_bidirectional", "simple", "mean"}, {"dense", "none", "attention"}};
+const Setting settings[] = {{"dense", "simple", "mean", "layer"},
+                            {"block_bidirectional", "simple", "mean", "scale"},
+                            {"dense", "none", "attention", "layer"}};
 std::ostream& operator<<(std::ostream& out, const Setting& s) {
-  return out << s.pattern << " " << s.bias << " " << s.pooling;
+  return out << s.pattern << " " << s.bias << " " << s.pooling << " " << s.norm;
 }
 
 Config config_of(const Setting& s) {
@@ -23,6 +24,7 @@ Config config_of(const Setting& s) {
   c.model.positions = "none";
   c.attention.pattern = s.pattern;
   c.attention.bias = s.bias;
+  c.model.norm = s.norm;
   c.attention.shared_width = 12;
   c.attention.value_width = 20;
   c.attention.states = 5;
@@ -65,6 +67,24 @@ TEST(Mega, HasTheParametersOfThePapersListOps) {
   c.training.micro_batch = 1;
   const std::int64_t embedding = 18 * 80, head = 80 * 160 + 160 + 160 * 10;
   EXPECT_EQ(make_model(c)->parameters().count(), 586098 + embedding + head);
+}
+
+TEST(Mega, HasTheParametersOfThePapersText) {
+  Config c;
+  c.data.task = "classify";
+  c.model.family = "mega";
+  c.model.heads = 1;
+  c.model.layers = 4;
+  c.model.width = 128;
+  c.model.context = 4002;
+  c.model.vocabulary = 260;
+  c.model.classes = 2;
+  c.model.pooling = "mean";
+  c.model.norm = "scale";
+  c.attention.pattern = "dense";
+  c.training.micro_batch = 1;
+  const std::int64_t embedding = 260 * 128, head = 128 * 256 + 256 + 256 * 2;
+  EXPECT_EQ(make_model(c)->parameters().count(), 923668 + embedding + head);
 }
 
 TEST(Mega, BeginsAsThePaperDoes) {

@@ -33,6 +33,7 @@ feedforward = 40
 context = {context}
 vocabulary = {vocabulary}
 pooling = "mean"
+norm = "{norm}"
 [attention]
 pattern = "{pattern}"
 shared_width = 12
@@ -117,14 +118,15 @@ class Model(unittest.TestCase):
         self.addCleanup(scratch.cleanup)
         self.folder = scratch.name
 
-    def compare(self, pattern, more, change=None):
+    def compare(self, pattern, more, norm="layer", change=None):
         import h5py
         run(["generate", "listops", "--to", self.folder + "/listops", "--examples", "12,4,6", "--max-depth", "4",
              "--max-arguments", "5", "--min-length", "10", "--max-length", "60"])
         with h5py.File(f"{self.folder}/listops/train-00000-of-00001.h5") as f:
             context, vocabulary = f["tokens"].shape[1], int(f.attrs["vocabulary"])
         with open(self.folder + "/input.toml", "w", encoding="ascii") as f:
-            f.write(INPUT.format(folder=self.folder, context=context, vocabulary=vocabulary, pattern=pattern, more=more))
+            f.write(INPUT.format(folder=self.folder, context=context, vocabulary=vocabulary, pattern=pattern, more=more,
+                                 norm=norm))
         gradients, logits = self.folder + "/gradients.h5", self.folder + "/logits.h5"
         run(["train", self.folder + "/input.toml", "--dump-gradients", gradients])
         first = self.folder + "/runs/run/checkpoints/step-00000000.h5"
@@ -139,8 +141,8 @@ class Model(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         self.assertIn("agrees", done.stdout)
 
-    def test_chunks(self):
-        done = self.compare("block_bidirectional", "stride = 16")
+    def test_chunks_and_scale_norms(self):
+        done = self.compare("block_bidirectional", "stride = 16", "scale")
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         self.assertIn("agrees", done.stdout)
 
@@ -151,7 +153,7 @@ class Model(unittest.TestCase):
             with h5py.File(path, "r+") as f:
                 group = f["parameters"] if "parameters" in f else f
                 group["block.00.ema.delta"][...] *= 1.01
-        done = self.compare("dense", "", spoil)
+        done = self.compare("dense", "", change=spoil)
         self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
 
 

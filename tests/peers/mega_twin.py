@@ -13,13 +13,12 @@ import torch
 KEYS = {"attention.value.weight": "v_proj.weight", "attention.value.bias": "v_proj.bias",
         "attention.mixed.weight": "mx_proj.weight", "attention.mixed.bias": "mx_proj.bias",
         "attention.out.weight": "h_proj.weight", "attention.out.bias": "h_proj.bias",
-        "norm1.gain": "norm.norm.weight", "norm1.bias": "norm.norm.bias", "ema.omega": "ema_gate.residual_weight",
+        "ema.omega": "ema_gate.residual_weight",
         "attention.relative": "rel_pos_bias.rel_pos_bias"}
 AVERAGES = {"ema.delta": "damping_factor", "ema.alpha": "decay_factor", "ema.beta": "ema_expansion_matrix",
             "ema.gamma": "kernel_projection_matrix"}
 FEED_FORWARD = {"feedforward.in.weight": "fc1.weight", "feedforward.in.bias": "fc1.bias",
-                "feedforward.out.weight": "fc2.weight", "feedforward.out.bias": "fc2.bias",
-                "norm2.gain": "norm.norm.weight", "norm2.bias": "norm.norm.bias"}
+                "feedforward.out.weight": "fc2.weight", "feedforward.out.bias": "fc2.bias"}
 
 
 def theirs(tensor, ours):
@@ -36,10 +35,10 @@ class Twin(arena_twin.Twin):
         mega = mega_peer.mega()
         D, chunk = int(config["model.width"]), int(config["attention.stride"])
         self.chunked = config["attention.pattern"] == "block_bidirectional"
-        self.chunk = chunk
+        self.chunk, self.scale = chunk, config["model.norm"] == "scale"
         common = dict(hidden_size=D, ema_projection_size=int(config["attention.states"]), bidirectional=True,
                       shared_representation_size=int(config["attention.shared_width"]), use_normalized_ffn=True,
-                      normalize_before_mega=False, normalize_before_ffn=False, normalization_type="layernorm",
+                      normalize_before_mega=False, normalize_before_ffn=False, normalization_type="scalenorm" if self.scale else "layernorm",
                       norm_affine=True, relative_positional_bias="simple", attention_activation="softmax",
                       activation="silu", dropout_prob=0.0, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,
                       nffn_activation_dropout_prob=0.0, nffn_hidden_size=int(config["model.feedforward"]), truncation=None,
@@ -55,8 +54,14 @@ class Twin(arena_twin.Twin):
                 mega.MegaConfig(intermediate_size=values, **common)).double().train()
             self.blocks.append((name, block, after))
 
+    def norm_weights(self, name):
+        if self.scale:
+            return {"norm.norm.scalar": self.w[name + ".gain"][0]}
+        return {"norm.norm.weight": self.w[name + ".gain"], "norm.norm.bias": self.w[name + ".bias"]}
+
     def block_weights(self, name):
         w = {key: theirs(self.w[name + ours], ours) for ours, key in KEYS.items()}
+        w.update(self.norm_weights(name + "norm1"))
         for ours, key in AVERAGES.items():
             both = self.w[name + ours].flatten(0, 1)  # the directions follow each other
             w["ema_gate." + key] = both if ours == "ema.gamma" else both[..., None]
@@ -72,7 +77,8 @@ class Twin(arena_twin.Twin):
         h = self.w["embedding.token"][tokens].transpose(0, 1)
         for name, block, after in self.blocks:
             h = call(block, self.block_weights(name), (h, mask))[0]
-            h = call(after, {key: theirs(self.w[name + ours], ours) for ours, key in FEED_FORWARD.items()}, (h,))
+            w = {key: theirs(self.w[name + ours], ours) for ours, key in FEED_FORWARD.items()}
+            h = call(after, {**w, **self.norm_weights(name + "norm2")}, (h,))
         x = (h.transpose(0, 1) * mask[:, :, None]).sum(1) / mask.sum(1, keepdim=True)
         x = torch.nn.functional.gelu(x @ self.w["head.mlp.weight"] + self.w["head.mlp.bias"])
         return x @ self.w["head.logits.weight"]

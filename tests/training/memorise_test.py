@@ -51,6 +51,8 @@ FEATURES = {name: ("two", "four") for name in ("dense", "local 16", "local 32")}
 # Two documents are two sequences of one batch: what differs from classes is the head, and how a model knows its rows.
 PAIRS_ALWAYS = ("dense", "local 16", "lsh lra", "linformer", "longformer paper", "bigbird lra", "performer", "sinkhorn")
 EVERY_PAIR = "--every-pair" in sys.argv
+MEGA = ("model.family='mega'", "model.positions='grid'", "model.heads=1", "model.pooling='mean'", "attention.shared_width=16")
+MEGA_PATTERNS = {"mega": MEGA, "mega in chunks": (*MEGA, "attention.pattern='block_bidirectional'", "attention.stride=16")}
 CAUSAL = ("model.family='sparse_transformer'", "model.positions='grid'", "model.feedforward=0", "model.embedding_scale=8",
           "model.position_scale=8", "model.weight_scale=2", "model.layers=2", "model.position_shape=[2,8]",
           "training.micro_batch=16")
@@ -88,7 +90,7 @@ class MemoriseTest(unittest.TestCase):
         tokens, lengths = self.rows()
         labels = self.random.integers(0, CLASSES, EXAMPLES)
         write_split(self.folder + "/data", "train", SYMBOLS, tokens, lengths, labels, CLASSES)
-        for name, pattern in PATTERNS.items():
+        for name, pattern in {**PATTERNS, **MEGA_PATTERNS}.items():
             with self.subTest(name):
                 self.assertEqual(self.accuracy(LENGTH, SYMBOLS, *pattern), 1)
 

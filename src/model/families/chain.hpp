@@ -20,6 +20,7 @@ struct ChainSetup {
   float dropout;                      ///< of the two additions of a block
   float block_epsilon, final_epsilon; ///< of the norms
   std::int64_t feed_forward_chunks = 1;
+  NormKind norms = NormKind::layer; ///< of a stream "post_norm"
 };
 
 /// H_0 = embedding(x);   H' = H + dropout(attention(norm1(H)));   H'' = H' + dropout(feedforward(norm2(H')));
@@ -55,7 +56,7 @@ class Chain : public Program<T> {
 
  private:
   std::unique_ptr<Stream<T>> blocks(const Config& config, const ChainSetup& setup) {
-    auto stream = make_stream<T>(setup.stream, plan_, setup.embedding.width, setup.dropout);
+    auto stream = make_stream<T>(setup.stream, plan_, setup.embedding.width, setup.dropout, setup.norms);
     for (std::int64_t r = 0; r < setup.layers; ++r) {
       const std::string block = block_name(r, setup.layers);
       stream->block();

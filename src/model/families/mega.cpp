@@ -36,9 +36,11 @@ ClassSetup head_of(const Config& c) {
 }
 
 ChainSetup chain_of(const Config& c) {
-  return {c.model.layers,     embedding_of(c), AttentionSetup{}, // its attention has a setup of its own
-          feed_forward_of(c), "post_norm",     static_cast<float>(c.model.dropout),
-          norm_epsilon,       norm_epsilon};
+  ChainSetup setup{c.model.layers,     embedding_of(c), AttentionSetup{}, // its attention has a setup of its own
+                   feed_forward_of(c), "post_norm",     static_cast<float>(c.model.dropout),
+                   norm_epsilon,       norm_epsilon};
+  setup.norms = c.model.norm == "scale" ? NormKind::scale : NormKind::layer;
+  return setup;
 }
 } // namespace
 

@@ -2,7 +2,7 @@
 //   H_0 = dropout(token),   no positions: the averages and the relative scores tell them
 //   H'  = norm1(H + attention(H)), gated, with moving averages;   H'' = norm2(H' + dropout(feedforward(H')))
 //   logits = gelu(dropout(mean(H_L) W + b)) W'
-// with layer norms behind the additions, as the paper's models of ListOps have them.
+// with layer norms (the paper's model of ListOps) or scale norms (of Text) behind the additions.
 #pragma once
 #include "model/families/chain.hpp"
 #include "model/heads/classes.hpp"

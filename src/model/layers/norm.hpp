@@ -1,9 +1,15 @@
-// Layer normalisation as a part of models: kernels/norm with its weights and the statistics that it keeps.
+// Normalisation as a part of models: kernels/norm with its weights and the statistics that it keeps.
 #pragma once
 #include "kernels/norm/norm.hpp"
+#include "kernels/norm/scale_norm.hpp"
 #include "model/pass.hpp"
 
 namespace weft {
+
+enum class NormKind {
+  layer, ///< kernels/norm/norm.hpp
+  scale  ///< kernels/norm/scale_norm.hpp: one gain, no bias, no mean
+};
 
 template <class T>
 struct Norm {
@@ -11,26 +17,47 @@ struct Norm {
   Piece<float> mean, rstd, partial;
   float epsilon = 0;
   std::int64_t D = 0;
+  NormKind kind = NormKind::layer;
 
   Norm() = default;
   /// Weights name + ".gain", name + ".bias". `what` names the statistics: "block.00.mean1".
   Norm(Plan& plan, const std::string& name, const std::string& mean_name, const std::string& rstd_name,
-       std::int64_t width, float eps)
-      : gain(plan.weight(name + ".gain", {width}, Initialiser::one)),
-        bias(plan.weight(name + ".bias", {width}, Initialiser::zero)), mean(plan.keep<float>(mean_name, plan.R)),
-        rstd(plan.keep<float>(rstd_name, plan.R)),
-        partial(plan.scratch<float>("partial", norm_workspace(plan.R, width))), epsilon(eps), D(width) {}
+       std::int64_t width, float eps, NormKind norms = NormKind::layer)
+      : gain(plan.weight(name + ".gain", {norms == NormKind::layer ? width : 1}, Initialiser::one)), epsilon(eps),
+        D(width), kind(norms) {
+    if (kind == NormKind::layer) {
+      bias = plan.weight(name + ".bias", {width}, Initialiser::zero);
+      mean = plan.keep<float>(mean_name, plan.R);
+    }
+    rstd = plan.keep<float>(rstd_name, plan.R);
+    partial = plan.scratch<float>("partial", norm_workspace(plan.R, width));
+  }
 
   void forward(const Pass<T>& p, T* out, const T* x) const {
+    if (kind == NormKind::scale)
+      return scale_norm_forward(out, p(rstd), x, p.w(gain), p.rows(), D, epsilon);
     norm_forward(out, p(mean), p(rstd), x, p.w(gain), p.w(bias), p.rows(), D, epsilon);
   }
   /// The same `out` from the statistics that are there.
   void again(const Pass<T>& p, T* out, const T* x) const {
+    if (kind == NormKind::scale)
+      return scale_norm_again(out, p(rstd), x, p.w(gain), p.rows(), D);
     norm_again(out, p(mean), p(rstd), x, p.w(gain), p.w(bias), p.rows(), D);
   }
-  /// dx += gradient through the norm.
-  void backward(const Pass<T>& p, T* dx, const T* dout, const T* x) const {
-    norm_backward(dx, p.dw(gain), p.dw(bias), dout, x, p(mean), p(rstd), p.w(gain), p.rows(), D, p(partial));
+  /// sum = x + dropout(y),   out = norm(sum)
+  void residual(const Pass<T>& p, T* sum, T* out, const T* x, const T* y, const Dropout& dropout) const {
+    const ResidualShape shape{p.sequences(), p.length(), D};
+    if (kind == NormKind::layer)
+      return residual_forward(sum, out, p(mean), p(rstd), x, y, dropout, p.w(gain), p.w(bias), epsilon, shape);
+    dropout_forward(sum, x, Dropout{}, shape);
+    residual_add(sum, y, 1, dropout, shape);
+    forward(p, out, sum);
+  }
+  /// dx += gradient through the norm, or dx = that gradient.
+  void backward(const Pass<T>& p, T* dx, const T* dout, const T* x, Into into = Into::add) const {
+    if (kind == NormKind::scale)
+      return scale_norm_backward(dx, p.dw(gain), dout, x, p(rstd), p.w(gain), p.rows(), D, p(partial), into);
+    norm_backward(dx, p.dw(gain), p.dw(bias), dout, x, p(mean), p(rstd), p.w(gain), p.rows(), D, p(partial), into);
   }
 };
 

@@ -7,18 +7,19 @@
 namespace weft {
 
 template <class T>
-std::unique_ptr<Stream<T>> make_stream(const std::string& kind, Plan& plan, std::int64_t width, float dropout) {
+std::unique_ptr<Stream<T>> make_stream(const std::string& kind, Plan& plan, std::int64_t width, float dropout,
+                                       NormKind norms) {
   if (kind == "pre_norm")
     return std::make_unique<PreNorm<T>>(plan, width, dropout);
   if (kind == "post_norm")
-    return std::make_unique<PostNorm<T>>(plan, width, dropout);
+    return std::make_unique<PostNorm<T>>(plan, width, dropout, norms);
   if (kind == "reversible")
     return std::make_unique<Reversible<T>>(plan, width, dropout);
   throw InputError("model.stream: got \"" + kind + "\", expected pre_norm, post_norm or reversible");
 }
 
-template std::unique_ptr<Stream<float>> make_stream(const std::string&, Plan&, std::int64_t, float);
-template std::unique_ptr<Stream<bf16>> make_stream(const std::string&, Plan&, std::int64_t, float);
-template std::unique_ptr<Stream<fp16>> make_stream(const std::string&, Plan&, std::int64_t, float);
+template std::unique_ptr<Stream<float>> make_stream(const std::string&, Plan&, std::int64_t, float, NormKind);
+template std::unique_ptr<Stream<bf16>> make_stream(const std::string&, Plan&, std::int64_t, float, NormKind);
+template std::unique_ptr<Stream<fp16>> make_stream(const std::string&, Plan&, std::int64_t, float, NormKind);
 
 } // namespace weft

@@ -7,7 +7,8 @@
 namespace weft {
 
 template <class T>
-PostNorm<T>::PostNorm(Plan& plan, std::int64_t width, float dropout) : plan_(plan), D(width), dropout_(dropout) {
+PostNorm<T>::PostNorm(Plan& plan, std::int64_t width, float dropout, NormKind norms)
+    : plan_(plan), D(width), dropout_(dropout), norms_(norms) {
   entry_ = plan.keep<T>("stream", plan.R * D);
   normed_ = plan.scratch<T>("normed", plan.R * D);
   branch_ = plan.scratch<T>("branch", plan.R * D);
@@ -20,7 +21,7 @@ template <class T>
 void PostNorm<T>::norm(const std::string& name, const std::string& block, const std::string& /*input*/,
                        const std::string& number, float epsilon) {
   Stage stage;
-  stage.norm = Norm<T>(plan_, name, block + "mean" + number, block + "rstd" + number, D, epsilon);
+  stage.norm = Norm<T>(plan_, name, block + "mean" + number, block + "rstd" + number, D, epsilon, norms_);
   stage.sum = plan_.keep<T>(block + "sum" + number, plan_.R * D);
   stages_.push_back(std::move(stage));
 }
@@ -39,9 +40,7 @@ const T* PostNorm<T>::forward(const Pass<T>& p) {
     const TracedSpan span("forward stage", static_cast<std::int64_t>(s));
     const Stage& stage = stages_[s];
     stage.layer->forward(p, p(branch_), x);
-    residual_forward(p(stage.sum), p(normed_), p(stage.norm.mean), p(stage.norm.rstd), x, p(branch_),
-                     p.dropout(stage.dropout, stage.site), p.w(stage.norm.gain), p.w(stage.norm.bias),
-                     stage.norm.epsilon, {p.sequences(), p.length(), D});
+    stage.norm.residual(p, p(stage.sum), p(normed_), x, p(branch_), p.dropout(stage.dropout, stage.site));
     x = p(normed_);
   }
   return x;
@@ -54,8 +53,7 @@ T* PostNorm<T>::backward(const Pass<T>& p, T* dout) {
     const TracedSpan span("backward stage", static_cast<std::int64_t>(s));
     const Stage& stage = stages_[s];
     const Norm<T>& norm = stage.norm;
-    norm_backward(dsum, p.dw(norm.gain), p.dw(norm.bias), dx, p(stage.sum), p(norm.mean), p(norm.rstd), p.w(norm.gain),
-                  p.rows(), D, p(norm.partial), Into::overwrite);
+    norm.backward(p, dsum, dx, p(stage.sum), Into::overwrite);
     const T* x = p(entry_);
     if (s > 0) {
       stages_[s - 1].norm.again(p, p(normed_), p(stages_[s - 1].sum));

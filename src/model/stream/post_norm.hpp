@@ -1,7 +1,7 @@
 // The residual stream with norms behind the additions (Vaswani et al. 2017, arXiv:1706.03762, section 5.4): a chain of
 // stages
 //   z[s] = x[s] + dropout_s(f_s(x[s])),   x[s+1] = norm_s(z[s]),   out = x[S]
-// The kernel "residual + next norm" is a stage's end. Kept are the sums z; x is made again from them.
+// With layer norms the kernel "residual + next norm" is a stage's end. Kept are the sums z; x is made again from them.
 #pragma once
 #include "model/layers/norm.hpp"
 #include "model/stream/stream.hpp"
@@ -12,7 +12,7 @@ namespace weft {
 template <class T>
 class PostNorm final : public Stream<T> {
  public:
-  PostNorm(Plan& plan, std::int64_t width, float dropout);
+  PostNorm(Plan& plan, std::int64_t width, float dropout, NormKind norms = NormKind::layer);
 
   void block() override {}
   void norm(const std::string& name, const std::string& block, const std::string& input, const std::string& number,
@@ -39,6 +39,7 @@ class PostNorm final : public Stream<T> {
   Plan& plan_;
   std::int64_t D;
   float dropout_;
+  NormKind norms_;
   std::vector<Stage> stages_;
   Piece<T> entry_, normed_, branch_, dstream_;
   Piece<float> partial_, no_bias_;

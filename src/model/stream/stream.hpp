@@ -2,6 +2,7 @@
 // does with the rows in front of it is the kind of stream (model.stream).
 #pragma once
 #include "model/layers/layer.hpp"
+#include "model/layers/norm.hpp"
 #include "model/layers/rows.hpp"
 #include <memory>
 #include <string>
@@ -65,8 +66,10 @@ class Stream {
   virtual std::unique_ptr<StreamRows<T>> rows(const RowSetup& setup) const = 0;
 };
 
-/// kind: a word of model.stream. dropout: of what every stage adds.
+/// kind: a word of model.stream. dropout: of what every stage adds. norms: layer norms, but for post_norm, which takes
+/// either kind.
 template <class T>
-std::unique_ptr<Stream<T>> make_stream(const std::string& kind, Plan& plan, std::int64_t width, float dropout);
+std::unique_ptr<Stream<T>> make_stream(const std::string& kind, Plan& plan, std::int64_t width, float dropout,
+                                       NormKind norms = NormKind::layer);
 
 } // namespace weft
