@@ -21,5 +21,6 @@ def exact_convolution(module):
     import torch
 
     def convolution(inputs, kernel, length):
-        return torch.fft.irfft(torch.fft.rfft(inputs, n=2 * length) * torch.fft.rfft(kernel, n=2 * length), n=2 * length)
+        n = 2 * length
+        return torch.fft.irfft(torch.fft.rfft(inputs, n=n) * torch.fft.rfft(kernel, n=n), n=n)
     module.fft_convolution = convolution

@@ -1,5 +1,5 @@
-"""MEGA against Hugging Face's in float64: the double-precision reference of the damped moving average, output and gradients,
-and the program's logits and gradients with theirs of the same blocks."""
+"""MEGA against Hugging Face's in float64: the double-precision reference of the damped moving average, output and
+gradients, and the program's logits and gradients with those of the same blocks."""
 import os
 import subprocess
 import sys
@@ -82,7 +82,8 @@ class Ema(unittest.TestCase):
         dout = np.random.default_rng(1).normal(size=(B, N, D)) * real[:, :, None]
         (theirs * torch.tensor(dout.transpose(1, 0, 2))).sum().backward()
 
-        names = ["damping_factor", "decay_factor", "ema_expansion_matrix", "kernel_projection_matrix", "residual_weight"]
+        names = ["damping_factor", "decay_factor", "ema_expansion_matrix", "kernel_projection_matrix",
+                 "residual_weight"]
         tensors = [np.ascontiguousarray(getattr(module, name).detach().numpy()) for name in names]
         words = (N + 31) // 32
         seen = np.zeros((B, words), np.uint32)
@@ -133,8 +134,8 @@ class Model(unittest.TestCase):
         run(["eval", first, "--split", "test", "--logits", logits])
         if change:
             change(gradients)
-        return subprocess.run([sys.executable, "-B", TWIN, "--checkpoint", first, "--gradients", gradients, "--logits", logits],
-                              capture_output=True, text=True, check=False)
+        return subprocess.run([sys.executable, "-B", TWIN, "--checkpoint", first, "--gradients", gradients,
+                               "--logits", logits], capture_output=True, text=True, check=False)
 
     def test_all_positions(self):
         done = self.compare("dense", "")

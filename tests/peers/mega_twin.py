@@ -37,22 +37,19 @@ class Twin(arena_twin.Twin):
         self.chunked = config["attention.pattern"] == "block_bidirectional"
         self.chunk, self.scale = chunk, config["model.norm"] == "scale"
         common = dict(hidden_size=D, ema_projection_size=int(config["attention.states"]), bidirectional=True,
-                      shared_representation_size=int(config["attention.shared_width"]), use_normalized_ffn=True,
-                      normalize_before_mega=False, normalize_before_ffn=False, normalization_type="scalenorm" if self.scale else "layernorm",
-                      norm_affine=True, relative_positional_bias="simple", attention_activation="softmax",
-                      activation="silu", dropout_prob=0.0, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,
-                      nffn_activation_dropout_prob=0.0, nffn_hidden_size=int(config["model.feedforward"]), truncation=None,
-                      max_positions=int(config["model.context"]), use_chunking=self.chunked,
-                      chunk_size=chunk if self.chunked else -1)
+                      shared_representation_size=int(config["attention.shared_width"]), truncation=None,
+                      nffn_hidden_size=int(config["model.feedforward"]), max_positions=int(config["model.context"]),
+                      normalization_type="scalenorm" if self.scale else "layernorm", normalize_before_mega=False,
+                      normalize_before_ffn=False, relative_positional_bias="simple", use_chunking=self.chunked,
+                      chunk_size=chunk if self.chunked else -1, dropout_prob=0.0, hidden_dropout_prob=0.0,
+                      attention_probs_dropout_prob=0.0, nffn_activation_dropout_prob=0.0)
         self.blocks = []
         for r in range(int(config["model.layers"])):
             name = f"block.{r:02d}."
-            values = self.w[name + "attention.value.bias"].numel()
-            block = mega.MegaMovingAverageGatedAttention(mega.MegaConfig(intermediate_size=values, **common)).double().train()
+            theirs_of = mega.MegaConfig(intermediate_size=self.w[name + "attention.value.bias"].numel(), **common)
+            block = mega.MegaMovingAverageGatedAttention(theirs_of).double().train()
             mega_peer.exact_convolution(block.ema_gate)
-            after = mega.MegaNormalizedFeedForwardNetwork(
-                mega.MegaConfig(intermediate_size=values, **common)).double().train()
-            self.blocks.append((name, block, after))
+            self.blocks.append((name, block, mega.MegaNormalizedFeedForwardNetwork(theirs_of).double().train()))
 
     def norm_weights(self, name):
         if self.scale:
