@@ -4,6 +4,7 @@
 #include "commands/carrier.hpp"
 #include "commands/job.hpp"
 #include "config/parse.hpp"
+#include "config/readers.hpp"
 #include "io/json.hpp"
 #include "kernels/common/memory.hpp"
 #include "kernels/common/regions.hpp"
@@ -110,6 +111,11 @@ double tokens_of_step(const Config& c) {
   return static_cast<double>(c.training.batch * MadeUp(c).shape().row_tokens());
 }
 
+/// What mixes the rows of a sequence.
+const std::string& mixer_of(const Config& c) {
+  return is_read(c, "attention.pattern") ? c.attention.pattern : c.model.family;
+}
+
 /// What the engine multiplies: the model's products three times (forward, two backward), attention's tiles 3.5 times
 /// (two products forward, five backward), and what is computed again.
 double operations_of_step(const Config& config, const ModelCosts& costs) {
@@ -124,9 +130,9 @@ void print_figures(Console& console, const Config& c, const Ranks& ranks, const 
                    double floor, const MemoryPlan& plan, const Options& options) {
   Table table(fmt::format("training steps of {}", options.input));
   table.row("kernels", fmt::format("{} x {}", ranks.size(), Runtime::description()));
-  table.row("model",
-            fmt::format("L = {}, D = {}, H = {}, N = {}, batch {}, {}, {}", c.model.layers, c.model.width,
-                        c.model.heads, c.model.context, c.training.batch, c.attention.pattern, c.run.precision));
+  table.row("model", fmt::format("L = {}, D = {}, {}N = {}, batch {}, {}, {}", c.model.layers, c.model.width,
+                                 is_read(c, "model.heads") ? fmt::format("H = {}, ", c.model.heads) : "",
+                                 c.model.context, c.training.batch, mixer_of(c), c.run.precision));
   table.row("a step, median", human_seconds(f.step));
   table.row("fastest, slowest", human_seconds(f.fastest) + ", " + human_seconds(f.slowest));
   table.row("tokens per second", human_count(tokens_of_step(c) / f.step));
@@ -156,7 +162,7 @@ std::string json_row(const Config& c, const Ranks& ranks, const Figures& f, std:
       .add("N", std::to_string(c.model.context))
       .add("batch", std::to_string(c.training.batch))
       .add("micro_batch", std::to_string(c.training.micro_batch))
-      .add("pattern", json_text(c.attention.pattern))
+      .add("pattern", json_text(mixer_of(c)))
       .add("parameters", std::to_string(parameters))
       .add("operations", json_number(operations))
       .add("seconds", json_number(f.step))

@@ -5,6 +5,7 @@
 #include "config/keys.hpp"
 #include "config/parse.hpp"
 #include "config/patterns.hpp"
+#include "config/readers.hpp"
 #include "io/console.hpp"
 #include "model/patterns.hpp"
 #include <CLI/CLI.hpp>
@@ -31,6 +32,9 @@ bool reads(const PatternSet& set, const std::string& key) {
 int show(const PatternOptions& options) {
   const LoadedConfig loaded = load_config(options.input, options.overrides, DataCheck::skipped);
   const Config& config = loaded.config;
+  if (!is_read(config, "attention.pattern"))
+    throw InputError(fmt::format("got model.family = \"{}\", which has no attention, so that there is nothing to show",
+                                 config.model.family));
   if (config.attention.pattern == "lsh")
     throw InputError(fmt::format("got {} with attention.pattern = \"lsh\": what a query sees follows from the row and "
                                  "the weights, so that an input file has nothing to show; expected a run folder or a "

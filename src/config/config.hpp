@@ -27,7 +27,7 @@ struct Config {
     bool fresh = false;              // copy: training rows are drawn, each one once
   } data;
   struct {
-    std::string family = "sparse_transformer"; // config/families.hpp: sparse_transformer | arena | reformer | mega
+    std::string family = "sparse_transformer"; // config/families.hpp
     std::string code = "lra";                  // lra | nystromformer: whose encoder the arena's is
     std::int64_t layers = 6;                   // L
     std::int64_t width = 256;                  // D
@@ -37,7 +37,9 @@ struct Config {
     std::int64_t feedforward = 0;              // width of the hidden layer; 0: the family's own
     std::int64_t feedforward_chunks = 1;       // parts of the rows, one after the other
     std::int64_t loss_chunks = 1;              // the same of the output and its loss
+    std::int64_t state_width = 0;              // h of an LSTM in each direction; 0: D
     double dropout = 0.0;                      // on the two residual additions
+    double layer_dropout = 0.0;                // between two LSTM layers
     bool half_size = false;                    // query/key width D/2, feed-forward 2D
     std::string recompute = "none";            // none | attention | block
     std::string stream = "pre_norm";           // pre_norm | post_norm | reversible
@@ -50,6 +52,7 @@ struct Config {
     double weight_scale = 0.125;               // weights: variance = scale/inputs
     bool tied_embedding = false;               // the output matrix is the token embedding
     std::string pooling = "cls";               // cls | mean | mean_all | attention
+    std::int64_t pooling_width = 0;            // of attention pooling; 0: that of the rows
     std::int64_t classes = 0;                  // 0: from the data
     std::int64_t head_width = 0;               // hidden width of the classifier; 0: the family's own
     std::string pair_features = "two";         // two | four

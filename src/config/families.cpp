@@ -48,6 +48,7 @@ const std::vector<FamilyRow>& family_table() {
        {"next_token", "copy"},
        {"learned", "axial", "sinusoid", "none"}},
       {"mega", "classifiers of Ma et al. 2023 (arXiv:2209.10655)", {"classify"}, {"none"}},
+      {"bilstm", "bidirectional LSTM classifier (docs/bilstm.md)", {"classify", "pairs"}, {"none"}},
   };
   return table;
 }

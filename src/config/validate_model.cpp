@@ -33,6 +33,20 @@ void check_family(const Config& c, Checker& rules) {
                           family.name, joined(family.positions, " or ")));
 }
 
+/// A recurrence has nothing between the layers where there is one, no CLS vector, and zeros behind the length.
+void check_lstm(const Config& c, Checker& rules) {
+  const auto& m = c.model;
+  if (m.family != "bilstm")
+    return;
+  rules.check(
+      m.layer_dropout == 0 || m.layers > 1, {"model.layer_dropout", "model.layers"},
+      fmt::format("got {} between the layers of an LSTM that has one, expected 0, or more layers", m.layer_dropout));
+  rules.check(!rules.reads("model.pooling") || m.pooling == "attention" || m.pooling == "mean", {"model.pooling"},
+              fmt::format("got \"{}\", which model.family = \"bilstm\" does not have, expected attention or mean: its "
+                          "rows are those of real tokens, with no vector in front",
+                          m.pooling));
+}
+
 /// The second code masks keys as the papers do, and has none of the first one's forms.
 void check_code(const Config& c, Checker& rules) {
   if (!rules.reads("model.code") || c.model.code != "nystromformer")
@@ -344,6 +358,7 @@ void check_attention(const Config& c, Checker& rules) {
 
 void check_model(const Config& c, Checker& rules) {
   check_family(c, rules);
+  check_lstm(c, rules);
   check_code(c, rules);
   check_heads(c, rules);
   check_positions(c, rules);

@@ -13,6 +13,12 @@ void Plan::product(const LinearShape& shape, bool again) {
   backward_ += (again ? 3 : 2) * forward;
 }
 
+void Plan::weight_product(const LinearShape& shape, int times) {
+  products_.push_back(shape);
+  backward_ += times * 2 * static_cast<double>(shape.rows) / static_cast<double>(R) *
+               static_cast<double>(shape.inputs) * static_cast<double>(shape.outputs);
+}
+
 void Plan::attention(const AttentionPlan& plan, std::int64_t key_width, std::int64_t value_width, bool again) {
   // keys() and tiles() are sums over heads; a key costs a dot product of width E and a sum of width Ev.
   const double per_key = 2 * static_cast<double>(key_width + value_width) / static_cast<double>(plan.length());

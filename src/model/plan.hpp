@@ -92,6 +92,8 @@ class Plan {
 
   /// A linear layer's three products; again: the forward one is also computed in the backward pass.
   void product(const LinearShape& shape, bool again = false);
+  /// `times` such a layer's gradient of the weight alone, where a kernel of its own makes the other two products.
+  void weight_product(const LinearShape& shape, int times);
   /// Attention over a plan's keys, for S sequences: two products per key and head forward, five backward.
   void attention(const AttentionPlan& plan, std::int64_t key_width, std::int64_t value_width, bool again);
   /// Attention that is not over a plan's keys, in operations per micro-batch.

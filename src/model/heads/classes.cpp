@@ -23,8 +23,9 @@ Initial start_of(ClassStart start, std::int64_t inputs, std::int64_t outputs) {
 
 template <class T>
 ClassHead<T>::ClassHead(Plan& plan, const ClassSetup& setup)
-    : D(setup.width), pooling_(plan, setup.pooling, setup.width, setup.divisor), activation_(setup.activation),
-      dropout_(setup.dropout), pairs_(setup.pairs) {
+    : D(setup.width), pooling_(plan, {setup.pooling, setup.width, setup.divisor, setup.pooling_width,
+                                      setup.start == ClassStart::torch}),
+      activation_(setup.activation), dropout_(setup.dropout), pairs_(setup.pairs) {
   const std::int64_t P = pairs_ ? plan.S / 2 : plan.S;
   pooled_ = plan.keep<T>("head.pooled", plan.S * D);
   dpooled_ = plan.scratch<T>("dpooled", plan.S * D);

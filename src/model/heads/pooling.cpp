@@ -14,22 +14,24 @@ PoolingKind pooling_kind(const std::string& word) {
 }
 
 template <class T>
-Pooling<T>::Pooling(Plan& plan, PoolingKind kind, std::int64_t width, float divisor)
-    : kind_(kind), D(width), divisor_(divisor) {
+Pooling<T>::Pooling(Plan& plan, const PoolingSetup& setup)
+    : kind_(setup.kind), D(setup.width), A(setup.hidden > 0 ? setup.hidden : D), divisor_(setup.divisor) {
   const PoolShape most{plan.S, plan.N, D};
   partial_ = plan.scratch<float>("partial", std::max(pool_workspace(most), attention_pool_workspace(most)));
-  if (kind != PoolingKind::attention)
+  if (kind_ != PoolingKind::attention)
     return;
+  const double of_row = 1 / std::sqrt(static_cast<double>(D)), of_hidden = 1 / std::sqrt(static_cast<double>(A));
+  const Initial uniform{Initialiser::uniform, of_row};
   weight_ =
-      plan.weight("head.pool.weight", {D, D}, Initialiser::truncated_normal, 1 / std::sqrt(static_cast<double>(D)));
-  bias_ = plan.weight("head.pool.bias", {D}, Initialiser::zero);
-  vector_ = plan.weight("head.pool.vector", {D}, Initialiser::normal, 1 / std::sqrt(static_cast<double>(D)));
-  u_ = plan.keep<T>("head.pool.u", plan.R * D);
+      plan.weight("head.pool.weight", {D, A}, setup.uniform ? uniform : Initial{Initialiser::truncated_normal, of_row});
+  bias_ = plan.weight("head.pool.bias", {A}, setup.uniform ? uniform : Initial{});
+  vector_ = plan.weight("head.pool.vector", {A}, setup.uniform ? Initialiser::uniform : Initialiser::normal, of_hidden);
+  u_ = plan.keep<T>("head.pool.u", plan.R * A);
   scores_ = plan.keep<float>("head.pool.scores", plan.R, Finite::no);
   weights_ = plan.keep<float>("head.pool.weights", plan.R, Finite::no);
   dscores_ = plan.scratch<float>("head.pool.dscores", plan.R);
-  plan.scratch<float>("partial", column_sum_workspace(plan.R, D));
-  plan.product({plan.R, D, D});
+  plan.scratch<float>("partial", column_sum_workspace(plan.R, A));
+  plan.product({plan.R, D, A});
 }
 
 template <class T>
@@ -42,8 +44,8 @@ void Pooling<T>::forward(const Pass<T>& p, T* out, const T* x) const {
   case PoolingKind::mean_all:
     return pool_mean_forward(out, x, nullptr, 0.0f, shape(p), p(partial_));
   case PoolingKind::attention:
-    linear_forward(p.linear(D, D), p(u_), x, p.low(weight_), p.w(bias_));
-    tanh_scores_forward(p(scores_), p(u_), p.w(vector_), p.rows(), D);
+    linear_forward(p.linear(D, A), p(u_), x, p.low(weight_), p.w(bias_));
+    tanh_scores_forward(p(scores_), p(u_), p.w(vector_), p.rows(), A);
     return attention_pool_forward(out, p(weights_), x, p(scores_), p.seen(), shape(p), p(partial_));
   }
 }
@@ -59,10 +61,10 @@ void Pooling<T>::backward(const Pass<T>& p, T* dx, const T* dout, const T* x) co
     return pool_mean_backward(dx, dout, nullptr, 0.0f, shape(p));
   case PoolingKind::attention:
     attention_pool_backward_scores(p(dscores_), dout, x, p(weights_), shape(p));
-    tanh_scores_backward(p(u_), p.dw(vector_), p(dscores_), p(u_), p.w(vector_), p.rows(), D, p(partial_));
-    column_sum(p.dw(bias_), p(u_), p.rows(), D, p(partial_));
-    linear_backward_weight(p.linear(D, D), p.dw(weight_), x, p(u_));
-    linear_backward_input(p.linear(D, D), dx, p(u_), p.low(weight_));
+    tanh_scores_backward(p(u_), p.dw(vector_), p(dscores_), p(u_), p.w(vector_), p.rows(), A, p(partial_));
+    column_sum(p.dw(bias_), p(u_), p.rows(), A, p(partial_));
+    linear_backward_weight(p.linear(D, A), p.dw(weight_), x, p(u_));
+    linear_backward_input(p.linear(D, A), dx, p(u_), p.low(weight_));
     return attention_pool_backward_rows(dx, dx, dout, p(weights_), shape(p));
   }
 }

@@ -15,12 +15,19 @@ enum class PoolingKind {
 };
 PoolingKind pooling_kind(const std::string& word);
 
+struct PoolingSetup {
+  PoolingKind kind;
+  std::int64_t width;      ///< D
+  float divisor = 0;       ///< of the sum of PoolingKind::mean; 0: the number of real rows
+  std::int64_t hidden = 0; ///< A, of attention pooling; 0: D
+  bool uniform = false;    ///< its tensors begin within 1 / sqrt(inputs) of 0
+};
+
 template <class T>
 class Pooling {
  public:
-  /// Tensors of attention pooling: head.pool.weight (D, D), head.pool.bias (D), head.pool.vector (D).
-  /// divisor: of the sum of PoolingKind::mean; 0: the number of real rows.
-  Pooling(Plan& plan, PoolingKind kind, std::int64_t width, float divisor = 0);
+  /// Tensors of attention pooling: head.pool.weight (D, A), head.pool.bias (A), head.pool.vector (A).
+  Pooling(Plan& plan, const PoolingSetup& setup);
   /// out (S, D) from x (S, N, D), overwritten.
   void forward(const Pass<T>& p, T* out, const T* x) const;
   /// dx (S, N, D), overwritten, from dout (S, D). Overwrites the gradients of its weights.
@@ -30,10 +37,10 @@ class Pooling {
   PoolShape shape(const Pass<T>& p) const { return {p.sequences(), p.length(), D}; }
 
   PoolingKind kind_;
-  std::int64_t D;
+  std::int64_t D, A;
   float divisor_;
   Weight weight_, bias_, vector_;
-  Piece<T> u_;                              ///< (R, D)
+  Piece<T> u_;                              ///< (R, A)
   Piece<float> scores_, weights_, dscores_; ///< (R)
   Piece<float> partial_;
 };

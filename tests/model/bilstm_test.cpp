@@ -1,0 +1,203 @@
+// The bidirectional LSTM classifier as a whole: counts, gradients, padding, length of a micro-batch, dropout, low
+// precision.
+#include "model/sampling/decoder.hpp"
+#include "tests/model/arena_fixture.hpp"
+#include <map>
+
+using namespace weft;
+using namespace weft::testing;
+
+namespace {
+
+Config lstm(const std::string& pooling = "attention", const std::string& task = "classify") {
+  Config c = small(pooling, task);
+  c.model.family = "bilstm";
+  c.model.width = 12;
+  c.model.state_width = 10;
+  c.model.pooling_width = pooling == "attention" ? 9 : 0;
+  return c;
+}
+
+std::vector<Config> settings() {
+  std::vector<Config> all = {lstm(), lstm("mean"), lstm("attention", "pairs")};
+  all.push_back(lstm("mean", "pairs"));
+  all.back().model.pair_features = "four";
+  all.push_back(lstm());
+  all.back().model.layers = 1;
+  all.back().model.state_width = all.back().model.pooling_width = 0; // those of the rows
+  all.push_back(lstm());
+  all.back().model.layers = 3;
+  all.back().model.state_width = 3; // narrower than the token vectors
+  return all;
+}
+std::string name_of(const Config& c) {
+  return c.data.task + " " + c.model.pooling + " " + std::to_string(c.model.layers) + " layers";
+}
+
+/// The classifier of a study of ListOps: 21 x 128, 790,528 and 1,576,960 of the layers, 131,584 of the pooling, 5,130.
+TEST(BiLstm, ParameterCountIsThePublishedOneAndTensorsBeginAsTorchs) {
+  Config c = lstm();
+  c.model.vocabulary = 21;
+  c.model.width = 128;
+  c.model.state_width = c.model.pooling_width = 256;
+  c.model.classes = 10;
+  const auto model = make_model(c);
+  EXPECT_EQ(model->parameters().count(), 2506890);
+  const std::map<std::string, double> inputs = {{"head.pool.weight", 512},
+                                                {"head.pool.bias", 512},
+                                                {"head.pool.vector", 256},
+                                                {"head.logits.weight", 512},
+                                                {"head.logits.bias", 512}};
+  for (const Parameter& p : model->parameters().all()) {
+    if (p.name == "embedding.token") {
+      EXPECT_EQ(p.initialiser, Initialiser::normal);
+      EXPECT_EQ(p.std, 1);
+      continue;
+    }
+    const auto own = inputs.find(p.name);
+    EXPECT_EQ(p.initialiser, Initialiser::uniform) << p.name;
+    EXPECT_DOUBLE_EQ(p.std, 1 / std::sqrt(own == inputs.end() ? 256.0 : own->second)) << p.name;
+  }
+}
+
+TEST(BiLstm, GradientIsThatOfTheLossAlongRandomDirections) {
+  for (const Config& c : settings()) {
+    Fixture f(c);
+    for (const Parameter& p : f.model->parameters().all()) // states that differ, and weights that tell them apart
+      for (std::int64_t i = 0; i < p.size && p.name != "embedding.token"; ++i)
+        f.values[static_cast<std::size_t>(p.offset + i)] *= p.name == "head.pool.vector" ? 8.0f : 2.0f;
+    f.use(f.values);
+    const Doubles gradient = f.gradient();
+    for (const Parameter& p : f.model->parameters().all()) {
+      EXPECT_AT_MOST(directional_error(p, gradient, f.values, 2e-2,
+                                       [&](const std::vector<float>& weights) {
+                                         f.use(weights);
+                                         return f.loss();
+                                       }),
+                     2e-2)
+          << name_of(c) << " " << p.name;
+      f.use(f.values);
+    }
+  }
+}
+
+TEST(BiLstm, BothBiasesOfALayerHaveTheSameGradient) {
+  Fixture f(lstm());
+  const Doubles gradient = f.gradient();
+  const auto of = [&](const std::string& name) {
+    for (const Parameter& p : f.model->parameters().all())
+      if (p.name == name)
+        return Doubles(gradient.begin() + p.offset, gradient.begin() + p.offset + p.size);
+    throw std::out_of_range(name);
+  };
+  for (const std::string block : {"block.00.lstm.", "block.01.lstm."})
+    EXPECT_EQ(of(block + "input.bias"), of(block + "state.bias"));
+}
+
+TEST(BiLstm, PaddingMovesNoBit) {
+  for (const Config& c : settings()) {
+    Fixture f(c);
+    const std::vector<float> before = f.logits();
+    f.lay_out(f.config.model.context, 7);
+    EXPECT_EQ(f.logits(), before) << name_of(c);
+    f.full[0] ^= 1; // the first token, and the last one: both directions carry
+    f.lay_out(f.config.model.context);
+    EXPECT_NE(f.logits(), before) << name_of(c);
+    f.full[0] ^= 1;
+    f.full[static_cast<std::size_t>(f.lengths[0] - 1)] ^= 1;
+    f.lay_out(f.config.model.context);
+    EXPECT_NE(f.logits(), before) << name_of(c);
+  }
+}
+
+TEST(BiLstm, AShorterMicroBatchGivesTheSameLogits) {
+  for (Config c : settings()) {
+    c.model.dropout = 0.2;
+    c.model.layer_dropout = c.model.layers > 1 ? 0.3 : 0;
+    Fixture f(c);
+    ASSERT_TRUE(f.model->variable_length());
+    const std::vector<float> whole = f.logits();
+    const Doubles gradient = f.gradient();
+    f.lay_out(64);
+    const std::vector<float> shorter = f.logits();
+    for (std::size_t i = 0; i < whole.size(); ++i)
+      EXPECT_NEAR(whole[i], shorter[i], 2e-6) << name_of(c);
+    EXPECT_AT_MOST(relative_error(f.gradient(), gradient), 2e-5) << "dropout drew other numbers";
+  }
+}
+
+TEST(BiLstm, DropoutIsOnTheTokensAndBetweenTheLayersInTrainingAlone) {
+  Fixture none(lstm());
+  const std::vector<float> logits = none.logits();
+  const Doubles gradient = none.gradient();
+  for (const bool between : {false, true}) {
+    Config c = lstm();
+    (between ? c.model.layer_dropout : c.model.dropout) = 0.3;
+    Fixture f(c);
+    EXPECT_EQ(f.logits(), logits);
+    EXPECT_GT(relative_error(f.gradient(), gradient), 1e-2);
+    // Its gradient is that of the loss which the same step had: scores are those of the masked pass.
+    const Doubles dropped = f.gradient();
+    for (const char* name : {"embedding.token", "block.00.lstm.state.weight", "block.01.lstm.input.weight"})
+      for (const Parameter& p : f.model->parameters().all())
+        if (p.name == name) {
+          EXPECT_AT_MOST(directional_error(p, dropped, f.values, 1e-3,
+                                           [&](const std::vector<float>& weights) {
+                                             f.use(weights);
+                                             f.gradient();
+                                             double sum = 0;
+                                             for (const float l : f.scores.losses)
+                                               sum += static_cast<double>(l);
+                                             return sum * static_cast<double>(f.batch.loss_factor);
+                                           }),
+                         2e-2)
+              << name;
+          f.use(f.values);
+        }
+  }
+}
+
+TEST(BiLstm, GradientsAreAnnouncedFromTheEndAndFinal) {
+  for (const Config& c : settings()) {
+    Fixture f(c);
+    const Doubles whole = f.gradient();
+    std::int64_t last = f.model->parameters().extent(), calls = 0;
+    Buffer<float> g(last, "gradient");
+    device_zero(g.data(), g.bytes());
+    f.model->forward_backward(f.batch, g.data(), f.scores, [&](std::int64_t first) {
+      EXPECT_LT(first, last);
+      last = first;
+      ++calls;
+      fence();
+      const Doubles now = to_doubles(g);
+      for (std::int64_t i = first; i < f.model->parameters().extent(); ++i)
+        ASSERT_EQ(now[static_cast<std::size_t>(i)], whole[static_cast<std::size_t>(i)]) << name_of(c) << " " << i;
+    });
+    EXPECT_EQ(last, 0);
+    EXPECT_EQ(calls, c.model.layers + 1); // a layer's sum over ranks begins while the next one works
+  }
+}
+
+TEST(BiLstm, LowPrecisionStaysClose) {
+  for (Config c : settings())
+    for (const char* precision : {"bf16", "fp16"}) {
+      std::vector<double> errors;
+      for (unsigned sample = 0; sample < 5; ++sample) {
+        c.run.precision = "fp32";
+        Fixture single(c, sample);
+        c.run.precision = precision;
+        Fixture low(c, sample);
+        errors.push_back(relative_error(low.gradient(), single.gradient()));
+        EXPECT_FALSE(std::isnan(errors.back())) << precision;
+      }
+      std::sort(errors.begin(), errors.end());
+      EXPECT_AT_MOST(errors[2], precision == std::string("bf16") ? 4e-2 : 4e-3) << name_of(c) << " " << precision;
+    }
+}
+
+TEST(BiLstm, CannotBeSampledFrom) {
+  Fixture f(lstm());
+  EXPECT_THROW(f.model->decoder(f.flat.data(), 1, 8), InputError);
+}
+
+} // namespace
