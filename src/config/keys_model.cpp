@@ -144,7 +144,8 @@ std::vector<Key> model_keys(Config& c) {
       {"model.classes", &c.model.classes, between(0, 65535), "", "classes of the labels; 0: from the data",
        with("data.task", class_tasks()), Shapes::parameters},
       {"model.head_width", &c.model.head_width, at_least(0), "",
-       "width of the hidden layer of the classifier; 0: that of a block", of_family({"arena"}), Shapes::parameters},
+       "width of the hidden layer of the classifier; 0: that of a block", of_family({"arena", "mega"}),
+       Shapes::parameters},
       {"model.pair_features", &c.model.pair_features, one_of({"two", "four"}), "",
        "what the classifier of pairs reads of the vectors a and b of both sequences: two (a, b) or four (a, b, a * b, "
        "a - b)",

@@ -110,7 +110,8 @@ INSTANTIATE_TEST_SUITE_P(
         Case{{"attention.pattern=local"}, ""}));
 
 const char *const arena = "model.family=arena", *const classify = "data.task=classify",
-                  *const learned = "model.positions=learned", *const whole = "attention.pattern=dense";
+                  *const learned = "model.positions=learned", *const whole = "attention.pattern=dense",
+                  *const lstm = "model.family=bilstm", *const weighted = "model.pooling=attention";
 
 const char* const second_code = "model.code=nystromformer";
 
@@ -207,6 +208,26 @@ INSTANTIATE_TEST_SUITE_P(
              ""}, // longer than the run, as released for Retrieval
         Case{{"schedule.step_factor=0.5"}, "schedule.kind = \"cosine\"; expected kind step, or step_factor = 0.1"},
         Case{{"optimizer.loss_scale=1024"}, "expected run.precision fp16, or loss_scale = 65536.0"}));
+
+INSTANTIATE_TEST_SUITE_P(
+    Lstm, Rules,
+    testing::Values(
+        Case{{lstm, classify, weighted}, ""}, Case{{lstm, "data.task=pairs", "model.pooling=mean"}, ""},
+        Case{{lstm, classify, weighted, "model.state_width=256", "model.pooling_width=64"}, ""},
+        Case{{lstm, weighted}, "cannot do, expected classify or pairs"},
+        Case{{lstm, classify}, "model.pooling: got \"cls\", which model.family = \"bilstm\" does not have"},
+        Case{{lstm, classify, "model.pooling=mean_all"}, "expected attention or mean"},
+        Case{{lstm, classify, "model.pooling=mean", "model.pooling_width=64"}, "expected pooling attention"},
+        Case{{lstm, classify, weighted, "model.layer_dropout=0.3"}, ""},
+        Case{{lstm, classify, weighted, "model.layer_dropout=0.3", "model.layers=1"},
+             "got 0.3 between the layers of an LSTM that has one"},
+        Case{{lstm, classify, weighted, "model.heads=4"}, "model.heads: is set and nothing reads it"},
+        Case{{lstm, classify, weighted, "model.head_width=4"}, "model.head_width: is set and nothing reads it"},
+        Case{{lstm, classify, weighted, "model.recompute=block"}, "model.recompute: is set and nothing reads it"},
+        Case{{lstm, classify, weighted, whole}, "attention.pattern: is set and nothing reads it"},
+        Case{{arena, classify, learned, whole, "model.state_width=64"}, "expected family bilstm"},
+        Case{{arena, classify, learned, whole, weighted, "model.pooling_width=64"}, ""},
+        Case{{arena, classify, learned, whole, "model.layer_dropout=0.1"}, "expected family bilstm"}));
 
 INSTANTIATE_TEST_SUITE_P(
     Families, Rules,

@@ -64,6 +64,19 @@ class ArenaRanksTest(ProgramTest):
         self.compare("data.task='pairs'", f"data.path='{self.folder}/pairs'", "attention.pattern='local'",
                      "attention.stride=32", "model.pooling='mean'")
 
+    def test_the_bidirectional_lstm(self):
+        how = ("model.family='bilstm'", "model.heads=8", "model.feedforward=0", "model.positions='grid'",
+               "attention.pattern='fixed'", "model.pooling='attention'", "model.layers=4", "model.dropout=0.2",
+               "model.layer_dropout=0.1", "training.batch=6", "training.micro_batch=3", "checkpoint.every_steps=3",
+               "evaluation.every_steps=6", "schedule.warmup_steps=2")
+        self.train("whole", *how, "training.steps=6", threads=2)
+        self.train("parts", *how, "training.steps=3", ranks=2)
+        self.train("parts", *how, "training.steps=6")
+        self.assert_same_run("whole", "parts", 6)
+        told = [run(["eval", self.run_folder(n), "--split", "valid"], ranks=r).stdout.split("accuracy")[-1]
+                for n, r in (("whole", 1), ("parts", 2))]
+        self.assertEqual(*told)
+
     def test_every_model_of_the_arena_in_both_forms(self):
         common = ("training.batch=3", "training.micro_batch=1", "checkpoint.every_steps=3", "evaluation.every_steps=6",
                   "schedule.warmup_steps=2", "model.layers=2", "model.dropout=0.1", "model.pooling='mean_all'")

@@ -1,8 +1,9 @@
-"""Bidirectional LSTM layers: our references against PyTorch's on packed sequences, in float64, outputs and every gradient.
-Skipped (77) without PyTorch."""
+"""Bidirectional LSTM layers: our references against PyTorch's on packed sequences, in float64, outputs and every gradient;
+and whole models of weft against the same one written with torch.nn. Skipped (77) without PyTorch."""
 import importlib.util
 import os
 import sys
+import tempfile
 import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -10,9 +11,11 @@ sys.path[:0] = [HERE, os.path.join(HERE, "..")]
 if importlib.util.find_spec("torch") is None:
     print("SKIPPED: PyTorch is not installed (Debian: python3-torch)")
     sys.exit(77)
+import arena_twin
+import h5py
 import numpy
 import torch
-from programs import main
+from programs import main, run
 from reference import call
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
@@ -95,6 +98,97 @@ class Lstm(unittest.TestCase):
 
     def test_one_unit_and_one_layer(self):
         self.compare([3, 8], D=2, h=1, layers=1)
+
+
+INPUT = """
+[run]
+name = "run"
+directory = "{folder}/runs"
+[data]
+path = "{folder}/listops"
+task = "classify"
+[model]
+family = "bilstm"
+layers = 2
+width = 12
+state_width = 16
+context = {context}
+vocabulary = {vocabulary}
+pooling = "attention"
+pooling_width = 10
+""" + arena_twin.ONE_STEP
+
+
+class Classifier(torch.nn.Module):
+    """As a PyTorch user would write it; its tensors take weft's numbers by name."""
+
+    def __init__(self, w):
+        super().__init__()
+        V, D = w["embedding.token"].shape
+        h, classes = w["block.00.lstm.state.weight"].shape[1], w["head.logits.bias"].shape[0]
+        A = w["head.pool.vector"].shape[0]
+        self.embedding = torch.nn.Embedding(V, D)
+        self.lstm = torch.nn.LSTM(D, h, 2, batch_first=True, bidirectional=True)
+        self.scores = torch.nn.Sequential(torch.nn.Linear(2 * h, A), torch.nn.Tanh(), torch.nn.Linear(A, 1, bias=False))
+        self.logits = torch.nn.Linear(2 * h, classes)
+        self.double()
+        for name, part, mine in self.places():
+            with torch.no_grad():
+                mine.copy_(part(w[name]))
+
+    def places(self):
+        """(weft's name, what of that tensor, transposed or not, torch has, torch's tensor) for all of them."""
+        def same(x):
+            return x
+        yield "embedding.token", same, self.embedding.weight
+        yield "head.pool.weight", torch.t, self.scores[0].weight
+        yield "head.pool.bias", same, self.scores[0].bias
+        yield "head.pool.vector", lambda v: v[None], self.scores[2].weight
+        yield "head.logits.weight", torch.t, self.logits.weight
+        yield "head.logits.bias", same, self.logits.bias
+        h4 = 4 * self.lstm.hidden_size
+        for layer in range(2):
+            for d, end in enumerate(ENDS):
+                block, part = f"block.{layer:02}.lstm.", slice(d * h4, (d + 1) * h4)
+                for name, how, theirs in (("input.weight", lambda w, part=part: w[:, part].t(), "weight_ih"),
+                                          ("state.weight", lambda w, d=d: w[d].t(), "weight_hh"),
+                                          ("input.bias", lambda b, part=part: b[part], "bias_ih"),
+                                          ("state.bias", lambda b, part=part: b[part], "bias_hh")):
+                    yield block + name, how, getattr(self.lstm, f"{theirs}_l{layer}{end}")
+
+    def forward(self, tokens, real):
+        packed = pack_padded_sequence(self.embedding(tokens), real.sum(1), batch_first=True, enforce_sorted=False)
+        h, _ = pad_packed_sequence(self.lstm(packed)[0], batch_first=True, total_length=tokens.shape[1])
+        alpha = self.scores(h)[..., 0].masked_fill(~real, float("-inf")).softmax(-1)
+        return self.logits((alpha[..., None] * h).sum(1))
+
+
+class Whole(unittest.TestCase):
+    def test_logits_and_gradients_are_those_of_the_same_model_in_torch(self):
+        with tempfile.TemporaryDirectory() as folder:
+            run(["generate", "listops", "--to", folder + "/listops", "--examples", "12,4,6", "--max-depth", "4",
+                 "--max-arguments", "5", "--min-length", "10", "--max-length", "60"])
+            with h5py.File(f"{folder}/listops/train-00000-of-00001.h5") as f:
+                context, vocabulary = f["tokens"].shape[1], int(f.attrs["vocabulary"])
+            with open(folder + "/input.toml", "w", encoding="ascii") as f:
+                f.write(INPUT.format(folder=folder, context=context, vocabulary=vocabulary))
+            run(["train", folder + "/input.toml", "run.fresh=true", "--dump-gradients", folder + "/gradients.h5"])
+            first = folder + "/runs/run/checkpoints/step-00000000.h5"
+            run(["eval", first, "--split", "test", "--logits", folder + "/logits.h5"])
+            config, weights = arena_twin.load(first)
+            twin = Classifier(weights)
+            tokens, real, labels = arena_twin.split_of(config, "train")
+            torch.nn.functional.cross_entropy(twin(tokens, real), labels).backward()
+            with h5py.File(folder + "/gradients.h5") as f:
+                arrays = f["parameters"] if "parameters" in f else f
+                for name, part, theirs in twin.places():
+                    mine = part(torch.tensor(arrays[name][()]).double())
+                    self.assertLess(float((mine - theirs.grad).norm() / theirs.grad.norm()), 1e-4, name)
+            with h5py.File(folder + "/logits.h5") as f:
+                mine = torch.tensor(f["logits"][()]).double()
+            tokens, real, _ = arena_twin.split_of(config, "test")
+            rows = slice(0, mine.shape[0])
+            self.assertLess(float((mine - twin(tokens[rows], real[rows])).abs().max()), 1e-5)
 
 
 if __name__ == "__main__":

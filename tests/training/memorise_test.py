@@ -47,6 +47,11 @@ PATTERNS = {"dense": ("attention.pattern='dense'", "model.pooling='cls'"),
             "sinkhorn": ("attention.pattern='sinkhorn'", "attention.stride=8", "model.pooling='cls'"),
             "sinkhorn as released": ("attention.pattern='sinkhorn'", "attention.stride=8", "attention.form='lra'",
                                      "model.pooling='mean_all'")}
+# Another family, with keys of its own: the numbers of an input in which the encoder's are those that nobody sets.
+NO_ENCODER = ("model.heads=8", "model.feedforward=0", "model.positions='grid'", "attention.pattern='fixed'")
+LSTMS = {"bilstm": ("model.family='bilstm'", *NO_ENCODER, "model.pooling='attention'", "model.layers=2",
+                    "model.state_width=24", "model.pooling_width=16"),
+         "bilstm, mean": ("model.family='bilstm'", *NO_ENCODER, "model.pooling='mean'")}
 FEATURES = {name: ("two", "four") for name in ("dense", "local 16", "local 32")}  # only the head tells them apart
 # Two documents are two sequences of one batch: what differs from classes is the head, and how a model knows its rows.
 PAIRS_ALWAYS = ("dense", "local 16", "lsh lra", "linformer", "longformer paper", "bigbird lra", "performer", "sinkhorn")
@@ -90,7 +95,7 @@ class MemoriseTest(unittest.TestCase):
         tokens, lengths = self.rows()
         labels = self.random.integers(0, CLASSES, EXAMPLES)
         write_split(self.folder + "/data", "train", SYMBOLS, tokens, lengths, labels, CLASSES)
-        for name, pattern in {**PATTERNS, **MEGA_PATTERNS}.items():
+        for name, pattern in {**PATTERNS, **MEGA_PATTERNS, **LSTMS}.items():
             with self.subTest(name):
                 self.assertEqual(self.accuracy(LENGTH, SYMBOLS, *pattern), 1)
 
@@ -98,7 +103,7 @@ class MemoriseTest(unittest.TestCase):
         (tokens, lengths), (tokens2, lengths2) = self.rows(), self.rows()
         labels = self.random.integers(0, CLASSES, EXAMPLES)
         write_split(self.folder + "/data", "train", SYMBOLS, (tokens, tokens2), (lengths, lengths2), labels, CLASSES)
-        for name, pattern in PATTERNS.items():
+        for name, pattern in {**PATTERNS, **LSTMS}.items():
             if "synthesizer" in name and "released" not in name:
                 continue  # nothing that one document does not show
             if name not in PAIRS_ALWAYS and not EVERY_PAIR:
