@@ -195,6 +195,23 @@ TEST(BiLstm, LowPrecisionStaysClose) {
     }
 }
 
+TEST(BiLstm, FindsTheFirstActivationThatIsBadAndNotTheGradientsBehindIt) {
+  for (const auto& [tensor, activation] :
+       {std::pair{"embedding.token", "embedded"}, std::pair{"block.01.lstm.state.weight", "block.01.lstm.cells"},
+        std::pair{"head.pool.weight", "head.pooled"}, std::pair{"head.logits.bias", "logits"}}) {
+    Fixture f(lstm());
+    f.gradient();
+    EXPECT_EQ(f.model->first_nonfinite_activation(), "");
+    std::vector<float> bad = f.values;
+    for (const Parameter& p : f.model->parameters().all())
+      for (std::int64_t i = 0; i < p.size && p.name == tensor; ++i)
+        bad[static_cast<std::size_t>(p.offset + i)] = NAN;
+    f.use(bad);
+    f.gradient();
+    EXPECT_EQ(f.model->first_nonfinite_activation(), activation) << tensor;
+  }
+}
+
 TEST(BiLstm, CannotBeSampledFrom) {
   Fixture f(lstm());
   EXPECT_THROW(f.model->decoder(f.flat.data(), 1, 8), InputError);

@@ -26,7 +26,7 @@ Pooling<T>::Pooling(Plan& plan, const PoolingSetup& setup)
       plan.weight("head.pool.weight", {D, A}, setup.uniform ? uniform : Initial{Initialiser::truncated_normal, of_row});
   bias_ = plan.weight("head.pool.bias", {A}, setup.uniform ? uniform : Initial{});
   vector_ = plan.weight("head.pool.vector", {A}, setup.uniform ? Initialiser::uniform : Initialiser::normal, of_hidden);
-  u_ = plan.keep<T>("head.pool.u", plan.R * A);
+  u_ = plan.keep<T>("head.pool.u", plan.R * A, Finite::no); // its gradient lies there afterwards
   scores_ = plan.keep<float>("head.pool.scores", plan.R, Finite::no);
   weights_ = plan.keep<float>("head.pool.weights", plan.R, Finite::no);
   dscores_ = plan.scratch<float>("head.pool.dscores", plan.R);

@@ -13,7 +13,7 @@ BiLstm<T>::BiLstm(Plan& plan, const std::string& name, std::int64_t inputs, std:
   input_bias_ = plan.weight(name + "input.bias", {8 * h}, uniform);
   state_weight_ = plan.weight(name + "state.weight", {2, h, 4 * h}, uniform);
   state_bias_ = plan.weight(name + "state.bias", {8 * h}, uniform);
-  gates_ = plan.keep<T>(name + "gates", plan.R * 8 * h);
+  gates_ = plan.keep<T>(name + "gates", plan.R * 8 * h, Finite::no); // gradients lie there afterwards
   cells_ = plan.keep<float>(name + "cells", plan.R * 2 * h);
   out_ = plan.keep<T>(name + "out", plan.R * 2 * h);
   before_ = plan.scratch<T>("lstm.before", plan.R * h);
