@@ -1,5 +1,6 @@
 // Products of a few rows with a matrix that stays where it is over thousands of steps: the matrix is copied once into
-// panels of four groups of numbers, so that a step reads it from the first to the last byte. Included by steps.hpp only.
+// panels of four groups of numbers, so that a step reads it from the first to the last byte. Included by steps.hpp
+// only.
 #pragma once
 #include "kernels/common/kokkos.hpp"
 #include "kernels/common/numbers.hpp"
