@@ -6,7 +6,6 @@
 
 namespace weft::linear {
 
-using tiles::each;
 using tiles::each_group;
 using tiles::Member;
 

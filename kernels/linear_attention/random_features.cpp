@@ -8,7 +8,6 @@
 namespace weft {
 
 namespace {
-using tiles::each;
 using tiles::each_group;
 using tiles::Left;
 using tiles::Member;

@@ -3,6 +3,7 @@
 #pragma once
 #include "kernels/common/kokkos.hpp"
 #include "kernels/common/numbers.hpp"
+#include "kernels/common/team.hpp"
 
 /// nvcc unrolls loops with known ends by itself, and its host compiler warns of its own pragma.
 #if defined(__CUDACC__)
@@ -40,19 +41,6 @@ void for_tasks(const char* label, std::int64_t tasks, std::int64_t floats, const
         body(member, static_cast<float*>(member.team_scratch(static_cast<int>(scratch_level)).get_shmem(bytes)),
              member.league_rank());
       });
-}
-
-/// body(i) for i in [0, n), then a barrier.
-template <class Body>
-KOKKOS_INLINE_FUNCTION void each(const Member& member, std::int64_t n, const Body& body) {
-#ifdef WEFT_CUDA
-  Kokkos::parallel_for(Kokkos::TeamThreadRange(member, n), body);
-  member.team_barrier();
-#else
-  static_cast<void>(member);
-  for (std::int64_t i = 0; i < n; ++i)
-    body(i);
-#endif
 }
 
 /// body(row, column, count) for the groups of numbers of rows x width, then a barrier.

@@ -1,6 +1,7 @@
 // How the sequences of a micro-batch are stepped through: blocks of them in each direction, the longest first. Included
 // by .cpp files under kernels/lstm only.
 #pragma once
+#include "kernels/common/team.hpp"
 #include "kernels/lstm/lstm.hpp"
 #include "kernels/lstm/panels.hpp"
 #include <algorithm>
@@ -11,19 +12,6 @@ using Policy = Kokkos::TeamPolicy<Space, Kokkos::Schedule<Kokkos::Dynamic>, Kokk
 using Member = Policy::member_type;
 
 KOKKOS_INLINE_FUNCTION Numbers tanh_of(Numbers x) { return 1.0f - 2.0f / (1.0f + exp_of(2.0f * x)); }
-
-/// body(i) for i in [0, n), then a barrier.
-template <class Body>
-KOKKOS_INLINE_FUNCTION void each(const Member& member, std::int64_t n, const Body& body) {
-#ifdef WEFT_CUDA
-  Kokkos::parallel_for(Kokkos::TeamThreadRange(member, n), body);
-  member.team_barrier();
-#else
-  static_cast<void>(member);
-  for (std::int64_t i = 0; i < n; ++i)
-    body(i);
-#endif
-}
 
 /// Sizes, and where a step of a sequence lies; device code holds a copy.
 struct Sizes {

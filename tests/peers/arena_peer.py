@@ -31,8 +31,6 @@ MODULES = {
     "performer": ("performer-pytorch",),
     "performer_softmax": ("performer-pytorch",),
 }
-HUGGING_FACE = ("transformers==4.41.2", "tokenizers==0.19.1", "huggingface-hub==0.23.5", "safetensors==0.4.3", "regex==2024.5.15",
-                "tqdm==4.66.4", "filelock==3.14.0", "fsspec==2024.5.0")
 
 
 def missing(reason):
@@ -156,7 +154,7 @@ def attention_of(torch, model, module, case):
         lucidrains("reformer-pytorch==1.4.4")
         from reformer_pytorch import LSHSelfAttention
         return Own(LSHSelfAttention(D, heads=H, bucket_size=case["block"], n_hashes=case["rounds"]), nn.Identity())
-    need(*HUGGING_FACE)
+    need(*packages.TRANSFORMERS)
     import transformers
     if model == "longformer":
         from transformers.models.longformer.modeling_longformer import LongformerSelfAttention

@@ -16,6 +16,14 @@ import torch
 
 LIMIT = 1e-4
 # Of an input file: a small encoder, and one step over a training split of twelve rows.
+RUN = """
+[run]
+name = "run"
+directory = "{folder}/runs"
+[data]
+path = "{folder}/listops"
+task = "classify"
+"""
 ENCODER = """[model]
 family = "arena"
 layers = 2

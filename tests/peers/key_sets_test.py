@@ -78,8 +78,7 @@ def attend(keys, q, k, v, dout):
 def torch_and_transformers():
     if importlib.util.find_spec("torch") is None:
         packages.skip("PyTorch is not installed (Debian: python3-torch)")
-    packages.need("transformers==4.41.2", "tokenizers==0.19.1", "huggingface-hub==0.23.5", "safetensors==0.4.3",
-                  "regex==2024.5.15", "tqdm==4.66.4", "filelock==3.14.0", "fsspec==2024.5.0")
+    packages.need(*packages.TRANSFORMERS)
     os.environ["USE_TF"] = os.environ["USE_FLAX"] = "0"
     import torch
     import transformers

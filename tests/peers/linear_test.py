@@ -150,14 +150,7 @@ class Linear(unittest.TestCase):
                 self.compare(Ours(causal, 1e-6, *mapped(False), seen=bits), attend)
 
 
-INPUT = """
-[run]
-name = "run"
-directory = "{folder}/runs"
-[data]
-path = "{folder}/listops"
-task = "classify"
-""" + arena_twin.ENCODER + """positions = "learned"
+INPUT = arena_twin.RUN + arena_twin.ENCODER + """positions = "learned"
 pooling = "cls"
 [attention]
 pattern = "{pattern}"

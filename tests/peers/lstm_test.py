@@ -100,14 +100,7 @@ class Lstm(unittest.TestCase):
         self.compare([3, 8], D=2, h=1, layers=1)
 
 
-INPUT = """
-[run]
-name = "run"
-directory = "{folder}/runs"
-[data]
-path = "{folder}/listops"
-task = "classify"
-[model]
+INPUT = arena_twin.RUN + """[model]
 family = "bilstm"
 layers = 2
 width = 12

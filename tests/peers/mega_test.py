@@ -10,6 +10,7 @@ import numpy as np
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import arena_twin  # noqa: E402
 import mega_peer  # noqa: E402
 from programs import main, run  # noqa: E402
 from reference import call  # noqa: E402
@@ -17,14 +18,7 @@ from reference import call  # noqa: E402
 B, N, D, STATES = 3, 37, 5, 16
 LIMIT = 1e-10
 TWIN = os.path.join(os.path.dirname(os.path.abspath(__file__)), "mega_twin.py")
-INPUT = """
-[run]
-name = "run"
-directory = "{folder}/runs"
-[data]
-path = "{folder}/listops"
-task = "classify"
-[model]
+INPUT = arena_twin.RUN + """[model]
 family = "mega"
 layers = 2
 width = 24
@@ -40,16 +34,7 @@ shared_width = 12
 value_width = 32
 states = 5
 {more}
-[training]
-steps = 1
-batch = 12
-micro_batch = 3
-[checkpoint]
-initial = true
-keep = 9
-[evaluation]
-test_at_end = false
-"""
+""" + arena_twin.ONE_STEP
 
 
 def sigmoid(x):

@@ -11,6 +11,11 @@ import shutil
 import subprocess
 import sys
 
+# Lists for need(): a package, and what it imports of others.
+TRANSFORMERS = ("tqdm==4.66.4", "regex==2024.5.15", "filelock==3.14.0", "fsspec==2024.5.0", "safetensors==0.4.3",
+                "tokenizers==0.19.1", "huggingface-hub==0.23.5", "transformers==4.41.2")
+REFORMER_PYTORCH = ("einops==0.6.1", "local-attention==1.4.4", "axial-positional-embedding==0.2.1", "product-key-memory==0.1.10",
+                    "reformer-pytorch==1.4.4")
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 

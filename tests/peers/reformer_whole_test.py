@@ -18,16 +18,14 @@ import sys
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from packages import need, skip  # noqa: E402
+from packages import REFORMER_PYTORCH, TRANSFORMERS, need, skip  # noqa: E402
 
 try:
     import numpy as np
     import torch
 except ImportError as error:
     skip(str(error))
-need("einops==0.6.1", "local-attention==1.4.4", "axial-positional-embedding==0.2.1", "product-key-memory==0.1.10",
-     "reformer-pytorch==1.4.4", "tqdm==4.66.4", "regex==2024.5.15", "filelock==3.14.0", "fsspec==2024.5.0", "safetensors==0.4.3",
-     "tokenizers==0.19.1", "huggingface-hub==0.23.5", "transformers==4.41.2")
+need(*REFORMER_PYTORCH, *TRANSFORMERS)
 from axial_positional_embedding import AxialPositionalEmbedding  # noqa: E402
 from reformer_pytorch import ReformerLM  # noqa: E402
 from transformers import ReformerConfig  # noqa: E402
