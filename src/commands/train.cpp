@@ -6,6 +6,7 @@
 #include "commands/settings.hpp"
 #include "commands/shared_options.hpp"
 #include "config/parse.hpp"
+#include "config/readers.hpp"
 #include "config/resolved.hpp"
 #include "io/atomic_file.hpp"
 #include "io/checkpoint_file.hpp"
@@ -169,10 +170,10 @@ void announce(const Run& run, const RunFolder& folder, const Ranks& ranks, Conso
       resources_text(config, *run.model, run.memory,
                      {run.matrix_rate, expected_step_seconds(config, *run.model, ranks.size(), run.matrix_rate.best),
                       false, config.training.batch * run.splits.train->shape().row_tokens(), steps}));
-  console.line(fmt::format("{}, {}, {} parameters, on {} x {}, {} each; settings and work are in {}",
-                           config.model.family, config.attention.pattern, exact_count(run.model->parameters().count()),
-                           ranks.size(), Runtime::description(), human_bytes(static_cast<double>(run.memory.total())),
-                           folder.log()));
+  const std::string pattern = is_read(config, "attention.pattern") ? ", " + config.attention.pattern : "";
+  console.line(fmt::format("{}{}, {} parameters, on {} x {}, {} each; settings and work are in {}", config.model.family,
+                           pattern, exact_count(run.model->parameters().count()), ranks.size(), Runtime::description(),
+                           human_bytes(static_cast<double>(run.memory.total())), folder.log()));
   if (const std::string note = memory_note(run.memory); !note.empty())
     console.line("note: " + note);
   if (!run.lock->held())

@@ -37,7 +37,7 @@ struct Config {
     std::int64_t feedforward = 0;              // width of the hidden layer; 0: the family's own
     std::int64_t feedforward_chunks = 1;       // parts of the rows, one after the other
     std::int64_t loss_chunks = 1;              // the same of the output and its loss
-    std::int64_t state_width = 0;              // h of an LSTM in each direction; 0: D
+    std::int64_t state_width = 0;              // of an LSTM in each direction, or an LRU; 0: D
     double dropout = 0.0;                      // on the two residual additions
     double layer_dropout = 0.0;                // between two LSTM layers
     bool half_size = false;                    // query/key width D/2, feed-forward 2D
@@ -51,11 +51,15 @@ struct Config {
     double position_scale = 0.125;             // position tables: std = scale/sqrt(D * tables)
     double weight_scale = 0.125;               // weights: variance = scale/inputs
     bool tied_embedding = false;               // the output matrix is the token embedding
-    std::string pooling = "cls";               // cls | mean | mean_all | attention
-    std::int64_t pooling_width = 0;            // of attention pooling; 0: that of the rows
-    std::int64_t classes = 0;                  // 0: from the data
-    std::int64_t head_width = 0;               // hidden width of the classifier; 0: the family's own
-    std::string pair_features = "two";         // two | four
+    bool bidirectional = true;                 // an LRU's states, scanned from both ends
+    double r_min = 0.0;                        // ring in which its factors begin
+    double r_max = 1.0;
+    double phase_max = 6.283185307179586; // and their largest angle
+    std::string pooling = "cls";          // cls | mean | mean_all | attention
+    std::int64_t pooling_width = 0;       // of attention pooling; 0: that of the rows
+    std::int64_t classes = 0;             // 0: from the data
+    std::int64_t head_width = 0;          // hidden width of the classifier; 0: the family's own
+    std::string pair_features = "two";    // two | four
   } model;
   struct {
     std::string pattern = "fixed";     // config/patterns.hpp

@@ -49,6 +49,7 @@ const std::vector<FamilyRow>& family_table() {
        {"learned", "axial", "sinusoid", "none"}},
       {"mega", "classifiers of Ma et al. 2023 (arXiv:2209.10655)", {"classify"}, {"none"}},
       {"bilstm", "bidirectional LSTM classifier (docs/bilstm.md)", {"classify", "pairs"}, {"none"}},
+      {"lru", "linear recurrent units of Orvieto et al. 2023 (arXiv:2303.06349)", {"classify", "pairs"}, {"none"}},
   };
   return table;
 }

@@ -89,9 +89,22 @@ std::vector<Key> model_keys(Config& c) {
       {"model.dropout", &c.model.dropout, from_to_below(0, 1), "",
        "share of elements dropped at the two residual additions of a block, or of an LSTM's token vectors"},
       {"model.state_width", &c.model.state_width, between(0, 1 << 20), "",
-       "numbers of an LSTM's state in each direction, h; 0: D", of_family({"bilstm"}), Shapes::parameters},
+       "numbers of an LSTM's state in each direction, complex ones of an LRU's; 0: D", of_family({"bilstm", "lru"}),
+       Shapes::parameters},
       {"model.layer_dropout", &c.model.layer_dropout, from_to_below(0, 1), "",
        "share of elements dropped between two layers of an LSTM", of_family({"bilstm"})},
+      {"model.bidirectional", &c.model.bidirectional, any, "",
+       "whether states are scanned from the end too, with the same factors and a map of their own (lru)",
+       of_family({"lru"}), Shapes::parameters},
+      {"model.r_min", &c.model.r_min, from_to_below(0, 1), "",
+       "inner radius of the ring in which the factors of states begin (lru): 0 for short sequences, 0.9 and more for "
+       "long ones",
+       of_family({"lru"})},
+      {"model.r_max", &c.model.r_max, between(0, 1), "",
+       "its outer radius: a state with a factor of size r remembers about 1 / (1 - r) positions", of_family({"lru"})},
+      {"model.phase_max", &c.model.phase_max, above(0), "",
+       "largest angle of a factor in the beginning, in radians: 2 pi for short sequences, pi / 10 for long ones (lru)",
+       of_family({"lru"})},
       {"model.half_size", &c.model.half_size, any, "",
        "query and key width D/2 and feed-forward width 2D, instead of D and 4D", of_family({"sparse_transformer"}),
        Shapes::parameters},
@@ -107,7 +120,7 @@ std::vector<Key> model_keys(Config& c) {
        "how layers add up: pre_norm (a norm in front of each, one at the end), post_norm (a norm behind each "
        "addition), reversible (two streams, which the backward pass computes again from their end: memory that does "
        "not grow with depth)",
-       of_family({"reformer"}), Shapes::attention},
+       of_family({"reformer", "lru"}), Shapes::attention},
       {"model.norm", &c.model.norm, one_of({"layer", "scale"}), "",
        "what stands behind each addition (mega): layer (layer normalisation), scale (rows divided by the root of their "
        "mean square, times one number); the paper's batch norms are not there",

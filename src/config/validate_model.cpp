@@ -113,6 +113,21 @@ void check_mega(const Config& c, Checker& rules) {
                   a.bias, c.model.context, most_biased_positions));
 }
 
+/// A ring, rows that padding does not reach, and a stream whose layers can be made again from nothing but their rows.
+void check_lru(const Config& c, Checker& rules) {
+  const auto& m = c.model;
+  if (m.family != "lru")
+    return;
+  rules.check(m.r_min < m.r_max, {"model.r_min", "model.r_max"},
+              fmt::format("got a ring from {} to {}, expected an inner radius below the outer one", m.r_min, m.r_max));
+  rules.check(m.stream != "reversible", {"model.stream", "model.family"},
+              "got \"reversible\", which model.family = \"lru\" does not have, expected pre_norm or post_norm");
+  rules.check(!rules.reads("model.pooling") || m.pooling == "mean" || m.pooling == "attention", {"model.pooling"},
+              fmt::format("got \"{}\", which model.family = \"lru\" does not have, expected mean or attention: its "
+                          "rows are those of real tokens, with no vector in front",
+                          m.pooling));
+}
+
 void check_positions(const Config& c, Checker& rules) {
   const auto& m = c.model;
   if (m.position_shape.empty() || !rules.reads("model.position_shape"))
@@ -364,6 +379,7 @@ void check_model(const Config& c, Checker& rules) {
   check_positions(c, rules);
   check_position_widths(c, rules);
   check_mega(c, rules);
+  check_lru(c, rules);
   check_attention(c, rules);
 }
 

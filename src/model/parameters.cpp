@@ -2,13 +2,14 @@
 #include "kernels/random/normal.hpp"
 #include "kernels/random/uniform.hpp"
 #include <algorithm>
+#include <cmath>
 
 namespace weft {
 
 int ParameterList::add(std::string name, std::vector<std::int64_t> shape, Initialiser initialiser, double std,
-                       Decay decay) {
+                       Decay decay, double inner) {
   constexpr std::int64_t line = 16; // floats in 64 bytes
-  Parameter it{std::move(name), std::move(shape), initialiser, std, extent_, 1, decay};
+  Parameter it{std::move(name), std::move(shape), initialiser, std, extent_, 1, decay, inner};
   for (std::int64_t n : it.shape)
     it.size *= n;
   count_ += it.size;
@@ -16,6 +17,31 @@ int ParameterList::add(std::string name, std::vector<std::int64_t> shape, Initia
   list_.push_back(std::move(it));
   return static_cast<int>(list_.size()) - 1;
 }
+
+namespace {
+
+/// A number of fill_uniform's as one within (0, 1), ends left out.
+double share(float x) { return std::clamp(0.5 * (static_cast<double>(x) + 1), 0x1p-25, 1 - 0x1p-25); }
+
+/// Radii of points that lie evenly on a ring (Orvieto et al. 2023, lemma 3.2).
+void fill_ring_sizes(float* to, const Parameter& p, std::uint64_t seed, std::uint32_t tensor) {
+  fill_uniform(to, p.size, 1, seed, tensor);
+  for (std::int64_t i = 0; i < p.size; ++i) {
+    const double squared = share(to[i]) * (p.std * p.std - p.inner * p.inner) + p.inner * p.inner;
+    to[i] = static_cast<float>(std::log(-0.5 * std::log(squared)));
+  }
+}
+void fill_ring_gains(float* to, const Parameter& p, const float* sizes) {
+  for (std::int64_t i = 0; i < p.size; ++i) // 1 - exp(-2 exp(nu))
+    to[i] = static_cast<float>(0.5 * std::log(-std::expm1(-2 * std::exp(static_cast<double>(sizes[i])))));
+}
+void fill_ring_angles(float* to, const Parameter& p, std::uint64_t seed, std::uint32_t tensor) {
+  fill_uniform(to, p.size, 1, seed, tensor);
+  for (std::int64_t i = 0; i < p.size; ++i)
+    to[i] = static_cast<float>(std::log(p.std * share(to[i])));
+}
+
+} // namespace
 
 void initialise(float* values, const ParameterList& parameters, std::uint64_t seed) {
   std::fill_n(values, parameters.extent(), 0.0f);
@@ -35,6 +61,12 @@ void initialise(float* values, const ParameterList& parameters, std::uint64_t se
       for (std::int64_t i = 0; i < p.size; ++i)
         to[i] += i % p.shape.back() % 2 == 0 ? 1.0f : -1.0f;
     }
+    if (p.initialiser == Initialiser::ring_size)
+      fill_ring_sizes(to, p, seed, tensor);
+    if (p.initialiser == Initialiser::ring_gain)
+      fill_ring_gains(to, p, values + parameters[static_cast<int>(tensor) - 1].offset);
+    if (p.initialiser == Initialiser::ring_angle)
+      fill_ring_angles(to, p, seed, tensor);
     ++tensor;
   }
 }

@@ -13,7 +13,10 @@ enum class Initialiser {
   normal,
   uniform,          ///< in [-std, std]; Xavier's bound is sqrt(6 / (inputs + outputs))
   truncated_normal, ///< cut at two standard deviations, std being what is left (LeCun: sqrt(1 / inputs))
-  alternating       ///< 1, -1, 1, -1, ... along the last axis, and normal numbers added
+  alternating,      ///< 1, -1, 1, -1, ... along the last axis, and normal numbers added
+  ring_size,        ///< log(-log r) of points spread evenly over the ring between radius `inner` and `std`
+  ring_gain,        ///< log sqrt(1 - r^2) of the tensor before, which is a ring_size
+  ring_angle        ///< log of angles, uniform from 0 to `std`
 };
 
 /// On which tensors weight decay acts.
@@ -27,6 +30,7 @@ struct Parameter {
   std::int64_t offset = 0; ///< of the first element in the flat buffers, in elements
   std::int64_t size = 0;   ///< number of elements
   Decay decay = Decay::by_rank;
+  double inner = 0; ///< of Initialiser::ring_size
 
   bool decayed() const { return decay == Decay::always || (decay == Decay::by_rank && shape.size() >= 2); }
 };
@@ -36,7 +40,7 @@ class ParameterList {
   /// Adds a tensor behind the ones before it and returns its index. The order is that of the forward pass, so that the
   /// backward pass finishes the flat gradient from its end towards its start.
   int add(std::string name, std::vector<std::int64_t> shape, Initialiser initialiser, double std = 0,
-          Decay decay = Decay::by_rank);
+          Decay decay = Decay::by_rank, double inner = 0);
 
   const std::vector<Parameter>& all() const { return list_; }
   const Parameter& operator[](int index) const { return list_[static_cast<std::size_t>(index)]; }

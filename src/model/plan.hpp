@@ -50,8 +50,8 @@ class Plan {
   const Recompute recompute;
 
   Weight weight(std::string name, std::vector<std::int64_t> shape, Initialiser initialiser, double std = 0,
-                Decay decay = Decay::by_rank) {
-    return {parameters_.add(std::move(name), std::move(shape), initialiser, std, decay)};
+                Decay decay = Decay::by_rank, double inner = 0) {
+    return {parameters_.add(std::move(name), std::move(shape), initialiser, std, decay, inner)};
   }
   Weight weight(std::string name, std::vector<std::int64_t> shape, const Initial& initial) {
     return weight(std::move(name), std::move(shape), initial.kind, initial.scale);

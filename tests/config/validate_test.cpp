@@ -151,6 +151,24 @@ INSTANTIATE_TEST_SUITE_P(
         Case{{mega, classify, head, mean, whole, "model.recompute=block"}, "model.recompute: is set"},
         Case{{arena, classify, learned, whole, "attention.states=8"}, "expected model.family mega"}));
 
+const char* const lru = "model.family=lru";
+
+INSTANTIATE_TEST_SUITE_P(
+    Lru, Rules,
+    testing::Values(Case{{lru, classify, mean}, ""}, Case{{lru, "data.task=pairs", mean}, ""},
+                    Case{{lru, classify, "model.pooling=attention", "model.stream=post_norm"}, ""},
+                    Case{{lru, mean}, "cannot do, expected classify or pairs"},
+                    Case{{lru, classify}, "got \"cls\", which model.family = \"lru\""},
+                    Case{{lru, classify, "model.pooling=mean_all"}, "got \"mean_all\", which model.family"},
+                    Case{{lru, classify, mean, "model.stream=reversible"}, "expected pre_norm or post_norm"},
+                    Case{{lru, classify, mean, "model.r_min=0.9", "model.r_max=0.9"}, "expected an inner radius below"},
+                    Case{{lru, classify, mean, "model.r_max=1.1"}, "model.r_max"},
+                    Case{{lru, classify, mean, "model.phase_max=0"}, "model.phase_max"},
+                    Case{{lru, classify, mean, whole}, "attention.pattern: is set"},
+                    Case{{lru, classify, mean, "model.head_width=8"}, "model.head_width: is set"},
+                    Case{{lru, classify, mean, "model.recompute=block"}, "model.recompute: is set"},
+                    Case{{arena, classify, learned, whole, "model.state_width=8"}, "expected family bilstm or lru"}));
+
 INSTANTIATE_TEST_SUITE_P(
     Sinkhorn, Rules,
     testing::Values(

@@ -77,6 +77,16 @@ class ArenaRanksTest(ProgramTest):
                 for n, r in (("whole", 1), ("parts", 2))]
         self.assertEqual(*told)
 
+    def test_linear_recurrent_units(self):
+        how = ("model.family='lru'", "model.heads=8", "model.feedforward=0", "model.positions='grid'",
+               "attention.pattern='fixed'", "model.pooling='mean'", "model.layers=4", "model.state_width=20",
+               "model.dropout=0.2", "training.batch=6", "training.micro_batch=3", "checkpoint.every_steps=3",
+               "evaluation.every_steps=6", "schedule.warmup_steps=2")
+        self.train("whole", *how, "training.steps=6", threads=2)
+        self.train("parts", *how, "training.steps=3", ranks=2)
+        self.train("parts", *how, "training.steps=6")
+        self.assert_same_run("whole", "parts", 6)
+
     def test_every_model_of_the_arena_in_both_forms(self):
         common = ("training.batch=3", "training.micro_batch=1", "checkpoint.every_steps=3", "evaluation.every_steps=6",
                   "schedule.warmup_steps=2", "model.layers=2", "model.dropout=0.1", "model.pooling='mean_all'")

@@ -58,6 +58,9 @@ PAIRS_ALWAYS = ("dense", "local 16", "lsh lra", "linformer", "longformer paper",
 EVERY_PAIR = "--every-pair" in sys.argv
 MEGA = ("model.family='mega'", "model.positions='grid'", "model.heads=1", "model.pooling='mean'", "attention.shared_width=16")
 MEGA_PATTERNS = {"mega": MEGA, "mega in chunks": (*MEGA, "attention.pattern='block_bidirectional'", "attention.stride=16")}
+LRU = ("model.family='lru'", "model.positions='grid'", "model.heads=8", "model.feedforward=0", "attention.pattern='fixed'",
+       "model.pooling='mean'", "model.state_width=24")
+LRUS = {"lru": LRU, "lru from the front, post-norm": (*LRU, "model.bidirectional=false", "model.stream='post_norm'")}
 CAUSAL = ("model.family='sparse_transformer'", "model.positions='grid'", "model.feedforward=0", "model.embedding_scale=8",
           "model.position_scale=8", "model.weight_scale=2", "model.layers=2", "model.position_shape=[2,8]",
           "training.micro_batch=16")
@@ -95,7 +98,7 @@ class MemoriseTest(unittest.TestCase):
         tokens, lengths = self.rows()
         labels = self.random.integers(0, CLASSES, EXAMPLES)
         write_split(self.folder + "/data", "train", SYMBOLS, tokens, lengths, labels, CLASSES)
-        for name, pattern in {**PATTERNS, **MEGA_PATTERNS, **LSTMS}.items():
+        for name, pattern in {**PATTERNS, **MEGA_PATTERNS, **LSTMS, **LRUS}.items():
             with self.subTest(name):
                 self.assertEqual(self.accuracy(LENGTH, SYMBOLS, *pattern), 1)
 
@@ -103,10 +106,10 @@ class MemoriseTest(unittest.TestCase):
         (tokens, lengths), (tokens2, lengths2) = self.rows(), self.rows()
         labels = self.random.integers(0, CLASSES, EXAMPLES)
         write_split(self.folder + "/data", "train", SYMBOLS, (tokens, tokens2), (lengths, lengths2), labels, CLASSES)
-        for name, pattern in {**PATTERNS, **LSTMS}.items():
+        for name, pattern in {**PATTERNS, **LSTMS, **LRUS}.items():
             if "synthesizer" in name and "released" not in name:
                 continue  # nothing that one document does not show
-            if name not in PAIRS_ALWAYS and not EVERY_PAIR:
+            if name not in PAIRS_ALWAYS and name not in LRUS and not EVERY_PAIR:
                 continue
             for features in FEATURES.get(name, ("two",)):
                 with self.subTest(f"{name}, {features} features"):

@@ -1,0 +1,227 @@
+// The classifier of linear recurrent units as a whole: counts, initial numbers, gradients, padding, length of a
+// micro-batch, dropout, low precision.
+#include "model/sampling/decoder.hpp"
+#include "tests/model/arena_fixture.hpp"
+
+using namespace weft;
+using namespace weft::testing;
+
+namespace {
+
+Config lru(const std::string& pooling = "mean", const std::string& task = "classify") {
+  Config c = small(pooling, task);
+  c.model.family = "lru";
+  c.model.positions = "none";
+  c.model.state_width = 10;
+  c.model.r_min = 0.4;
+  c.model.r_max = 0.95;
+  return c;
+}
+
+std::vector<Config> settings() {
+  std::vector<Config> all = {lru(), lru("attention"), lru("mean", "pairs")};
+  all.back().model.pair_features = "four";
+  all.push_back(lru());
+  all.back().model.bidirectional = false;
+  all.push_back(lru());
+  all.back().model.stream = "post_norm";
+  all.back().model.layers = 3;
+  all.back().model.state_width = 0; // that of the rows
+  return all;
+}
+std::string name_of(const Config& c) {
+  return c.data.task + " " + c.model.pooling + " " + c.model.stream + (c.model.bidirectional ? "" : " from the front");
+}
+
+const Parameter& tensor(const Model& model, const std::string& name) {
+  for (const Parameter& p : model.parameters().all())
+    if (p.name == name)
+      return p;
+  throw std::out_of_range(name);
+}
+
+TEST(Lru, HasTheParametersOfItsFormulas) {
+  Config c = lru();
+  c.model.vocabulary = 21;
+  c.model.width = 128;
+  c.model.state_width = 256;
+  c.model.layers = 6;
+  c.model.classes = 10;
+  // norm; B; lambda, g; C; D; the gate
+  const std::int64_t outside = 21 * 128 + 256 + 1290;
+  const auto block = [](std::int64_t directions) {
+    return 256 + 128 * 512 + 3 * 256 + directions * 512 * 128 + 128 + 128 * 256 + 256;
+  };
+  EXPECT_EQ(make_model(c)->parameters().count(), 6 * block(2) + outside);
+  c.model.bidirectional = false;
+  EXPECT_EQ(make_model(c)->parameters().count(), 6 * block(1) + outside);
+}
+
+TEST(Lru, FactorsBeginOnTheRingAndNeverDecay) {
+  Config c = lru();
+  c.model.state_width = 4000;
+  c.model.r_min = 0.5;
+  c.model.r_max = 0.9;
+  c.model.phase_max = 2;
+  const auto model = make_model(c);
+  std::vector<float> values(static_cast<std::size_t>(model->parameters().extent()));
+  initialise(values.data(), model->parameters(), 1);
+  const auto of = [&](const char* name, std::int64_t i) {
+    const Parameter& p = tensor(*model, std::string("block.01.lru.") + name);
+    EXPECT_FALSE(p.decayed()) << name;
+    return static_cast<double>(values[static_cast<std::size_t>(p.offset + i)]);
+  };
+  double area = 0, angle = 0, least = 1, most = 0;
+  for (std::int64_t i = 0; i < 4000; ++i) {
+    const double r = std::exp(-std::exp(of("nu", i))), turn = std::exp(of("theta", i));
+    EXPECT_NEAR(std::exp(of("gain", i)), std::sqrt(1 - r * r), 1e-5);
+    EXPECT_GE(r, 0.5 - 1e-6);
+    EXPECT_LE(r, 0.9 + 1e-6);
+    EXPECT_LE(turn, 2 + 1e-6);
+    area += (r * r - 0.25) / 0.56 / 4000; // even on the ring: uniform
+    angle += turn / 4000;
+    least = std::min(least, r);
+    most = std::max(most, r);
+  }
+  EXPECT_NEAR(area, 0.5, 0.02);
+  EXPECT_NEAR(angle, 1, 0.04);
+  EXPECT_LT(least, 0.51);
+  EXPECT_GT(most, 0.89);
+  const auto spread = [&](const char* name, double want) {
+    const Parameter& p = tensor(*model, std::string("block.01.lru.") + name);
+    double squares = 0;
+    for (std::int64_t i = 0; i < p.size; ++i)
+      squares += std::pow(static_cast<double>(values[static_cast<std::size_t>(p.offset + i)]), 2);
+    EXPECT_NEAR(std::sqrt(squares / static_cast<double>(p.size)), want, 0.1 * want) << name;
+  };
+  spread("in.weight", 1 / std::sqrt(2 * 24.0));
+  spread("out.weight", 1 / std::sqrt(4000.0));
+  spread("glu.weight", 1 / std::sqrt(24.0));
+}
+
+TEST(Lru, FactorsBeginFiniteOnTheWholeDisk) {
+  Config c = lru();
+  c.model.state_width = 20000;
+  c.model.r_min = 0;
+  c.model.r_max = 1;
+  const auto model = make_model(c);
+  std::vector<float> values(static_cast<std::size_t>(model->parameters().extent()));
+  initialise(values.data(), model->parameters(), 3);
+  for (const float x : values)
+    ASSERT_TRUE(std::isfinite(x));
+}
+
+TEST(Lru, GradientIsThatOfTheLossAlongRandomDirections) {
+  for (const Config& c : settings()) {
+    Fixture f(c);
+    const Doubles gradient = f.gradient();
+    for (const Parameter& p : f.model->parameters().all()) {
+      EXPECT_AT_MOST(directional_error(p, gradient, f.values, 5e-3,
+                                       [&](const std::vector<float>& weights) {
+                                         f.use(weights);
+                                         return f.loss();
+                                       }),
+                     2e-2)
+          << name_of(c) << " " << p.name;
+      f.use(f.values);
+    }
+  }
+}
+
+TEST(Lru, PaddingMovesNoBit) {
+  for (const Config& c : settings()) {
+    Fixture f(c);
+    const std::vector<float> before = f.logits();
+    const Doubles gradient = f.gradient();
+    f.lay_out(f.config.model.context, 7);
+    EXPECT_EQ(f.logits(), before) << name_of(c);
+    const Doubles other = f.gradient();
+    for (std::size_t i = 0; i < gradient.size(); ++i)
+      ASSERT_EQ(other[i], gradient[i]) << name_of(c) << " " << i;
+    for (const std::int64_t end : {std::int64_t{0}, f.lengths[0] - 1}) { // the first token, and the last one
+      f.full[static_cast<std::size_t>(end)] ^= 1;
+      f.lay_out(f.config.model.context);
+      EXPECT_NE(f.logits(), before) << name_of(c);
+      f.full[static_cast<std::size_t>(end)] ^= 1;
+    }
+  }
+}
+
+TEST(Lru, AShorterMicroBatchGivesTheSameLogits) {
+  for (Config c : settings()) {
+    c.model.dropout = 0.2;
+    Fixture f(c);
+    ASSERT_TRUE(f.model->variable_length());
+    const std::vector<float> whole = f.logits();
+    const Doubles gradient = f.gradient();
+    f.lay_out(64);
+    const std::vector<float> shorter = f.logits();
+    for (std::size_t i = 0; i < whole.size(); ++i)
+      EXPECT_NEAR(whole[i], shorter[i], 2e-6) << name_of(c);
+    EXPECT_AT_MOST(relative_error(f.gradient(), gradient), 2e-5) << "dropout drew other numbers";
+  }
+}
+
+TEST(Lru, DropoutIsReplayed) {
+  Config c = lru();
+  c.model.dropout = 0.3;
+  Fixture f(c), none(lru());
+  EXPECT_EQ(f.logits(), none.logits());
+  const Doubles gradient = f.gradient();
+  EXPECT_GT(relative_error(gradient, none.gradient()), 1e-2);
+  // The gradient is that of the loss which the same step had: scores are those of the masked pass.
+  for (const char* name : {"embedding.token", "block.00.lru.in.weight", "block.01.lru.glu.weight"}) {
+    EXPECT_AT_MOST(directional_error(tensor(*f.model, name), gradient, f.values, 5e-3,
+                                     [&](const std::vector<float>& weights) {
+                                       f.use(weights);
+                                       f.gradient();
+                                       double sum = 0;
+                                       for (const float l : f.scores.losses)
+                                         sum += static_cast<double>(l);
+                                       return sum * static_cast<double>(f.batch.loss_factor);
+                                     }),
+                   2e-2)
+        << name;
+    f.use(f.values);
+  }
+}
+
+TEST(Lru, GradientsAreAnnouncedFromTheEndAndFinal) {
+  for (const Config& c : settings()) {
+    Fixture f(c);
+    const Doubles whole = f.gradient();
+    std::int64_t last = f.model->parameters().extent(), calls = 0;
+    Buffer<float> g(last, "gradient");
+    device_zero(g.data(), g.bytes());
+    f.model->forward_backward(f.batch, g.data(), f.scores, [&](std::int64_t first) {
+      EXPECT_LT(first, last);
+      last = first;
+      ++calls;
+      fence();
+      const Doubles now = to_doubles(g);
+      for (std::int64_t i = first; i < f.model->parameters().extent(); ++i)
+        ASSERT_EQ(now[static_cast<std::size_t>(i)], whole[static_cast<std::size_t>(i)]) << name_of(c) << " " << i;
+    });
+    EXPECT_EQ(last, 0);
+    EXPECT_GE(calls, 2 * c.model.layers);
+  }
+}
+
+TEST(Lru, LowPrecisionStaysClose) {
+  for (Config c : settings())
+    for (const char* precision : {"bf16", "fp16"}) {
+      c.run.precision = "fp32";
+      Fixture single(c);
+      c.run.precision = precision;
+      Fixture low(c);
+      EXPECT_AT_MOST(relative_error(low.gradient(), single.gradient()), precision == std::string("bf16") ? 4e-2 : 4e-3)
+          << name_of(c) << " " << precision;
+    }
+}
+
+TEST(Lru, CannotBeSampledFrom) {
+  Fixture f(lru());
+  EXPECT_THROW(f.model->decoder(f.flat.data(), 1, 8), InputError);
+}
+
+} // namespace
