@@ -1,0 +1,154 @@
+"""Linear recurrent units against PyTorch in float64: the double-precision reference of the recurrence, states and
+gradients, and the program's logits and gradients with those of the same blocks."""
+import importlib.util
+import os
+import subprocess
+import sys
+import tempfile
+import unittest
+
+import numpy as np
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import packages  # noqa: E402
+from programs import main, run  # noqa: E402
+from reference import call  # noqa: E402
+
+B, N, P = 3, 41, 5
+LIMIT = 1e-12
+TWIN = os.path.join(os.path.dirname(os.path.abspath(__file__)), "lru_twin.py")
+INPUT = """
+[run]
+name = "run"
+directory = "{folder}/runs"
+[data]
+path = "{folder}/{data}"
+task = "{task}"
+[model]
+family = "lru"
+layers = 2
+width = 24
+state_width = 10
+context = {context}
+vocabulary = {vocabulary}
+pooling = "mean"
+r_max = 0.98
+{more}
+[training]
+steps = 1
+batch = 12
+micro_batch = 3
+[checkpoint]
+initial = true
+keep = 9
+[evaluation]
+test_at_end = false
+"""
+
+
+def torch_or_skip():
+    if importlib.util.find_spec("torch") is None:
+        packages.skip("PyTorch is not installed (Debian: python3-torch)")
+
+
+class Recurrence(unittest.TestCase):
+    def setUp(self):
+        torch_or_skip()
+
+    def agrees(self, directions, lengths):
+        import lru_twin
+        import torch
+        random = np.random.default_rng(3)
+        r, angle = random.uniform(0.3, 0.98, P), random.uniform(0, 6.2, P)
+        tensors = [np.log(-np.log(r)), np.log(angle), random.normal(size=P)]
+        theirs = [torch.tensor(t, requires_grad=True) for t in tensors]
+        real = np.arange(N)[None, :] < np.array(lengths)[:, None]
+        u, dh = random.normal(size=(B, N, 2 * P)), random.normal(size=(B, N, directions * 2 * P))
+        their_u = torch.tensor(u, requires_grad=True)
+        states = lru_twin.recurrence(torch.complex(*their_u.chunk(2, -1)), torch.tensor(real), *theirs, directions)
+        their_h = torch.cat([part for h in states for part in (h.real, h.imag)], -1)
+        (their_h * torch.tensor(dh)).sum().backward()
+
+        seen = np.zeros((B, (N + 31) // 32), np.uint32)
+        for b, i in zip(*np.nonzero(real)):
+            seen[b, i // 32] |= np.uint32(1 << (i % 32))
+        sizes = np.array([B, N, P, directions])
+        h, du, gradients = np.empty_like(dh), np.empty_like(u), [np.empty_like(t) for t in tensors]
+        call("weft_diagonal_forward", sizes, h, u, seen, *tensors)
+        call("weft_diagonal_backward", sizes, du, *gradients, dh, u, seen, *tensors)
+
+        def close(mine, their, name):
+            self.assertLess(np.abs(mine - their).max() / np.abs(their).max(), LIMIT, name)
+        close(h, their_h.detach().numpy(), "h")
+        close(du, their_u.grad.numpy(), "u")
+        for name, mine, their in zip(("nu", "theta", "gain"), gradients, theirs):
+            close(mine, their.grad.numpy(), name)
+
+    def test_states_and_gradients_from_the_front(self):
+        self.agrees(1, [N, 20, 32])
+
+    def test_states_and_gradients_from_both_ends(self):
+        self.agrees(2, [N, 20, 32])
+
+
+class Model(unittest.TestCase):
+    def setUp(self):
+        torch_or_skip()
+        scratch = tempfile.TemporaryDirectory()
+        self.addCleanup(scratch.cleanup)
+        self.folder = scratch.name
+
+    def compare(self, more="", task="classify", change=None):
+        import h5py
+        data = "pairs" if task == "pairs" else "listops"
+        if task == "pairs":
+            os.makedirs(self.folder + "/texts")
+            words = "states turn and shrink while the lines of a long song go by".split()
+            for n in range(60):
+                with open(f"{self.folder}/texts/{n:02d}.txt", "w", encoding="ascii") as f:
+                    f.write(" ".join(words[(n * k * k + k) % len(words)] + str(n) for k in range(40)))
+            run(["generate", "pairs", "--from", self.folder + "/texts", "--to", self.folder + "/pairs", "--examples",
+                 "12,4,6", "--length", "64"])
+        else:
+            run(["generate", "listops", "--to", self.folder + "/listops", "--examples", "12,4,6", "--max-depth", "4",
+                 "--max-arguments", "5", "--min-length", "10", "--max-length", "60"])
+        with h5py.File(f"{self.folder}/{data}/train-00000-of-00001.h5") as f:
+            context, vocabulary = f["tokens"].shape[1], int(f.attrs["vocabulary"])
+        with open(self.folder + "/input.toml", "w", encoding="ascii") as f:
+            f.write(INPUT.format(folder=self.folder, data=data, task=task, context=context, vocabulary=vocabulary,
+                                 more=more))
+        gradients, logits = self.folder + "/gradients.h5", self.folder + "/logits.h5"
+        run(["train", self.folder + "/input.toml", "--dump-gradients", gradients])
+        first = self.folder + "/runs/run/checkpoints/step-00000000.h5"
+        run(["eval", first, "--split", "test", "--logits", logits])
+        if change:
+            change(gradients)
+        return subprocess.run([sys.executable, "-B", TWIN, "--checkpoint", first, "--gradients", gradients,
+                               "--logits", logits], capture_output=True, text=True, check=False)
+
+    def assert_agrees(self, done):
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertIn("agrees", done.stdout)
+
+    def test_from_both_ends(self):
+        self.assert_agrees(self.compare())
+
+    def test_from_the_front_with_norms_behind(self):
+        self.assert_agrees(self.compare('bidirectional = false\nstream = "post_norm"'))
+
+    def test_pairs(self):
+        self.assert_agrees(self.compare('pair_features = "four"', "pairs"))
+
+    def test_a_wrong_gradient_is_noticed(self):
+        import h5py
+
+        def spoil(path):
+            with h5py.File(path, "r+") as f:
+                group = f["parameters"] if "parameters" in f else f
+                group["block.00.lru.theta"][...] *= 1.01
+        self.assertEqual(self.compare(change=spoil).returncode, 1)
+
+
+if __name__ == "__main__":
+    main()
