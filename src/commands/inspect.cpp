@@ -152,7 +152,9 @@ int compare(const Options& options) {
     if (!difference.empty() && (arrays++ < told || options.all))
       fmt::print("different: {}\n", difference);
   };
-  for (const ArrayInfo& array : left.arrays())
+  std::vector<ArrayInfo> all = left.arrays(); // the weights first
+  std::stable_partition(all.begin(), all.end(), [](const ArrayInfo& a) { return a.name.starts_with("parameters/"); });
+  for (const ArrayInfo& array : all)
     tell(array_difference(left, right, array));
   for (const ArrayInfo& array : right.arrays())
     if (left.find(array.name) == nullptr)

@@ -19,6 +19,10 @@ IN_FOLDER = ["unshare", "--map-root-user", "--mount", "sh", "-c",
              'for d in proc dev sys; do mount --rbind /$d "$0/$d" || exit 125; done; root=$0; exec chroot "$root" "$@"']
 
 
+# The programs share code: found again over a window as long as with the -9 that bundle.sh takes for itself.
+QUICK = "--lzma2=preset=1,dict=64MiB"
+
+
 def loaded(program, folder):
     """Paths of the libraries that the loader takes for a program of the bundle, with an empty environment."""
     done = subprocess.run([program], env={"LD_TRACE_LOADED_OBJECTS": "1"}, cwd=folder, capture_output=True, text=True,
@@ -36,7 +40,7 @@ class BundleTest(ProgramTest):
         cls.addClassCleanup(shutil.rmtree, cls.machine, ignore_errors=True)
         archive = cls.machine + "/bundle.tar.xz"
         done = subprocess.run([os.environ["WEFT_SOURCE"] + "/scripts/bundle.sh", "cpu", archive], capture_output=True,
-                              text=True, env=dict(os.environ, WEFT_BUILD=os.path.dirname(WEFT), XZ_OPT="-1"))
+                              text=True, env=dict(os.environ, WEFT_BUILD=os.path.dirname(WEFT), XZ_OPT=QUICK))
         if done.returncode != 0:
             raise AssertionError(done.stdout + done.stderr)
         print(done.stdout.strip())

@@ -204,10 +204,12 @@ TEST(Resolved, round_trips_bit_for_bit) {
   Config config;
   double x = 0.1;
   std::int64_t i = (std::int64_t{1} << 62) + 1;
-  for (Key& key : keys_of(config)) { // values of every type that are hard to write down, whatever their limits
-    if (auto* to = std::get_if<double*>(&key.value))
-      **to = x = 1 / (x * 2.718281828459045 + 1e-7);
-    else if (auto* whole = std::get_if<std::int64_t*>(&key.value))
+  for (Key& key : keys_of(config)) { // values of every type that are hard to write down
+    if (auto* to = std::get_if<double*>(&key.value)) {
+      x = 1 / (x * 2.718281828459045 + 1e-7);
+      const double low = key.limits.low, high = key.limits.high;
+      **to = std::isfinite(low) && std::isfinite(high) ? low + (high - low) / (2 + x) : x;
+    } else if (auto* whole = std::get_if<std::int64_t*>(&key.value))
       **whole = std::isfinite(key.limits.high) ? 200 : i -= 7;
     else if (auto* text = std::get_if<std::string*>(&key.value); text != nullptr && key.limits.words.empty())
       **text = "a \"quoted\" \\ line\n\tand caf\xc3\xa9 #1";

@@ -1,5 +1,5 @@
 // The arena's encoder as a whole: counts, gradients, padding, length of a micro-batch, recomputation, low precision.
-#include "tests/model/arena_fixture.hpp"
+#include "tests/model/checks.hpp"
 
 using namespace weft;
 using namespace weft::testing;
@@ -120,13 +120,7 @@ TEST(Arena, AShorterMicroBatchGivesTheSameLogits) {
     EXPECT_EQ(f.model->variable_length(), c.pooling != std::string("mean_all") && !unmasked && !released_sets(c));
     if (!f.model->variable_length())
       continue;
-    const std::vector<float> whole = f.logits();
-    const Doubles gradient = f.gradient();
-    f.lay_out(64);
-    const std::vector<float> shorter = f.logits();
-    for (std::size_t i = 0; i < whole.size(); ++i)
-      EXPECT_NEAR(whole[i], shorter[i], 2e-6) << c.task << " " << c.pooling;
-    EXPECT_AT_MOST(relative_error(f.gradient(), gradient), 2e-5) << "dropout drew other numbers";
+    expect_shorter_is_the_same(f, std::string(c.task) + " " + c.pooling);
   }
 }
 
@@ -150,13 +144,7 @@ TEST(Arena, RecomputationChangesNoBit) {
 TEST(Arena, GradientsAreAnnouncedFromTheEndAndFinal) {
   for (const Case& c : cases) {
     Fixture f(config_of(c));
-    const Doubles whole = f.gradient();
-    std::int64_t last = f.model->parameters().extent();
-    f.gradient([&](std::int64_t first) {
-      EXPECT_LT(first, last);
-      last = first;
-    });
-    EXPECT_EQ(last, 0);
+    expect_announced_and_final(f, c.pattern);
   }
 }
 

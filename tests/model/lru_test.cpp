@@ -1,7 +1,7 @@
 // The classifier of linear recurrent units as a whole: counts, initial numbers, gradients, padding, length of a
 // micro-batch, dropout, low precision.
 #include "model/sampling/decoder.hpp"
-#include "tests/model/arena_fixture.hpp"
+#include "tests/model/checks.hpp"
 
 using namespace weft;
 using namespace weft::testing;
@@ -151,14 +151,7 @@ TEST(Lru, AShorterMicroBatchGivesTheSameLogits) {
   for (Config c : settings()) {
     c.model.dropout = 0.2;
     Fixture f(c);
-    ASSERT_TRUE(f.model->variable_length());
-    const std::vector<float> whole = f.logits();
-    const Doubles gradient = f.gradient();
-    f.lay_out(64);
-    const std::vector<float> shorter = f.logits();
-    for (std::size_t i = 0; i < whole.size(); ++i)
-      EXPECT_NEAR(whole[i], shorter[i], 2e-6) << name_of(c);
-    EXPECT_AT_MOST(relative_error(f.gradient(), gradient), 2e-5) << "dropout drew other numbers";
+    expect_shorter_is_the_same(f, name_of(c));
   }
 }
 
@@ -174,11 +167,7 @@ TEST(Lru, DropoutIsReplayed) {
     EXPECT_AT_MOST(directional_error(tensor(*f.model, name), gradient, f.values, 5e-3,
                                      [&](const std::vector<float>& weights) {
                                        f.use(weights);
-                                       f.gradient();
-                                       double sum = 0;
-                                       for (const float l : f.scores.losses)
-                                         sum += static_cast<double>(l);
-                                       return sum * static_cast<double>(f.batch.loss_factor);
+                                       return loss_of_step(f);
                                      }),
                    2e-2)
         << name;
@@ -189,21 +178,7 @@ TEST(Lru, DropoutIsReplayed) {
 TEST(Lru, GradientsAreAnnouncedFromTheEndAndFinal) {
   for (const Config& c : settings()) {
     Fixture f(c);
-    const Doubles whole = f.gradient();
-    std::int64_t last = f.model->parameters().extent(), calls = 0;
-    Buffer<float> g(last, "gradient");
-    device_zero(g.data(), g.bytes());
-    f.model->forward_backward(f.batch, g.data(), f.scores, [&](std::int64_t first) {
-      EXPECT_LT(first, last);
-      last = first;
-      ++calls;
-      fence();
-      const Doubles now = to_doubles(g);
-      for (std::int64_t i = first; i < f.model->parameters().extent(); ++i)
-        ASSERT_EQ(now[static_cast<std::size_t>(i)], whole[static_cast<std::size_t>(i)]) << name_of(c) << " " << i;
-    });
-    EXPECT_EQ(last, 0);
-    EXPECT_GE(calls, 2 * c.model.layers);
+    EXPECT_GE(expect_announced_and_final(f, name_of(c)), 2 * c.model.layers);
   }
 }
 

@@ -1,6 +1,6 @@
 // MEGA as a whole: counts, initial numbers, gradients, padding, length of a micro-batch, dropout, low precision.
 #include "model/sampling/decoder.hpp"
-#include "tests/model/arena_fixture.hpp"
+#include "tests/model/checks.hpp"
 
 using namespace weft;
 using namespace weft::testing;
@@ -50,7 +50,7 @@ void stretch(Fixture& f) {
 /// What moves all keys alike moves all scores of a query alike: its gradient is 0 but for rounding.
 bool idle(const Parameter& p) { return contains(p.name, "key.shift"); }
 
-TEST(Mega, HasTheParametersOfThePapersListOps) {
+TEST(Mega, HasTheParametersOfThePapersListOpsAndText) {
   Config c;
   c.data.task = "classify";
   c.model.family = "mega";
@@ -67,24 +67,15 @@ TEST(Mega, HasTheParametersOfThePapersListOps) {
   c.training.micro_batch = 1;
   const std::int64_t embedding = 18 * 80, head = 80 * 160 + 160 + 160 * 10;
   EXPECT_EQ(make_model(c)->parameters().count(), 586098 + embedding + head);
-}
-
-TEST(Mega, HasTheParametersOfThePapersText) {
-  Config c;
-  c.data.task = "classify";
-  c.model.family = "mega";
-  c.model.heads = 1;
   c.model.layers = 4;
   c.model.width = 128;
+  c.model.feedforward = c.attention.value_width = 0; // 2D both
   c.model.context = 4002;
   c.model.vocabulary = 260;
   c.model.classes = 2;
-  c.model.pooling = "mean";
   c.model.norm = "scale";
-  c.attention.pattern = "dense";
-  c.training.micro_batch = 1;
-  const std::int64_t embedding = 260 * 128, head = 128 * 256 + 256 + 256 * 2;
-  EXPECT_EQ(make_model(c)->parameters().count(), 923668 + embedding + head);
+  const std::int64_t of_text = 260 * 128 + 128 * 256 + 256 + 256 * 2;
+  EXPECT_EQ(make_model(c)->parameters().count(), 923668 + of_text);
 }
 
 TEST(Mega, BeginsAsThePaperDoes) {
@@ -167,14 +158,7 @@ TEST(Mega, AShorterMicroBatchGivesTheSameLogits) {
     config.model.dropout = 0.2;
     config.attention.dropout = 0.1;
     Fixture f(config);
-    ASSERT_TRUE(f.model->variable_length());
-    const std::vector<float> whole = f.logits();
-    const Doubles gradient = f.gradient();
-    f.lay_out(64);
-    const std::vector<float> shorter = f.logits();
-    for (std::size_t i = 0; i < whole.size(); ++i)
-      EXPECT_NEAR(whole[i], shorter[i], 2e-6) << s;
-    EXPECT_AT_MOST(relative_error(f.gradient(), gradient), 2e-5) << "dropout drew other numbers";
+    expect_shorter_is_the_same(f, s.pattern);
   }
 }
 
@@ -220,13 +204,7 @@ TEST(Mega, DropoutIsReplayed) {
 TEST(Mega, GradientsAreAnnouncedFromTheEndAndFinal) {
   for (const Setting& s : settings) {
     Fixture f(config_of(s));
-    const Doubles whole = f.gradient();
-    std::int64_t last = f.model->parameters().extent();
-    f.gradient([&](std::int64_t first) {
-      EXPECT_LT(first, last);
-      last = first;
-    });
-    EXPECT_EQ(last, 0);
+    expect_announced_and_final(f, s.pattern);
   }
 }
 

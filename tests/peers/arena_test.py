@@ -15,23 +15,17 @@ import h5py
 import torch
 
 import arena_twin
+import one_step
 from arena_reference import Encoder
 from programs import main, run
 
 TWIN = os.path.join(os.path.dirname(os.path.abspath(__file__)), "arena_twin.py")
-INPUT = """
-[run]
-name = "run"
-directory = "{folder}/runs"
-[data]
-path = "{folder}/{data}"
-task = "{task}"
-""" + arena_twin.ENCODER + """positions = "{positions}"
+INPUT = one_step.RUN + one_step.ENCODER + """positions = "{positions}"
 pooling = "{pooling}"
 dropout = 0.0
 [attention]
 pattern = "dense"
-""" + arena_twin.ONE_STEP
+""" + one_step.ONE_STEP
 
 SECOND_CODE = ["model.code=nystromformer", "run.fresh=true"]
 

@@ -15,35 +15,6 @@ import h5py
 import torch
 
 LIMIT = 1e-4
-# Of an input file: a small encoder, and one step over a training split of twelve rows.
-RUN = """
-[run]
-name = "run"
-directory = "{folder}/runs"
-[data]
-path = "{folder}/listops"
-task = "classify"
-"""
-ENCODER = """[model]
-family = "arena"
-layers = 2
-width = 32
-heads = 4
-feedforward = 48
-context = {context}
-vocabulary = {vocabulary}
-"""
-ONE_STEP = """
-[training]
-steps = 1
-batch = 12
-micro_batch = 3
-[checkpoint]
-initial = true
-keep = 9
-[evaluation]
-test_at_end = false
-"""
 
 
 def config_of(file):

@@ -2,7 +2,6 @@
 of the Long Range Arena's form against a transcription of its formulas. Skipped (77) without PyTorch or the package."""
 import importlib.util
 import os
-import subprocess
 import sys
 import tempfile
 import types
@@ -15,7 +14,7 @@ if importlib.util.find_spec("torch") is None:
     sys.exit(77)
 import h5py
 import numpy
-import arena_twin
+import one_step
 import packages
 import torch
 
@@ -24,7 +23,7 @@ for name, part in (("local_attention", "LocalAttention"), ("axial_positional_emb
     sys.modules[name] = types.ModuleType(name)  # only other parts of the package use them
     setattr(sys.modules[name], part, None)
 from performer_pytorch import performer_pytorch as peer
-from programs import main, run
+from programs import main
 from reference import call
 
 LIMIT = 1e-10
@@ -150,14 +149,14 @@ class Linear(unittest.TestCase):
                 self.compare(Ours(causal, 1e-6, *mapped(False), seen=bits), attend)
 
 
-INPUT = arena_twin.RUN + arena_twin.ENCODER + """positions = "learned"
+INPUT = one_step.RUN + one_step.ENCODER + """positions = "learned"
 pooling = "cls"
 [attention]
 pattern = "{pattern}"
 form = "lra"
 width = 16
 {more}
-""" + arena_twin.ONE_STEP
+""" + one_step.ONE_STEP
 
 
 class Released(unittest.TestCase):
@@ -165,20 +164,11 @@ class Released(unittest.TestCase):
 
     def test_logits_and_gradients_are_those_of_the_formulas(self):
         with tempfile.TemporaryDirectory() as folder:
-            run(["generate", "listops", "--to", folder + "/listops", "--examples", "12,4,6", "--max-depth", "4",
-                 "--max-arguments", "5", "--min-length", "10", "--max-length", "60"])
-            with h5py.File(f"{folder}/listops/train-00000-of-00001.h5") as f:
-                context, vocabulary = f["tokens"].shape[1], int(f.attrs["vocabulary"])
+            sizes = one_step.listops(folder)
             for pattern, more in (("linear", ""), ("performer", "kernel = 'relu'")):
                 with self.subTest(pattern):
-                    with open(folder + "/input.toml", "w", encoding="ascii") as f:
-                        f.write(INPUT.format(folder=folder, context=context, vocabulary=vocabulary, pattern=pattern, more=more))
-                    run(["train", folder + "/input.toml", "run.fresh=true", "--dump-gradients", folder + "/gradients.h5"])
-                    first = folder + "/runs/run/checkpoints/step-00000000.h5"
-                    run(["eval", first, "--split", "test", "--logits", folder + "/logits.h5"])
-                    done = subprocess.run([sys.executable, "-B", os.path.join(HERE, "arena_twin.py"), "--checkpoint", first,
-                                           "--gradients", folder + "/gradients.h5", "--logits", folder + "/logits.h5"],
-                                          capture_output=True, text=True, check=False)
+                    files = one_step.take(folder, INPUT.format(folder=folder, pattern=pattern, more=more, **sizes))
+                    done = one_step.judged("arena_twin.py", files)
                     self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
                     self.assertIn("agrees", done.stdout)
 

@@ -2,7 +2,6 @@
 gradients, and the program's logits and gradients with those of the same blocks."""
 import importlib.util
 import os
-import subprocess
 import sys
 import tempfile
 import unittest
@@ -11,21 +10,14 @@ import numpy as np
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import one_step  # noqa: E402
 import packages  # noqa: E402
 from programs import main, run  # noqa: E402
 from reference import call  # noqa: E402
 
 B, N, P = 3, 41, 5
 LIMIT = 1e-12
-TWIN = os.path.join(os.path.dirname(os.path.abspath(__file__)), "lru_twin.py")
-INPUT = """
-[run]
-name = "run"
-directory = "{folder}/runs"
-[data]
-path = "{folder}/{data}"
-task = "{task}"
-[model]
+INPUT = one_step.RUN + """[model]
 family = "lru"
 layers = 2
 width = 24
@@ -35,16 +27,7 @@ vocabulary = {vocabulary}
 pooling = "mean"
 r_max = 0.98
 {more}
-[training]
-steps = 1
-batch = 12
-micro_batch = 3
-[checkpoint]
-initial = true
-keep = 9
-[evaluation]
-test_at_end = false
-"""
+""" + one_step.ONE_STEP
 
 
 def torch_or_skip():
@@ -100,8 +83,6 @@ class Model(unittest.TestCase):
         self.folder = scratch.name
 
     def compare(self, more="", task="classify", change=None):
-        import h5py
-        data = "pairs" if task == "pairs" else "listops"
         if task == "pairs":
             os.makedirs(self.folder + "/texts")
             words = "states turn and shrink while the lines of a long song go by".split()
@@ -110,22 +91,13 @@ class Model(unittest.TestCase):
                     f.write(" ".join(words[(n * k * k + k) % len(words)] + str(n) for k in range(40)))
             run(["generate", "pairs", "--from", self.folder + "/texts", "--to", self.folder + "/pairs", "--examples",
                  "12,4,6", "--length", "64"])
+            sizes = one_step.sizes_of(self.folder, "pairs", task)
         else:
-            run(["generate", "listops", "--to", self.folder + "/listops", "--examples", "12,4,6", "--max-depth", "4",
-                 "--max-arguments", "5", "--min-length", "10", "--max-length", "60"])
-        with h5py.File(f"{self.folder}/{data}/train-00000-of-00001.h5") as f:
-            context, vocabulary = f["tokens"].shape[1], int(f.attrs["vocabulary"])
-        with open(self.folder + "/input.toml", "w", encoding="ascii") as f:
-            f.write(INPUT.format(folder=self.folder, data=data, task=task, context=context, vocabulary=vocabulary,
-                                 more=more))
-        gradients, logits = self.folder + "/gradients.h5", self.folder + "/logits.h5"
-        run(["train", self.folder + "/input.toml", "--dump-gradients", gradients])
-        first = self.folder + "/runs/run/checkpoints/step-00000000.h5"
-        run(["eval", first, "--split", "test", "--logits", logits])
+            sizes = one_step.listops(self.folder)
+        files = one_step.take(self.folder, INPUT.format(folder=self.folder, more=more, **sizes))
         if change:
-            change(gradients)
-        return subprocess.run([sys.executable, "-B", TWIN, "--checkpoint", first, "--gradients", gradients,
-                               "--logits", logits], capture_output=True, text=True, check=False)
+            change(files[1])
+        return one_step.judged("lru_twin.py", files)
 
     def assert_agrees(self, done):
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)

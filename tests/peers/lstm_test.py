@@ -14,8 +14,9 @@ if importlib.util.find_spec("torch") is None:
 import arena_twin
 import h5py
 import numpy
+import one_step
 import torch
-from programs import main, run
+from programs import main
 from reference import call
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
@@ -100,7 +101,7 @@ class Lstm(unittest.TestCase):
         self.compare([3, 8], D=2, h=1, layers=1)
 
 
-INPUT = arena_twin.RUN + """[model]
+INPUT = one_step.RUN + """[model]
 family = "bilstm"
 layers = 2
 width = 12
@@ -109,7 +110,7 @@ context = {context}
 vocabulary = {vocabulary}
 pooling = "attention"
 pooling_width = 10
-""" + arena_twin.ONE_STEP
+""" + one_step.ONE_STEP
 
 
 class Classifier(torch.nn.Module):
@@ -159,25 +160,18 @@ class Classifier(torch.nn.Module):
 class Whole(unittest.TestCase):
     def test_logits_and_gradients_are_those_of_the_same_model_in_torch(self):
         with tempfile.TemporaryDirectory() as folder:
-            run(["generate", "listops", "--to", folder + "/listops", "--examples", "12,4,6", "--max-depth", "4",
-                 "--max-arguments", "5", "--min-length", "10", "--max-length", "60"])
-            with h5py.File(f"{folder}/listops/train-00000-of-00001.h5") as f:
-                context, vocabulary = f["tokens"].shape[1], int(f.attrs["vocabulary"])
-            with open(folder + "/input.toml", "w", encoding="ascii") as f:
-                f.write(INPUT.format(folder=folder, context=context, vocabulary=vocabulary))
-            run(["train", folder + "/input.toml", "run.fresh=true", "--dump-gradients", folder + "/gradients.h5"])
-            first = folder + "/runs/run/checkpoints/step-00000000.h5"
-            run(["eval", first, "--split", "test", "--logits", folder + "/logits.h5"])
+            sizes = one_step.listops(folder)
+            first, gradients, logits = one_step.take(folder, INPUT.format(folder=folder, **sizes))
             config, weights = arena_twin.load(first)
             twin = Classifier(weights)
             tokens, real, labels = arena_twin.split_of(config, "train")
             torch.nn.functional.cross_entropy(twin(tokens, real), labels).backward()
-            with h5py.File(folder + "/gradients.h5") as f:
+            with h5py.File(gradients) as f:
                 arrays = f["parameters"] if "parameters" in f else f
                 for name, part, theirs in twin.places():
                     mine = part(torch.tensor(arrays[name][()]).double())
                     self.assertLess(float((mine - theirs.grad).norm() / theirs.grad.norm()), 1e-4, name)
-            with h5py.File(folder + "/logits.h5") as f:
+            with h5py.File(logits) as f:
                 mine = torch.tensor(f["logits"][()]).double()
             tokens, real, _ = arena_twin.split_of(config, "test")
             rows = slice(0, mine.shape[0])

@@ -1,7 +1,6 @@
 """MEGA against Hugging Face's in float64: the double-precision reference of the damped moving average, output and
 gradients, and the program's logits and gradients with those of the same blocks."""
 import os
-import subprocess
 import sys
 import tempfile
 import unittest
@@ -10,15 +9,14 @@ import numpy as np
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-import arena_twin  # noqa: E402
 import mega_peer  # noqa: E402
-from programs import main, run  # noqa: E402
+import one_step  # noqa: E402
+from programs import main  # noqa: E402
 from reference import call  # noqa: E402
 
 B, N, D, STATES = 3, 37, 5, 16
 LIMIT = 1e-10
-TWIN = os.path.join(os.path.dirname(os.path.abspath(__file__)), "mega_twin.py")
-INPUT = arena_twin.RUN + """[model]
+INPUT = one_step.RUN + """[model]
 family = "mega"
 layers = 2
 width = 24
@@ -34,7 +32,7 @@ shared_width = 12
 value_width = 32
 states = 5
 {more}
-""" + arena_twin.ONE_STEP
+""" + one_step.ONE_STEP
 
 
 def sigmoid(x):
@@ -105,22 +103,11 @@ class Model(unittest.TestCase):
         self.folder = scratch.name
 
     def compare(self, pattern, more, norm="layer", change=None):
-        import h5py
-        run(["generate", "listops", "--to", self.folder + "/listops", "--examples", "12,4,6", "--max-depth", "4",
-             "--max-arguments", "5", "--min-length", "10", "--max-length", "60"])
-        with h5py.File(f"{self.folder}/listops/train-00000-of-00001.h5") as f:
-            context, vocabulary = f["tokens"].shape[1], int(f.attrs["vocabulary"])
-        with open(self.folder + "/input.toml", "w", encoding="ascii") as f:
-            f.write(INPUT.format(folder=self.folder, context=context, vocabulary=vocabulary, pattern=pattern, more=more,
-                                 norm=norm))
-        gradients, logits = self.folder + "/gradients.h5", self.folder + "/logits.h5"
-        run(["train", self.folder + "/input.toml", "--dump-gradients", gradients])
-        first = self.folder + "/runs/run/checkpoints/step-00000000.h5"
-        run(["eval", first, "--split", "test", "--logits", logits])
+        sizes = one_step.listops(self.folder)
+        files = one_step.take(self.folder, INPUT.format(folder=self.folder, pattern=pattern, more=more, norm=norm, **sizes))
         if change:
-            change(gradients)
-        return subprocess.run([sys.executable, "-B", TWIN, "--checkpoint", first, "--gradients", gradients,
-                               "--logits", logits], capture_output=True, text=True, check=False)
+            change(files[1])
+        return one_step.judged("mega_twin.py", files)
 
     def test_all_positions(self):
         done = self.compare("dense", "")

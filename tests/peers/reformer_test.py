@@ -16,6 +16,7 @@ import h5py
 import torch
 
 import arena_twin
+import one_step
 from examples import COPY
 from programs import main, run
 from reformer_twin import Twin
@@ -29,7 +30,7 @@ context = 40
 vocabulary = 12
 [attention]
 {1}
-""" + arena_twin.ONE_STEP
+""" + one_step.ONE_STEP
 FULL = 'pattern = "dense"\nshared_qk = true'
 BUCKETS = 'pattern = "lsh"\nbuckets = [4]\nrounds = 2\nchunk = 6\nfixed_hashes = true'
 LSH = 'pattern = "lsh"\nbuckets = [1]\nrounds = 1\nchunk = 8'

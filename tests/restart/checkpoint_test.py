@@ -65,7 +65,7 @@ class CheckpointTest(ProgramTest):
         self.assertIn("note: attribute world_size: 1 and 2",
                       run(["inspect", self.run_folder("one"), self.run_folder("two")]).stdout)
         text = run(["inspect", self.run_folder("one"), self.run_folder("other")], status=1).stdout
-        self.assertRegex(text, r"different: parameters/embedding.token: \d+ of \d+ elements, by [\d.e-]+ at most")
+        self.assertRegex(text, r"different: parameters/block.00.attention.out.weight: \d+ of \d+ elements, by [\d.e-]+ at most")
         pair = [self.checkpoint("one", 10), self.checkpoint("one", 12)]
         text = run(["inspect", *pair], status=1).stdout
         self.assertIn("different: attribute step: 10 and 12", text)

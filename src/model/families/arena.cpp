@@ -2,6 +2,7 @@
 #include "config/keys.hpp"
 #include "config/patterns.hpp"
 #include "io/error.hpp"
+#include "model/families/classifier.hpp"
 #include "model/sampling/decoder.hpp"
 #include "model/storage.hpp"
 #include <algorithm>
@@ -19,8 +20,6 @@ bool nystromformer(const Config& c) { return c.model.code == "nystromformer"; }
 bool among(const std::string& word, const std::vector<std::string>& words) {
   return std::find(words.begin(), words.end(), word) != words.end();
 }
-
-bool pairs_of(const Config& c) { return c.data.task == "pairs"; }
 
 /// The CLS vector's key bit; none: there is no such vector. Documents of a pair have none: their first token serves.
 std::optional<FrontBit> front_of(const Config& c) {
@@ -134,8 +133,8 @@ ChainSetup chain_of(const Config& c) {
 
 template <class T>
 ArenaEncoder<T>::ArenaEncoder(const Config& config)
-    : Chain<T, ClassHead<T>>(supported(config), config.training.micro_batch * (pairs_of(config) ? 2 : 1),
-                             front_of(config), chain_of(config), head_of(config)),
+    : Chain<T, ClassHead<T>>(supported(config), sequences_of(config), front_of(config), chain_of(config),
+                             head_of(config)),
       variable_(!reads_padding(config)) {}
 
 template <class T>

@@ -1,5 +1,6 @@
 #include "model/families/bilstm.hpp"
 #include "io/error.hpp"
+#include "model/families/classifier.hpp"
 #include "model/sampling/decoder.hpp"
 #include "model/storage.hpp"
 
@@ -7,25 +8,13 @@ namespace weft {
 
 namespace {
 
-bool pairs_of(const Config& c) { return c.data.task == "pairs"; }
 std::int64_t state_width(const Config& c) { return c.model.state_width > 0 ? c.model.state_width : c.model.width; }
-
-/// Tokens alone: a recurrence knows the order.
-EmbeddingSetup embedding_of(const Config& c) {
-  EmbeddingSetup setup{c.model.width, c.model.vocabulary};
-  setup.slots = Slots::plain;
-  setup.token = {Initialiser::normal, 1.0};
-  setup.dropout = static_cast<float>(c.model.dropout);
-  return setup;
-}
 
 /// One dense layer, which begins as PyTorch's do.
 ClassSetup head_of(const Config& c) {
-  ClassSetup setup{2 * state_width(c), pooling_kind(c.model.pooling), std::nullopt, {}, c.model.classes};
+  ClassSetup setup = one_map(c, 2 * state_width(c));
   setup.pooling_width = c.model.pooling_width;
   setup.start = ClassStart::torch;
-  if (pairs_of(c))
-    setup.pairs = c.model.pair_features == "four" ? PairFeatures::four : PairFeatures::both;
   return setup;
 }
 
@@ -33,9 +22,9 @@ ClassSetup head_of(const Config& c) {
 
 template <class T>
 BiLstmClassifier<T>::BiLstmClassifier(const Config& config)
-    : Program<T>(config, config.training.micro_batch * (pairs_of(config) ? 2 : 1), config.model.context),
-      D(config.model.width), width_(2 * state_width(config)), between_(static_cast<float>(config.model.layer_dropout)),
-      embedding_(plan_, embedding_of(config)), embedded_(plan_.template keep<T>("embedded", plan_.R * D)),
+    : Program<T>(config, sequences_of(config), config.model.context), D(config.model.width),
+      width_(2 * state_width(config)), between_(static_cast<float>(config.model.layer_dropout)),
+      embedding_(plan_, tokens_alone(config)), embedded_(plan_.template keep<T>("embedded", plan_.R * D)),
       lengths_(plan_), stages_(stages(config)), head_(plan_, head_of(config)) {
   plan_.template scratch<T>("branch", plan_.R * D); // the head's gradient lies there, and then each layer's
   this->plan_inputs();

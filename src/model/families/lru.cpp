@@ -1,5 +1,6 @@
 #include "model/families/lru.hpp"
 #include "io/error.hpp"
+#include "model/families/classifier.hpp"
 #include "model/layers/lru.hpp"
 #include "model/sampling/decoder.hpp"
 #include "model/storage.hpp"
@@ -8,16 +9,6 @@ namespace weft {
 
 namespace {
 constexpr float norm_epsilon = 1e-6f;
-
-bool pairs_of(const Config& c) { return c.data.task == "pairs"; }
-
-EmbeddingSetup embedding_of(const Config& c) {
-  EmbeddingSetup setup{c.model.width, c.model.vocabulary};
-  setup.slots = Slots::plain;
-  setup.token = {Initialiser::normal, 1.0};
-  setup.dropout = static_cast<float>(c.model.dropout);
-  return setup;
-}
 
 LruSetup lru_of(const Config& c) {
   const auto& m = c.model;
@@ -29,20 +20,12 @@ LruSetup lru_of(const Config& c) {
           m.phase_max,
           static_cast<float>(m.dropout)};
 }
-
-/// One linear map.
-ClassSetup head_of(const Config& c) {
-  ClassSetup setup{c.model.width, pooling_kind(c.model.pooling), std::nullopt, {}, c.model.classes};
-  if (pairs_of(c))
-    setup.pairs = c.model.pair_features == "four" ? PairFeatures::four : PairFeatures::both;
-  return setup;
-}
 } // namespace
 
 template <class T>
 LruClassifier<T>::LruClassifier(const Config& config)
-    : Program<T>(config, config.training.micro_batch * (pairs_of(config) ? 2 : 1), config.model.context),
-      embedding_(plan_, embedding_of(config)), stream_(blocks(config)), head_(plan_, head_of(config)) {
+    : Program<T>(config, sequences_of(config), config.model.context), embedding_(plan_, tokens_alone(config)),
+      stream_(blocks(config)), head_(plan_, one_map(config, config.model.width)) {
   this->plan_inputs();
 }
 

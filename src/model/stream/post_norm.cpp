@@ -2,20 +2,14 @@
 #include "kernels/common/regions.hpp"
 #include "kernels/sum/sum.hpp"
 #include "model/storage.hpp"
-#include "model/stream/branch_gradient.hpp"
+#include "model/stream/branch.hpp"
 
 namespace weft {
 
 template <class T>
 PostNorm<T>::PostNorm(Plan& plan, std::int64_t width, float dropout, NormKind norms)
-    : plan_(plan), D(width), dropout_(dropout), norms_(norms) {
-  entry_ = plan.keep<T>("stream", plan.R * D);
-  normed_ = plan.scratch<T>("normed", plan.R * D);
-  branch_ = plan.scratch<T>("branch", plan.R * D);
-  dstream_ = plan.scratch<T>("dstream", plan.R * D);
-  partial_ = plan.scratch<float>("partial", column_sum_workspace(plan.R, D));
-  no_bias_ = plan.scratch<float>("no bias", D);
-}
+    : Stream<T>(plan, width), plan_(plan), D(width), dropout_(dropout), norms_(norms),
+      entry_(plan.keep<T>("stream", plan.R * width)), room_(plan, width) {}
 
 template <class T>
 void PostNorm<T>::norm(const std::string& name, const std::string& block, const std::string& /*input*/,
@@ -28,9 +22,7 @@ void PostNorm<T>::norm(const std::string& name, const std::string& block, const 
 
 template <class T>
 void PostNorm<T>::add(std::unique_ptr<Layer<T>> layer) {
-  stages_.back().layer = std::move(layer);
-  stages_.back().site = plan_.dropout_site();
-  stages_.back().dropout = stages_.back().layer->drops_itself() ? 0.0f : dropout_;
+  stages_.back().branch = Branch<T>(plan_, std::move(layer), dropout_);
 }
 
 template <class T>
@@ -39,8 +31,8 @@ const T* PostNorm<T>::forward(const Pass<T>& p) {
   for (std::size_t s = 0; s < stages_.size(); ++s) {
     const TracedSpan span("forward stage", static_cast<std::int64_t>(s));
     const Stage& stage = stages_[s];
-    stage.layer->forward(p, p(branch_), x);
-    stage.norm.residual(p, p(stage.sum), p(normed_), x, p(branch_), p.dropout(stage.dropout, stage.site));
+    stage.branch.layer->forward(p, p(room_.branch), x);
+    stage.norm.residual(p, p(stage.sum), p(normed_), x, p(room_.branch), stage.branch.dropout(p));
     x = p(normed_);
   }
   return x;
@@ -48,7 +40,7 @@ const T* PostNorm<T>::forward(const Pass<T>& p) {
 
 template <class T>
 T* PostNorm<T>::backward(const Pass<T>& p, T* dout) {
-  T *dsum = p(dstream_), *dx = dout;
+  T *dsum = p(room_.dstream), *dx = dout;
   for (std::size_t s = stages_.size(); s-- > 0;) {
     const TracedSpan span("backward stage", static_cast<std::int64_t>(s));
     const Stage& stage = stages_[s];
@@ -59,10 +51,9 @@ T* PostNorm<T>::backward(const Pass<T>& p, T* dout) {
       stages_[s - 1].norm.again(p, p(normed_), p(stages_[s - 1].sum));
       x = p(normed_);
     }
-    dx = p(branch_);
-    const T* dbranch =
-        branch_gradient(p, *stage.layer, dsum, p.dropout(stage.dropout, stage.site), D, dx, p(no_bias_), p(partial_));
-    stage.layer->backward(p, dx, dbranch, x);
+    dx = p(room_.branch);
+    const T* dbranch = branch_gradient(p, stage.branch, dsum, D, dx, p(room_.no_bias), p(room_.partial));
+    stage.branch.layer->backward(p, dx, dbranch, x);
     residual_add(dx, dsum, 1, Dropout{}, {p.sequences(), p.length(), D});
     p.done(norm.gain);
   }
@@ -77,7 +68,7 @@ class PostNorm<T>::Rows final : public StreamRows<T> {
       : chain_(chain), setup_(setup), layers_(setup), x_(setup.samples * chain.D, "stream"), sum_(x_.size(), "sum"),
         branch_(x_.size(), "branch"), statistics_(2 * setup.samples, "statistics") {
     for (const Stage& stage : chain.stages_)
-      layers_.add(*stage.layer);
+      layers_.add(*stage.branch.layer);
   }
   T* entry() override { return x_.data(); }
   const T* forward(const Slot& slot) override {

@@ -4,6 +4,7 @@
 // With layer norms the kernel "residual + next norm" is a stage's end. Kept are the sums z; x is made again from them.
 #pragma once
 #include "model/layers/norm.hpp"
+#include "model/stream/branch.hpp"
 #include "model/stream/stream.hpp"
 #include <vector>
 
@@ -21,19 +22,17 @@ class PostNorm final : public Stream<T> {
   void end(const std::string& /*name*/, float /*epsilon*/) override {}
 
   T* entry(const Pass<T>& p) const override { return p(entry_); }
-  const T* out(const Pass<T>& p) const override { return p(normed_); }
   const T* forward(const Pass<T>& p) override;
   T* backward(const Pass<T>& p, T* dout) override;
   std::unique_ptr<StreamRows<T>> rows(const RowSetup& setup) const override;
 
  private:
   class Rows;
+  using Stream<T>::normed_;
   struct Stage {
     Norm<T> norm;
     Piece<T> sum; ///< (R, D) z[s]
-    std::unique_ptr<Layer<T>> layer;
-    std::uint32_t site = 0;
-    float dropout = 0;
+    Branch<T> branch;
   };
 
   Plan& plan_;
@@ -41,8 +40,8 @@ class PostNorm final : public Stream<T> {
   float dropout_;
   NormKind norms_;
   std::vector<Stage> stages_;
-  Piece<T> entry_, normed_, branch_, dstream_;
-  Piece<float> partial_, no_bias_;
+  Piece<T> entry_;
+  BranchRoom<T> room_;
 };
 
 } // namespace weft

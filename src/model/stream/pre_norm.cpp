@@ -2,18 +2,13 @@
 #include "kernels/common/regions.hpp"
 #include "kernels/sum/sum.hpp"
 #include "model/storage.hpp"
-#include "model/stream/branch_gradient.hpp"
+#include "model/stream/branch.hpp"
 
 namespace weft {
 
 template <class T>
 PreNorm<T>::PreNorm(Plan& plan, std::int64_t width, float dropout)
-    : plan_(plan), D(width), dropout_(dropout), recompute_(plan.recompute) {
-  normed_ = plan.scratch<T>("normed", plan.R * D);
-  branch_ = plan.scratch<T>("branch", plan.R * D);
-  dstream_ = plan.scratch<T>("dstream", plan.R * D);
-  partial_ = plan.scratch<float>("partial", column_sum_workspace(plan.R, D));
-  no_bias_ = plan.scratch<float>("no bias", D);
+    : Stream<T>(plan, width), plan_(plan), D(width), dropout_(dropout), recompute_(plan.recompute), room_(plan, width) {
 }
 
 template <class T>
@@ -28,9 +23,7 @@ void PreNorm<T>::norm(const std::string& name, const std::string& block, const s
 
 template <class T>
 void PreNorm<T>::add(std::unique_ptr<Layer<T>> layer) {
-  stages_.back().layer = std::move(layer);
-  stages_.back().site = plan_.dropout_site();
-  stages_.back().dropout = stages_.back().layer->drops_itself() ? 0.0f : dropout_;
+  stages_.back().branch = Branch<T>(plan_, std::move(layer), dropout_);
 }
 
 template <class T>
@@ -45,9 +38,9 @@ void PreNorm<T>::end(const std::string& name, float epsilon) {
 template <class T>
 void PreNorm<T>::advance(const Pass<T>& p, std::size_t s) {
   const Stage &stage = stages_[s], &next = stages_[s + 1];
-  stage.layer->forward(p, p(branch_), p(normed_));
-  residual_forward(p(next.input), p(normed_), p(next.norm.mean), p(next.norm.rstd), p(stage.input), p(branch_),
-                   p.dropout(stage.dropout, stage.site), p.w(next.norm.gain), p.w(next.norm.bias), next.norm.epsilon,
+  stage.branch.layer->forward(p, p(room_.branch), p(normed_));
+  residual_forward(p(next.input), p(normed_), p(next.norm.mean), p(next.norm.rstd), p(stage.input), p(room_.branch),
+                   stage.branch.dropout(p), p.w(next.norm.gain), p.w(next.norm.bias), next.norm.epsilon,
                    {p.sequences(), p.length(), D});
 }
 
@@ -59,7 +52,7 @@ const T* PreNorm<T>::forward(const Pass<T>& p) {
     for (std::size_t s = blocks_[b]; s < block_end(b); ++s)
       advance(p, s);
   }
-  return out(p);
+  return p(normed_);
 }
 
 /// What the backward pass of stages [begin, end), a block, wants and was not kept. Leaves the last one's norm in
@@ -69,12 +62,12 @@ void PreNorm<T>::again(const Pass<T>& p, std::size_t begin, std::size_t end) {
   stages_[begin].norm.again(p, p(normed_), p(stages_[begin].input));
   for (std::size_t s = begin; s + 1 < end; ++s)
     advance(p, s);
-  stages_[end - 1].layer->again(p, p(normed_));
+  stages_[end - 1].branch.layer->again(p, p(normed_));
 }
 
 template <class T>
 T* PreNorm<T>::backward(const Pass<T>& p, T* dout) {
-  T *dstream = p(dstream_), *dbranch = p(branch_), *normed = p(normed_);
+  T *dstream = p(room_.dstream), *dbranch = p(room_.branch), *normed = p(normed_);
   device_zero(dstream, static_cast<std::size_t>(p.rows() * D) * sizeof(T));
   const Stage& end = stages_.back();
   end.norm.backward(p, dstream, dout, p(end.input));
@@ -89,10 +82,10 @@ T* PreNorm<T>::backward(const Pass<T>& p, T* dout) {
       if (!ready)
         stage.norm.again(p, normed, p(stage.input));
       if (recompute_ == Recompute::attention)
-        stage.layer->again(p, normed);
-      const T* dy = branch_gradient(p, *stage.layer, static_cast<const T*>(dstream),
-                                    p.dropout(stage.dropout, stage.site), D, dbranch, p(no_bias_), p(partial_));
-      stage.layer->backward(p, dbranch, dy, normed);
+        stage.branch.layer->again(p, normed);
+      const T* dy = branch_gradient(p, stage.branch, static_cast<const T*>(dstream), D, dbranch, p(room_.no_bias),
+                                    p(room_.partial));
+      stage.branch.layer->backward(p, dbranch, dy, normed);
       stage.norm.backward(p, dstream, dbranch, p(stage.input));
       p.done(stage.norm.gain);
     }
@@ -109,8 +102,8 @@ class PreNorm<T>::Rows final : public StreamRows<T> {
         normed_(stream_.size(), "normed"), branch_(stream_.size(), "branch"),
         statistics_(2 * setup.samples, "statistics") {
     for (const Stage& stage : chain.stages_)
-      if (stage.layer)
-        layers_.add(*stage.layer);
+      if (stage.branch.layer)
+        layers_.add(*stage.branch.layer);
   }
   T* entry() override { return stream_.data(); }
   const T* forward(const Slot& slot) override;

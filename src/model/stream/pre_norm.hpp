@@ -3,6 +3,7 @@
 // in blocks, of which each ends where the next begins. The kernel "residual + next norm" is stage s with norm s+1.
 #pragma once
 #include "model/layers/norm.hpp"
+#include "model/stream/branch.hpp"
 #include "model/stream/stream.hpp"
 #include <vector>
 
@@ -22,19 +23,17 @@ class PreNorm final : public Stream<T> {
   void end(const std::string& name, float epsilon) override;
 
   T* entry(const Pass<T>& p) const override { return p(stages_.front().input); }
-  const T* out(const Pass<T>& p) const override { return p(normed_); }
   const T* forward(const Pass<T>& p) override;
   T* backward(const Pass<T>& p, T* dout) override;
   std::unique_ptr<StreamRows<T>> rows(const RowSetup& setup) const override;
 
  private:
   class Rows;
+  using Stream<T>::normed_;
   struct Stage {
     Norm<T> norm;
-    Piece<T> input;                  ///< (R, D) the stream x[s]
-    std::unique_ptr<Layer<T>> layer; ///< none: the end
-    std::uint32_t site = 0;
-    float dropout = 0;
+    Piece<T> input;   ///< (R, D) the stream x[s]
+    Branch<T> branch; ///< without a layer: the end
   };
   std::size_t block_end(std::size_t block) const {
     return block + 1 < blocks_.size() ? blocks_[block + 1] : stages_.size() - 1;
@@ -48,8 +47,7 @@ class PreNorm final : public Stream<T> {
   Recompute recompute_;
   std::vector<Stage> stages_; ///< the last one is the end
   std::vector<std::size_t> blocks_;
-  Piece<T> normed_, branch_, dstream_;
-  Piece<float> partial_, no_bias_;
+  BranchRoom<T> room_;
 };
 
 } // namespace weft

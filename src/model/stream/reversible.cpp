@@ -3,13 +3,14 @@
 #include "kernels/norm/norm.hpp"
 #include "kernels/sum/sum.hpp"
 #include "model/storage.hpp"
-#include "model/stream/branch_gradient.hpp"
+#include "model/stream/branch.hpp"
 #include <stdexcept>
 
 namespace weft {
 
 template <class T>
-Reversible<T>::Reversible(Plan& plan, std::int64_t width, float dropout) : plan_(plan), D(width), dropout_(dropout) {
+Reversible<T>::Reversible(Plan& plan, std::int64_t width, float dropout)
+    : Stream<T>(plan, width), plan_(plan), D(width), dropout_(dropout) {
   if (plan.recompute != Recompute::block)
     throw std::logic_error("a reversible stream whose layers keep what they make");
   const std::int64_t n = plan.R * D;
@@ -17,7 +18,6 @@ Reversible<T>::Reversible(Plan& plan, std::int64_t width, float dropout) : plan_
     streams_[t] = plan.keep<float>("stream." + std::to_string(t), n);
     dstreams_[t] = plan.scratch<float>("dstream." + std::to_string(t), n);
   }
-  normed_ = plan.scratch<T>("normed", n);
   branch_ = plan.scratch<T>("branch", n);
   normed32_ = plan.scratch<float>(std::is_same_v<T, float> ? "normed" : "normed in fp32", n);
   branch32_ = plan.scratch<float>(std::is_same_v<T, float> ? "branch" : "branch in fp32", n);
@@ -41,9 +41,7 @@ void Reversible<T>::norm(const std::string& name, const std::string& /*block*/, 
 
 template <class T>
 void Reversible<T>::add(std::unique_ptr<Layer<T>> layer) {
-  stages_.back().layer = std::move(layer);
-  stages_.back().site = plan_.dropout_site();
-  stages_.back().dropout = stages_.back().layer->drops_itself() ? 0.0f : dropout_;
+  stages_.back().branch = Branch<T>(plan_, std::move(layer), dropout_);
 }
 
 template <class T>
@@ -92,8 +90,8 @@ const T* Reversible<T>::forward(const Pass<T>& p) {
     const TracedSpan span("forward stage", static_cast<std::int64_t>(s));
     const Stage& stage = stages_[s];
     float *to = p(streams_[s % 2]), *from = p(streams_[1 - s % 2]);
-    stage.layer->forward(p, p(branch_), normed(p, stage, from));
-    residual_add(to, p(branch_), 1, p.dropout(stage.dropout, stage.site), {p.sequences(), p.length(), D});
+    stage.branch.layer->forward(p, p(branch_), normed(p, stage, from));
+    residual_add(to, p(branch_), 1, stage.branch.dropout(p), {p.sequences(), p.length(), D});
   }
   return normed(p, stages_.back(), joined(p));
 }
@@ -111,19 +109,19 @@ T* Reversible<T>::backward(const Pass<T>& p, T* dout) {
   for (std::size_t s = stages_.size() - 1; s-- > 0;) {
     const TracedSpan span("backward stage", static_cast<std::int64_t>(s));
     const Stage& stage = stages_[s];
-    const Dropout dropout = p.dropout(stage.dropout, stage.site);
+    const Dropout dropout = stage.branch.dropout(p);
     float *to = p(streams_[s % 2]), *from = p(streams_[1 - s % 2]);
     const float* dto = p(dstreams_[s % 2]);
     // The sum less the branch is the stream before it.
     const T* inside = normed(p, stage, from);
-    stage.layer->forward_again(p, p(branch_), inside);
+    stage.branch.layer->forward_again(p, p(branch_), inside);
     residual_add(to, p(branch_), -1, dropout, {p.sequences(), p.length(), D});
-    const float* dbranch = branch_gradient(p, *stage.layer, dto, dropout, D, p(branch32_), p(no_bias_), p(sums_));
+    const float* dbranch = branch_gradient(p, stage.branch, dto, D, p(branch32_), p(no_bias_), p(sums_));
     if constexpr (std::is_same_v<T, float>) {
-      stage.layer->backward(p, p(branch_), dbranch, inside);
+      stage.branch.layer->backward(p, p(branch_), dbranch, inside);
     } else {
       convert(p(branch_), dbranch, n);
-      stage.layer->backward(p, p(branch_), p(branch_), inside);
+      stage.branch.layer->backward(p, p(branch_), p(branch_), inside);
     }
     norm_gradient(p, stage, p(dstreams_[1 - s % 2]), p(branch_), from, Into::add);
     p.done(stage.gain);
@@ -143,8 +141,8 @@ class Reversible<T>::Rows final : public StreamRows<T> {
         normed32_(n, "normed"), normed_(n, "normed"), branch_(n, "branch"),
         statistics_(2 * setup.samples, "statistics") {
     for (const Stage& stage : chain.stages_)
-      if (stage.layer)
-        layers_.add(*stage.layer);
+      if (stage.branch.layer)
+        layers_.add(*stage.branch.layer);
   }
   T* entry() override { return branch_.data(); }
   const T* forward(const Slot& slot) override {

@@ -8,6 +8,7 @@
 // type: a stream that is computed backwards differs from what it was by rounding, a few units in the last place for
 // each stage. Dropout's masks are functions of the step and the site, so they are the same again.
 #pragma once
+#include "model/stream/branch.hpp"
 #include "model/stream/stream.hpp"
 #include <vector>
 
@@ -26,19 +27,17 @@ class Reversible final : public Stream<T> {
   void end(const std::string& name, float epsilon) override;
 
   T* entry(const Pass<T>& p) const override { return p(branch_); }
-  const T* out(const Pass<T>& p) const override { return p(normed_); }
   const T* forward(const Pass<T>& p) override;
   T* backward(const Pass<T>& p, T* dout) override;
   std::unique_ptr<StreamRows<T>> rows(const RowSetup& setup) const override;
 
  private:
   class Rows;
+  using Stream<T>::normed_;
   struct Stage {
     Weight gain, bias;
     float epsilon = 0;
-    std::unique_ptr<Layer<T>> layer; ///< none: the end
-    std::uint32_t site = 0;
-    float dropout = 0;
+    Branch<T> branch; ///< without a layer: the end
   };
   const T* normed(const Pass<T>& p, const Stage& stage, const float* x) const;
   void norm_gradient(const Pass<T>& p, const Stage& stage, float* dx, const T* dout, const float* x, Into into) const;
@@ -49,7 +48,7 @@ class Reversible final : public Stream<T> {
   float dropout_;
   std::vector<Stage> stages_; ///< the last one is the end
   Piece<float> streams_[2], dstreams_[2];
-  Piece<T> normed_, branch_;
+  Piece<T> branch_;
   Piece<float> normed32_, branch32_, joined_, mean_, rstd_, partial_, sums_, no_bias_;
 };
 

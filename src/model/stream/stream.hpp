@@ -56,14 +56,18 @@ class Stream {
   /// Behind the last stage; the norm there, where the kind has one.
   virtual void end(const std::string& name, float epsilon) = 0;
 
-  virtual T* entry(const Pass<T>& p) const = 0;     ///< where the embedding writes
-  virtual const T* out(const Pass<T>& p) const = 0; ///< what forward returned; until backward begins
+  virtual T* entry(const Pass<T>& p) const = 0;               ///< where the embedding writes
+  const T* out(const Pass<T>& p) const { return p(normed_); } ///< what forward returned; until backward begins
   virtual const T* forward(const Pass<T>& p) = 0;
   /// From the gradient of out, which is overwritten, to that of entry. Overwrites the gradients of all its weights.
   virtual T* backward(const Pass<T>& p, T* dout) = 0;
 
   /// The stages for decoding: a version of every layer for rows. Throws InputError where a layer has none.
   virtual std::unique_ptr<StreamRows<T>> rows(const RowSetup& setup) const = 0;
+
+ protected:
+  Stream(Plan& plan, std::int64_t width) : normed_(plan.scratch<T>("normed", plan.R * width)) {}
+  const Piece<T> normed_; ///< (R, D) the rows behind a norm
 };
 
 /// kind: a word of model.stream. dropout: of what every stage adds. norms: layer norms, but for post_norm, which takes

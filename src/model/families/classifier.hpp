@@ -1,0 +1,31 @@
+// What families of classifiers share.
+#pragma once
+#include "config/config.hpp"
+#include "model/heads/classes.hpp"
+#include "model/layers/embedding.hpp"
+
+namespace weft {
+
+inline bool pairs_of(const Config& c) { return c.data.task == "pairs"; }
+
+/// Of a micro-batch: the two documents of a pair are two sequences.
+inline std::int64_t sequences_of(const Config& c) { return c.training.micro_batch * (pairs_of(c) ? 2 : 1); }
+
+/// Tokens alone, for a recurrence, which knows the order.
+inline EmbeddingSetup tokens_alone(const Config& c) {
+  EmbeddingSetup setup{c.model.width, c.model.vocabulary};
+  setup.slots = Slots::plain;
+  setup.token = {Initialiser::normal, 1.0};
+  setup.dropout = static_cast<float>(c.model.dropout);
+  return setup;
+}
+
+/// One linear map of pooled rows of this width, or of what a pair makes of them.
+inline ClassSetup one_map(const Config& c, std::int64_t width) {
+  ClassSetup setup{width, pooling_kind(c.model.pooling), std::nullopt, {}, c.model.classes};
+  if (pairs_of(c))
+    setup.pairs = c.model.pair_features == "four" ? PairFeatures::four : PairFeatures::both;
+  return setup;
+}
+
+} // namespace weft

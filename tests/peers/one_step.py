@@ -1,0 +1,70 @@
+"""One training step of a small model, for a twin in another library to compare: weights, gradients, logits.
+
+    sizes = one_step.listops(folder)                           a data set of short lists: its name, task, context, vocabulary
+    files = one_step.take(folder, TEXT.format(folder=folder, **sizes))
+    done = one_step.judged("lru_twin.py", files)               status 0 and "agrees" where the twin has the same numbers
+"""
+import os
+import subprocess
+import sys
+
+from programs import run
+
+# Of an input file: which run and data, a small encoder, and one step over a training split of twelve rows.
+RUN = """
+[run]
+name = "run"
+directory = "{folder}/runs"
+[data]
+path = "{folder}/{data}"
+task = "{task}"
+"""
+ENCODER = """[model]
+family = "arena"
+layers = 2
+width = 32
+heads = 4
+feedforward = 48
+context = {context}
+vocabulary = {vocabulary}
+"""
+ONE_STEP = """
+[training]
+steps = 1
+batch = 12
+micro_batch = 3
+[checkpoint]
+initial = true
+keep = 9
+[evaluation]
+test_at_end = false
+"""
+
+
+def listops(folder):
+    run(["generate", "listops", "--to", folder + "/listops", "--examples", "12,4,6", "--max-depth", "4",
+         "--max-arguments", "5", "--min-length", "10", "--max-length", "60"])
+    return sizes_of(folder, "listops", "classify")
+
+
+def sizes_of(folder, data, task):
+    import h5py
+    with h5py.File(f"{folder}/{data}/train-00000-of-00001.h5") as file:
+        return {"data": data, "task": task, "context": file["tokens"].shape[1], "vocabulary": int(file.attrs["vocabulary"])}
+
+
+def take(folder, text):
+    """Trains by the input file; the weights before the step, the gradients, the logits of the test split: their files."""
+    with open(folder + "/input.toml", "w", encoding="ascii") as file:
+        file.write(text)
+    first, gradients, logits = folder + "/runs/run/checkpoints/step-00000000.h5", folder + "/gradients.h5", folder + "/logits.h5"
+    run(["train", folder + "/input.toml", "run.fresh=true", "--dump-gradients", gradients])
+    run(["eval", first, "--split", "test", "--logits", logits])
+    return first, gradients, logits
+
+
+def judged(twin, files):
+    """The finished process of a twin beside this file."""
+    path = os.path.join(os.path.dirname(os.path.abspath(__file__)), twin)
+    options = [word for pair in zip(("--checkpoint", "--gradients", "--logits"), files) for word in pair]
+    return subprocess.run([sys.executable, "-B", path, *options], capture_output=True, text=True, check=False)
