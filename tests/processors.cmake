@@ -4,7 +4,7 @@ foreach(test parallel.ranks parallel.shard parallel.arena parallel.reformer comm
              commands.waiting peers.numpy peers.torch bundle.elsewhere restart.checkpoint)
   set_tests_properties(${test} PROPERTIES PROCESSORS 2)
 endforeach()
-foreach(test commands.bench slurm.cluster restart.stop restart.requests restart.faults restart.lock restart.disk
+foreach(test commands.bench commands.check slurm.cluster restart.stop restart.requests restart.faults restart.lock restart.disk
              restart.kill_storm restart.kill_storm_1000 parallel.gradients_on_3_ranks parallel.gradients_on_4_ranks)
   set_tests_properties(${test} PROPERTIES RUN_SERIAL ON)
 endforeach()
