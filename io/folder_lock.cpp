@@ -13,11 +13,16 @@
 namespace weft {
 
 namespace {
-// Open file description locks: an ordinary fcntl lock is lost when anything in the process closes the same file.
-int try_lock(int descriptor) {
+struct flock lock_of_the_whole() {
   struct flock whole {};
   whole.l_type = F_WRLCK;
   whole.l_whence = SEEK_SET;
+  return whole;
+}
+
+// Open file description locks: an ordinary fcntl lock is lost when anything in the process closes the same file.
+int try_lock(int descriptor) {
+  struct flock whole = lock_of_the_whole();
   return fcntl(descriptor, F_OFD_SETLK, &whole) == 0 ? 0 : errno;
 }
 
@@ -78,9 +83,7 @@ std::optional<std::string> FolderLock::holder(const std::string& folder) {
   const int descriptor = open((folder + "/" + file_name).c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (descriptor < 0)
     return std::nullopt;
-  struct flock whole {};
-  whole.l_type = F_WRLCK;
-  whole.l_whence = SEEK_SET;
+  struct flock whole = lock_of_the_whole();
   std::optional<std::string> who;
   if (fcntl(descriptor, F_OFD_GETLK, &whole) == 0 && whole.l_type != F_UNLCK)
     who = line_of(descriptor);

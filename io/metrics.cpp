@@ -59,11 +59,16 @@ void write_integers(hdf5::File& file, const std::string& name, const char* units
 }
 
 template <class Row>
+double value_of(const Row& row, const Column<Row>& column) {
+  return column.member != nullptr ? row.*(column.member) : row.*(column.loss) / std::numbers::ln2;
+}
+
+template <class Row>
 hdf5::Dataset write_reals(hdf5::File& file, const std::string& group, const std::vector<Row>& rows,
                           const Column<Row>& column) {
   std::vector<double> values;
   for (const Row& row : rows)
-    values.push_back(column.member != nullptr ? row.*(column.member) : row.*(column.loss) / std::numbers::ln2);
+    values.push_back(value_of(row, column));
   return write_column(file, group + "/" + column.name, column.units, hdf5::Type::f64, rows.size(), values.data());
 }
 
@@ -95,6 +100,20 @@ void write_scalar(hdf5::File& file, const std::string& name, const char* units, 
 }
 
 } // namespace
+
+ColumnValues columns_of(const StepRow& row) {
+  ColumnValues values{{"tokens", static_cast<double>(row.tokens)}};
+  for (const auto& column : step_columns)
+    values.emplace_back(column.name, value_of(row, column));
+  return values;
+}
+
+ColumnValues columns_of(const EpochRow& row) {
+  ColumnValues values;
+  for (const auto& column : epoch_columns)
+    values.emplace_back(column.name, value_of(row, column));
+  return values;
+}
 
 void Metrics::add_step(const StepRow& row) {
   if (!steps_.empty() && row.step <= steps_.back().step)

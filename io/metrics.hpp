@@ -5,6 +5,7 @@
 #include <limits>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace weft {
@@ -33,6 +34,11 @@ struct EpochRow {
   double valid_accuracy = not_measured;
   double seconds = not_measured; ///< wall time of the evaluation
 };
+
+/// The columns of a row as metrics.h5 has them, in its order, but `step`: name and value, NaN where not measured.
+using ColumnValues = std::vector<std::pair<const char*, double>>;
+ColumnValues columns_of(const StepRow& row);
+ColumnValues columns_of(const EpochRow& row);
 
 /// All rows, in memory, on one rank; write() replaces the whole file so that a reader never meets half of it.
 class Metrics {

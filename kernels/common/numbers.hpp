@@ -153,4 +153,8 @@ WEFT_FUNCTION float sum_of_numbers(std::int64_t n, const Term& term) {
   return total_of((sums[0] + sums[1]) + (sums[2] + sums[3]));
 }
 
+/// sigmoid(x), tanh(x)
+WEFT_FUNCTION Numbers sigmoid_of(Numbers x) { return 1.0f / (1.0f + exp_of(-x)); }
+WEFT_FUNCTION Numbers tanh_of(Numbers x) { return 1.0f - 2.0f / (1.0f + exp_of(2.0f * x)); }
+
 } // namespace weft

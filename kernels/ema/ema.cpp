@@ -63,7 +63,7 @@ struct Rows {
   const std::uint32_t* seen;
 
   WEFT_FUNCTION bool sees(const Layout& l, std::int64_t s, std::int64_t i) const {
-    return !seen || (seen[s * seen_words(l.N) + i / 32] >> (i % 32) & 1u) != 0;
+    return is_seen(seen, seen_words(l.N), s, i);
   }
   WEFT_FUNCTION Numbers at(const Layout& l, std::int64_t s, std::int64_t i, std::int64_t j, std::int64_t count) const {
     return sees(l, s, i) ? numbers_at(x + (s * l.N + i) * l.D + j, count) : Numbers{};

@@ -27,7 +27,7 @@ struct State {
 };
 
 bool seen_at(const std::uint32_t* seen, const EmaShape& e, std::int64_t s, std::int64_t i) {
-  return !seen || (seen[s * seen_words(e.length) + i / 32] >> (i % 32) & 1u) != 0;
+  return is_seen(seen, seen_words(e.length), s, i);
 }
 
 /// body(k, row of out, row of x, l) for every pair of rows that direction k joins, l positions apart.

@@ -114,7 +114,7 @@ void gate_update_forward(const GateShape& g, T* y, const T* mixed, const T* hidd
   for_rows(
       "weft::gate_update_forward", g.rows, D, KOKKOS_LAMBDA(std::int64_t i, std::int64_t j, std::int64_t count) {
         const std::int64_t at = i * D + j;
-        const Numbers s = sigmoid(numbers_at(mixed + i * stride + j, count));
+        const Numbers s = sigmoid_of(numbers_at(mixed + i * stride + j, count));
         put_numbers(y + at, s * (numbers_at(hidden + at, count) - numbers_at(x + at, count)), count);
       });
 }
@@ -126,7 +126,7 @@ void gate_update_backward(const GateShape& g, T* dhidden, T* dx, T* dmixed, cons
   for_rows(
       "weft::gate_update_backward", g.rows, D, KOKKOS_LAMBDA(std::int64_t i, std::int64_t j, std::int64_t count) {
         const std::int64_t at = i * D + j;
-        const Numbers s = sigmoid(numbers_at(mixed + i * stride + j, count)), d = numbers_at(dy + at, count);
+        const Numbers s = sigmoid_of(numbers_at(mixed + i * stride + j, count)), d = numbers_at(dy + at, count);
         const Numbers apart = numbers_at(hidden + at, count) - numbers_at(x + at, count);
         put_numbers(dmixed + i * stride + j, d * apart * s * (1.0f - s), count);
         put_numbers(dhidden + at, d * s, count);

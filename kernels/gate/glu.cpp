@@ -10,7 +10,7 @@ void glu_forward(const GluShape& g, T* out, const T* both) {
   for_rows(
       "weft::glu_forward", g.rows, D, KOKKOS_LAMBDA(std::int64_t i, std::int64_t j, std::int64_t count) {
         const T* in = both + 2 * i * D + j;
-        put_numbers(out + i * D + j, numbers_at(in, count) * sigmoid(numbers_at(in + D, count)), count);
+        put_numbers(out + i * D + j, numbers_at(in, count) * sigmoid_of(numbers_at(in + D, count)), count);
       });
 }
 
@@ -20,7 +20,7 @@ void glu_backward(const GluShape& g, T* dboth, const T* dout, const T* both) {
   for_rows(
       "weft::glu_backward", g.rows, D, KOKKOS_LAMBDA(std::int64_t i, std::int64_t j, std::int64_t count) {
         const std::int64_t in = 2 * i * D + j;
-        const Numbers a = numbers_at(both + in, count), gate = sigmoid(numbers_at(both + in + D, count));
+        const Numbers a = numbers_at(both + in, count), gate = sigmoid_of(numbers_at(both + in + D, count));
         const Numbers d = numbers_at(dout + i * D + j, count);
         put_numbers(dboth + in, d * gate, count);
         put_numbers(dboth + in + D, d * a * gate * (1.0f - gate), count);

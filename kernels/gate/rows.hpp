@@ -1,11 +1,9 @@
-// Loops over the numbers of rows, and the sigmoid that gates are made of. Included by .cpp files under kernels/ only.
+// Loops over the numbers of rows. Included by .cpp files under kernels/ only.
 #pragma once
 #include "kernels/common/kokkos.hpp"
 #include "kernels/common/numbers.hpp"
 
 namespace weft {
-
-KOKKOS_INLINE_FUNCTION Numbers sigmoid(Numbers x) { return 1.0f / (1.0f + exp_of(-x)); }
 
 /// Calls body(i, j, count) for all numbers of rows of `width`: on a host a row is a task, on a device a number is.
 template <class Body>

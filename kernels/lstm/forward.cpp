@@ -7,7 +7,6 @@ namespace weft {
 namespace {
 using namespace lstm;
 
-KOKKOS_INLINE_FUNCTION Numbers sigmoid_of(Numbers x) { return 1.0f / (1.0f + exp_of(-1.0f * x)); }
 /// What one step forward reads and writes.
 template <class T>
 struct Forward {

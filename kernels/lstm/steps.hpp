@@ -11,8 +11,6 @@ namespace weft::lstm {
 using Policy = Kokkos::TeamPolicy<Space, Kokkos::Schedule<Kokkos::Dynamic>, Kokkos::IndexType<std::int64_t>>;
 using Member = Policy::member_type;
 
-KOKKOS_INLINE_FUNCTION Numbers tanh_of(Numbers x) { return 1.0f - 2.0f / (1.0f + exp_of(2.0f * x)); }
-
 /// Sizes, and where a step of a sequence lies; device code holds a copy.
 struct Sizes {
   std::int64_t S, N, h, hp; ///< hp: h in whole groups of numbers

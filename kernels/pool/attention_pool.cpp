@@ -6,8 +6,6 @@
 namespace weft {
 
 namespace {
-WEFT_FUNCTION Numbers tanh_of(Numbers x) { return 1.0f - 2.0f / (1.0f + exp_of(2.0f * x)); }
-
 /// weights[S,N] = softmax of the seen scores; stats: two numbers for every block of every sequence.
 void softmax_of_seen(float* weights, const float* scores, const std::uint32_t* seen, const PoolShape& shape,
                      float* stats) {

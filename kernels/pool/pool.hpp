@@ -16,6 +16,10 @@ struct PoolShape {
 /// Which rows are seen: bit i % 32 of word i / 32 of a sequence's row of words (S, seen_words(N)). Bits from N on are
 /// not read.
 WEFT_FUNCTION constexpr std::int64_t seen_words(std::int64_t length) { return (length + 31) / 32; }
+/// Whether row i of sequence s is seen; seen: null where all are. words: seen_words(N).
+WEFT_FUNCTION bool is_seen(const std::uint32_t* seen, std::int64_t words, std::int64_t s, std::int64_t i) {
+  return !seen || (seen[s * words + i / 32] >> (i % 32) & 1u) != 0;
+}
 
 /// Overwrites out[S,D].
 template <class T>

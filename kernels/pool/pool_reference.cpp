@@ -7,7 +7,7 @@ namespace weft::reference {
 
 namespace {
 bool seen_at(const std::uint32_t* seen, const PoolShape& p, std::int64_t s, std::int64_t i) {
-  return !seen || (seen[s * seen_words(p.length) + i / 32] >> (i % 32) & 1u) != 0;
+  return is_seen(seen, seen_words(p.length), s, i);
 }
 
 double divisor_for(const std::uint32_t* seen, const PoolShape& p, std::int64_t s, double divisor) {

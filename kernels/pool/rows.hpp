@@ -1,14 +1,11 @@
-// What the poolings share: bits of seen rows and weighted sums of rows. Included by .cpp files under kernels/pool only.
+// What the poolings share: how many rows are seen, and weighted sums of rows. Included by .cpp files under kernels/pool
+// only.
 #pragma once
 #include "kernels/common/kokkos.hpp"
 #include "kernels/common/numbers.hpp"
 #include "kernels/pool/pool.hpp"
 
 namespace weft {
-
-KOKKOS_INLINE_FUNCTION bool is_seen(const std::uint32_t* seen, std::int64_t words, std::int64_t s, std::int64_t i) {
-  return !seen || (seen[s * words + i / 32] >> (i % 32) & 1u) != 0;
-}
 
 /// What the sum over a sequence is divided by; 0 where nothing is seen.
 KOKKOS_INLINE_FUNCTION float divisor_of(const std::uint32_t* seen, std::int64_t length, std::int64_t s, float divisor) {

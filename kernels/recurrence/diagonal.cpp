@@ -74,7 +74,7 @@ struct Rows {
   std::int64_t width, direction; ///< numbers of a row, and from one direction to the next; 0: both read the same
 
   WEFT_FUNCTION bool sees(const Layout& l, std::int64_t s, std::int64_t i) const {
-    return !seen || (seen[s * seen_words(l.N) + i / 32] >> (i % 32) & 1u) != 0;
+    return is_seen(seen, seen_words(l.N), s, i);
   }
   WEFT_FUNCTION Complex at(const Layout& l, std::int64_t s, std::int64_t i, std::int64_t k, std::int64_t j,
                            std::int64_t count) const {

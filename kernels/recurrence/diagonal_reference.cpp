@@ -11,7 +11,7 @@ namespace {
 using Complex = std::complex<double>;
 
 bool seen_at(const std::uint32_t* seen, const DiagonalShape& d, std::int64_t s, std::int64_t i) {
-  return !seen || (seen[s * seen_words(d.length) + i / 32] >> (i % 32) & 1u) != 0;
+  return is_seen(seen, seen_words(d.length), s, i);
 }
 
 /// A row's complex numbers, real parts first.

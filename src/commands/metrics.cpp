@@ -18,45 +18,22 @@ struct Options {
   bool csv = false, jsonl = false, evaluations = false;
 };
 
-/// Values of one row under the names that metrics.h5 gives them.
-using Values = std::vector<std::pair<const char*, double>>;
-
-double bits(double loss) { return loss / std::numbers::ln2; }
-
-Values values_of(const StepRow& row) {
-  return {{"tokens", static_cast<double>(row.tokens)},
-          {"loss", row.loss},
-          {"bits", bits(row.loss)},
-          {"accuracy", row.accuracy},
-          {"lr", row.lr},
-          {"gradient_norm", row.gradient_norm},
-          {"seconds", row.seconds},
-          {"tokens_per_second", row.tokens_per_second},
-          {"energy_j", row.energy_j}};
-}
-
-Values values_of(const EpochRow& row) {
-  return {{"epoch", row.epoch},           {"train_loss", row.train_loss},       {"train_bits", bits(row.train_loss)},
-          {"valid_loss", row.valid_loss}, {"valid_bits", bits(row.valid_loss)}, {"valid_accuracy", row.valid_accuracy},
-          {"seconds", row.seconds}};
-}
-
 /// One line per row; what was not measured, or is no finite number, is an empty field.
 template <class Row>
 void print_csv(const std::vector<Row>& rows) {
   std::string heading = "step";
-  for (const auto& [name, unused] : values_of(Row{}))
+  for (const auto& [name, unused] : columns_of(Row{}))
     heading += fmt::format(",{}", name);
   fmt::print("{}\n", heading);
   for (const Row& row : rows) {
     std::string line = std::to_string(row.step);
-    for (const auto& [unused, value] : values_of(row))
+    for (const auto& [unused, value] : columns_of(row))
       line += std::isfinite(value) ? fmt::format(",{}", value) : ",";
     fmt::print("{}\n", line);
   }
 }
 
-void print_json(const char* kind, const std::string& step, const Values& values) {
+void print_json(const char* kind, const std::string& step, const ColumnValues& values) {
   std::string line = fmt::format("{{\"kind\": {}", json_text(kind));
   if (!step.empty())
     line += ", \"step\": " + step;
@@ -70,18 +47,18 @@ void print_jsonl(const Metrics& metrics, bool evaluations_only) {
   auto evaluation = metrics.epochs().begin();
   const auto evaluations_until = [&](std::int64_t step) {
     for (; evaluation != metrics.epochs().end() && evaluation->step <= step; ++evaluation)
-      print_json("evaluation", std::to_string(evaluation->step), values_of(*evaluation));
+      print_json("evaluation", std::to_string(evaluation->step), columns_of(*evaluation));
   };
   if (!evaluations_only)
     for (const StepRow& row : metrics.steps()) {
       evaluations_until(row.step - 1);
-      print_json("step", std::to_string(row.step), values_of(row));
+      print_json("step", std::to_string(row.step), columns_of(row));
     }
   evaluations_until(std::numeric_limits<std::int64_t>::max());
   if (metrics.has_final())
     print_json("test", "",
                {{"test_loss", metrics.test_loss()},
-                {"test_bits", bits(metrics.test_loss())},
+                {"test_bits", metrics.test_loss() / std::numbers::ln2},
                 {"test_accuracy", metrics.test_accuracy()}});
 }
 

@@ -10,6 +10,20 @@
 
 namespace weft {
 
+namespace {
+/// What a line of a file of the kernel's says in kilobytes; 0 where there is no such line.
+std::size_t bytes_in(const char* path, const char* line_format) {
+  std::size_t kilobytes = 0;
+  if (std::FILE* file = std::fopen(path, "r")) {
+    char line[256];
+    while (std::fgets(line, sizeof line, file) != nullptr && std::sscanf(line, line_format, &kilobytes) != 1)
+      continue;
+    std::fclose(file);
+  }
+  return kilobytes * 1024;
+}
+} // namespace
+
 std::size_t resident_bytes() {
   std::size_t pages = 0, resident = 0;
   if (std::FILE* file = std::fopen("/proc/self/statm", "r")) {
@@ -20,28 +34,9 @@ std::size_t resident_bytes() {
   return resident * static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
 }
 
-std::size_t peak_bytes() {
-  // Not getrusage: its figure lives through exec, so it holds what the program that started this one had.
-  std::size_t kilobytes = 0;
-  if (std::FILE* file = std::fopen("/proc/self/status", "r")) {
-    char line[256];
-    while (std::fgets(line, sizeof line, file) != nullptr && std::sscanf(line, "VmHWM: %zu", &kilobytes) != 1)
-      continue;
-    std::fclose(file);
-  }
-  return kilobytes * 1024;
-}
-
-std::size_t available_bytes() {
-  std::size_t kilobytes = 0;
-  if (std::FILE* file = std::fopen("/proc/meminfo", "r")) {
-    char line[256];
-    while (std::fgets(line, sizeof line, file) != nullptr && std::sscanf(line, "MemAvailable: %zu", &kilobytes) != 1)
-      continue;
-    std::fclose(file);
-  }
-  return kilobytes * 1024;
-}
+// Not getrusage: its figure lives through exec, so it holds what the program that started this one had.
+std::size_t peak_bytes() { return bytes_in("/proc/self/status", "VmHWM: %zu"); }
+std::size_t available_bytes() { return bytes_in("/proc/meminfo", "MemAvailable: %zu"); }
 
 MemoryPlan plan_memory(const Config& config, const Model& model, int ranks) {
   const ModelCosts costs = model.costs();

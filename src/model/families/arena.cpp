@@ -140,8 +140,7 @@ ArenaEncoder<T>::ArenaEncoder(const Config& config)
 template <class T>
 std::unique_ptr<Decoder> ArenaEncoder<T>::decoder(const float* /*weights*/, std::int64_t /*samples*/,
                                                   std::int64_t /*length*/) const {
-  throw InputError("got a classifier (model.family = \"arena\"), expected a model of the next token: only that can be "
-                   "sampled from");
+  refuse_sampling("arena");
 }
 
 WEFT_FOR_STORAGE_TYPES(ArenaEncoder);

@@ -1,5 +1,4 @@
 #include "model/families/bilstm.hpp"
-#include "io/error.hpp"
 #include "model/families/classifier.hpp"
 #include "model/sampling/decoder.hpp"
 #include "model/storage.hpp"
@@ -79,8 +78,7 @@ void BiLstmClassifier<T>::run_backward(const Pass<T>& p) {
 template <class T>
 std::unique_ptr<Decoder> BiLstmClassifier<T>::decoder(const float* /*weights*/, std::int64_t /*samples*/,
                                                       std::int64_t /*length*/) const {
-  throw InputError("got a classifier (model.family = \"bilstm\"), expected a model of the next token: only that can be "
-                   "sampled from");
+  refuse_sampling("bilstm");
 }
 
 WEFT_FOR_STORAGE_TYPES(BiLstmClassifier);

@@ -1,6 +1,7 @@
 // What families of classifiers share.
 #pragma once
 #include "config/config.hpp"
+#include "io/error.hpp"
 #include "model/heads/classes.hpp"
 #include "model/layers/embedding.hpp"
 
@@ -10,6 +11,12 @@ inline bool pairs_of(const Config& c) { return c.data.task == "pairs"; }
 
 /// Of a micro-batch: the two documents of a pair are two sequences.
 inline std::int64_t sequences_of(const Config& c) { return c.training.micro_batch * (pairs_of(c) ? 2 : 1); }
+
+/// What decoder() of a classifier does.
+[[noreturn]] inline void refuse_sampling(const std::string& family) {
+  throw InputError("got a classifier (model.family = \"" + family +
+                   "\"), expected a model of the next token: only that can be sampled from");
+}
 
 /// Tokens alone, for a recurrence, which knows the order.
 inline EmbeddingSetup tokens_alone(const Config& c) {

@@ -1,5 +1,4 @@
 #include "model/families/lru.hpp"
-#include "io/error.hpp"
 #include "model/families/classifier.hpp"
 #include "model/layers/lru.hpp"
 #include "model/sampling/decoder.hpp"
@@ -57,8 +56,7 @@ void LruClassifier<T>::run_backward(const Pass<T>& p) {
 template <class T>
 std::unique_ptr<Decoder> LruClassifier<T>::decoder(const float* /*weights*/, std::int64_t /*samples*/,
                                                    std::int64_t /*length*/) const {
-  throw InputError("got a classifier (model.family = \"lru\"), expected a model of the next token: only that can be "
-                   "sampled from");
+  refuse_sampling("lru");
 }
 
 WEFT_FOR_STORAGE_TYPES(LruClassifier);

@@ -1,5 +1,5 @@
 #include "model/families/mega.hpp"
-#include "io/error.hpp"
+#include "model/families/classifier.hpp"
 #include "model/layers/ema_attention.hpp"
 #include "model/sampling/decoder.hpp"
 #include "model/storage.hpp"
@@ -13,10 +13,8 @@ constexpr float norm_epsilon = 1e-5f;
 std::int64_t hidden_width(const Config& c) { return c.model.feedforward > 0 ? c.model.feedforward : 2 * c.model.width; }
 
 EmbeddingSetup embedding_of(const Config& c) {
-  EmbeddingSetup setup{c.model.width, c.model.vocabulary};
-  setup.slots = Slots::plain;
+  EmbeddingSetup setup = tokens_alone(c);
   setup.token = {Initialiser::normal, 1 / std::sqrt(static_cast<double>(c.model.width))};
-  setup.dropout = static_cast<float>(c.model.dropout);
   return setup;
 }
 
@@ -64,8 +62,7 @@ Mega<T>::Mega(const Config& config)
 template <class T>
 std::unique_ptr<Decoder> Mega<T>::decoder(const float* /*weights*/, std::int64_t /*samples*/,
                                           std::int64_t /*length*/) const {
-  throw InputError("got a classifier (model.family = \"mega\"), expected a model of the next token: only that can be "
-                   "sampled from");
+  refuse_sampling("mega");
 }
 
 WEFT_FOR_STORAGE_TYPES(Mega);

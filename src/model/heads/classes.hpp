@@ -51,7 +51,7 @@ class ClassHead {
     Piece<T> u;     ///< (P, outputs) before the activation; the last layer has the logits instead
     std::uint32_t site = 0;
   };
-  /// dropout(x) of a layer's outputs, or its gradient.
+  /// x = dropout(x), of a layer's outputs.
   void drop(const Pass<T>& p, T* x, const Dense& d) const;
   LinearShape shape(const Dense& d) const { return {predictions_.P, d.inputs, d.outputs}; }
 
