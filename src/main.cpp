@@ -121,18 +121,10 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   app.set_version_flag("--version", fmt::format("{}\nwaiting   {}", weft::version_text(), weft::waiting_text()),
                        "Version, commit, build options, libraries, and how threads wait");
-  weft::add_train(app, action);
-  weft::add_eval(app, action);
-  weft::add_sample(app, action);
-  weft::add_prepare(app, action);
-  weft::add_generate(app, action);
-  weft::add_check(app, action);
-  weft::add_pattern(app, action);
-  weft::add_inspect(app, action);
-  weft::add_runs(app, action);
-  weft::add_metrics(app, action);
-  weft::add_bench(app, action);
-  weft::add_help(app, action);
+  for (const auto add :
+       {weft::add_train, weft::add_eval, weft::add_sample, weft::add_prepare, weft::add_generate, weft::add_check,
+        weft::add_pattern, weft::add_inspect, weft::add_runs, weft::add_metrics, weft::add_bench, weft::add_help})
+    add(app, action);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

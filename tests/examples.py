@@ -16,14 +16,17 @@ task = "copy"
 family = "reformer"
 """
 
-ARENA = """
+# The beginning of every input file of the tests.
+RUN = """
 [run]
 name = "run"
 directory = "{directory}/runs"
 seed = 1
 [data]
 path = "{directory}/data"
-task = "classify"
+"""
+
+ARENA = RUN + """task = "classify"
 [model]
 family = "arena"
 layers = 1

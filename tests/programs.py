@@ -10,17 +10,12 @@ import unittest
 import h5py
 import numpy as np
 
+from examples import RUN
+
 WEFT = os.environ["WEFT"]
 MPIEXEC = os.environ.get("MPIEXEC", "mpiexec")
 
-INPUT = """
-[run]
-name = "run"
-directory = "{directory}/runs"
-seed = 1
-[data]
-path = "{directory}/data"
-[model]
+INPUT = RUN + """[model]
 layers = 2
 width = 32
 heads = 2

@@ -224,27 +224,26 @@ TEST(PrepareCifar10, WrongArchivesAreRefusedAndLeaveNothing) {
   fs::create_directories(scratch / "folder/cifar-10-batches-py");
   fs::create_directories(scratch / "bare");
   const std::size_t before = scratch.entries();
-  for (const bool partial : {false, true}) {
-    const auto refused = [&](const char* name, int status, const char* part) {
+  const std::tuple<const char*, int, const char*> refused[] = {
+      {"hundred.tar.gz", exit_data,
+       "holds no batch of CIFAR-10 (data_batch_1.bin or data_batch_1, ...), but "
+       "train.bin"},
+      {"twice.tar", exit_data, "holds data_batch_1 twice"},
+      {"both.tar", exit_data, "of the binary and of the Python version"},
+      {"long.tar", exit_data, "more than 10 images"},
+      {"longer.tar", exit_data, "more than 10 images"},
+      {"cut.tar", exit_data, "after 3 images 5 bytes are left"},
+      {"hollow.tar", exit_data, "data_batch_1.bin in"},
+      {"label.tar", exit_data, "image 0 of data_batch_1.bin"},
+      {"nothing.tar", exit_data, ""},
+      {"magic.tar.gz", exit_data, "does not begin like one"},
+      {"empty.tar.gz", exit_data, "is empty"},
+      {"none", exit_data, "there is no file"},
+      {"bare", exit_data, "but no file"},
+      {"folder", exit_input, "holds both"}};
+  for (const bool partial : {false, true})
+    for (const auto& [name, status, part] : refused)
       EXPECT_FAILS(status, part, prepare(scratch / name, scratch / "set", partial));
-    };
-    refused("hundred.tar.gz", exit_data,
-            "holds no batch of CIFAR-10 (data_batch_1.bin or data_batch_1, ...), but "
-            "train.bin");
-    refused("twice.tar", exit_data, "holds data_batch_1 twice");
-    refused("both.tar", exit_data, "of the binary and of the Python version");
-    refused("long.tar", exit_data, "more than 10 images");
-    refused("longer.tar", exit_data, "more than 10 images");
-    refused("cut.tar", exit_data, "after 3 images 5 bytes are left");
-    refused("hollow.tar", exit_data, "data_batch_1.bin in");
-    refused("label.tar", exit_data, "image 0 of data_batch_1.bin");
-    refused("nothing.tar", exit_data, "");
-    refused("magic.tar.gz", exit_data, "does not begin like one");
-    refused("empty.tar.gz", exit_data, "is empty");
-    refused("none", exit_data, "there is no file");
-    refused("bare", exit_data, "but no file");
-    refused("folder", exit_input, "holds both");
-  }
   EXPECT_EQ(scratch.entries(), before);
 }
 

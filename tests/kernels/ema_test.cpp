@@ -121,15 +121,11 @@ TEST(Reference, EmaGradientsAreThoseOfFiniteDifferences) {
       const std::uint32_t* bits = masked ? seen.data() : nullptr;
       const Result got = reference_of(e, v, bits);
       const auto check = [&](const Doubles& gradient, Doubles Values::*of, const char* name) {
-        const Doubles want = finite_difference(
-            [&](const Doubles& at) {
-              Values moved = v;
-              moved.*of = at;
-              Doubles out(v.x.size());
-              reference::ema_forward(e, out.data(), moved.x.data(), bits, moved.tensors());
-              return dot(out, v.dout);
-            },
-            v.*of);
+        const Doubles want = finite_difference_by(of, v, [&](const Values& at) {
+          Doubles out(v.x.size());
+          reference::ema_forward(e, out.data(), at.x.data(), bits, at.tensors());
+          return dot(out, v.dout);
+        });
         EXPECT_AT_MOST(relative_error(gradient, want), 1e-9) << name;
       };
       check(got.dx, &Values::x, "x");

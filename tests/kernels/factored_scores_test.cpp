@@ -20,13 +20,6 @@ const FactorShape factor_shapes[] = {{1, 1, 1, 1, 3}, {9, 2, 5, 32, 17}, {70, 3,
 const FactoredShape shapes[] = {
     {1, 1, 1, 0, 1, 32, 1, 4, 1.0f}, {2, 40, 2, 3, 5, 32, 4, 29, 2.0f}, {2, 70, 1, 2, 3, 32, 5, 9, 1.5f}};
 
-template <class T>
-std::vector<T> as_stored(const Doubles& values) {
-  std::vector<T> out;
-  for (const double v : values)
-    out.push_back(store<T>(static_cast<float>(v)));
-  return out;
-}
 /// Away from the kink.
 Doubles hidden_numbers(std::int64_t n, unsigned seed) {
   Doubles u = random_doubles(n, seed);

@@ -97,13 +97,8 @@ TEST(Reference, SkipGradientsAreThoseOfFiniteDifferences) {
   v.dx.assign(12, 0);
   const Skip got = reference_skip(g, v);
   const auto check = [&](const Doubles& gradient, Doubles SkipValues::*of) {
-    const Doubles want = finite_difference(
-        [&](const Doubles& at) {
-          SkipValues moved = v;
-          moved.*of = at;
-          return dot(reference_skip(g, moved).y, v.dy);
-        },
-        v.*of);
+    const Doubles want =
+        finite_difference_by(of, v, [&](const SkipValues& at) { return dot(reference_skip(g, at).y, v.dy); });
     EXPECT_AT_MOST(relative_error(gradient, want), 1e-9);
   };
   check(got.dx, &SkipValues::x);

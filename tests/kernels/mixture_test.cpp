@@ -14,14 +14,6 @@ namespace {
 
 WEFT_STORAGE_SUITE(Mixture);
 
-template <class T>
-std::vector<T> as_stored(const Doubles& values) {
-  std::vector<T> out;
-  for (const double v : values)
-    out.push_back(store<T>(static_cast<float>(v)));
-  return out;
-}
-
 /// B, N, H, E, Ev, F, stride, longest, factor.
 const JoinShape shapes[] = {
     {1, 1, 1, 3, 1, 0, 7, 1, 1.0f}, {2, 7, 3, 4, 5, 4, 50, 9, 2.0f}, {3, 70, 2, 5, 6, 9, 31, 70, 1.5f}};

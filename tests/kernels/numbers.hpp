@@ -106,6 +106,27 @@ inline Doubles finite_difference(const std::function<double(const Doubles&)>& f,
   return gradient;
 }
 
+/// The same of f(values) by one of its members.
+template <class Values, class Function>
+Doubles finite_difference_by(Doubles Values::*member, const Values& values, const Function& f, double h = 1e-3) {
+  Values moved = values;
+  return finite_difference(
+      [&](const Doubles& x) {
+        moved.*member = x;
+        return static_cast<double>(f(moved));
+      },
+      values.*member, h);
+}
+
+/// Numbers in a storage type.
+template <class T>
+std::vector<T> as_stored(const Doubles& values) {
+  std::vector<T> out;
+  for (const double v : values)
+    out.push_back(store<T>(static_cast<float>(v)));
+  return out;
+}
+
 /// Fails on NaN.
 inline ::testing::AssertionResult at_most(double error, double limit) {
   if (error <= limit)

@@ -10,19 +10,24 @@
 
 namespace weft::testing {
 
+inline void take_sizes(Config& c, std::int64_t layers, std::int64_t width, std::int64_t heads, std::int64_t feedforward,
+                       std::int64_t context, std::int64_t vocabulary, std::int64_t classes) {
+  c.model.layers = layers;
+  c.model.width = width;
+  c.model.heads = heads;
+  c.model.feedforward = feedforward;
+  c.model.context = context;
+  c.model.vocabulary = vocabulary;
+  c.model.classes = classes;
+}
+
 inline Config small(const std::string& pooling = "cls", const std::string& task = "classify") {
   Config c;
   c.data.task = task;
   c.model.family = "arena";
-  c.model.layers = 2;
-  c.model.width = 24;
-  c.model.heads = 2;
-  c.model.context = 70;
-  c.model.vocabulary = 40;
-  c.model.feedforward = 40;
+  take_sizes(c, 2, 24, 2, 40, 70, 40, 5);
   c.model.positions = "learned";
   c.model.pooling = pooling;
-  c.model.classes = 5;
   c.attention.pattern = "dense";
   c.attention.width = 16;
   c.attention.stride = 16;

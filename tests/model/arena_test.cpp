@@ -22,15 +22,9 @@ TEST(Arena, ParameterCountsAreThoseOfTheReleasedSettings) {
     c.model.family = "arena";
     c.model.positions = s.positions;
     c.model.pooling = s.pooling;
-    c.model.layers = s.layers;
-    c.model.width = s.width;
-    c.model.heads = s.heads;
+    take_sizes(c, s.layers, s.width, s.heads, s.hidden, s.context, s.vocabulary, s.classes);
     c.attention.width = s.attention;
     c.attention.pattern = "dense";
-    c.model.feedforward = s.hidden;
-    c.model.context = s.context;
-    c.model.vocabulary = s.vocabulary;
-    c.model.classes = s.classes;
     c.training.micro_batch = 1;
     EXPECT_EQ(make_model(c)->parameters().count(), s.count) << s.positions << " " << s.width;
   }
@@ -101,12 +95,7 @@ TEST(Arena, PaddingMovesNoBit) {
     Fixture f(config_of(c));
     if (!f.model->variable_length()) // padded rows count
       continue;
-    const std::vector<float> before = f.logits();
-    f.lay_out(f.config.model.context, 7);
-    EXPECT_EQ(f.logits(), before) << c.task << " " << c.pooling;
-    f.full[0] ^= 1;
-    f.lay_out(f.config.model.context);
-    EXPECT_NE(f.logits(), before) << "a real token does not move the logits: the test would see nothing";
+    expect_padding_moves_nothing(f, std::string(c.task) + " " + c.pooling + " " + c.pattern);
   }
 }
 
@@ -148,26 +137,11 @@ TEST(Arena, GradientsAreAnnouncedFromTheEndAndFinal) {
   }
 }
 
-/// The median of several samples: where rounding takes a hidden unit of the classifier to the other side of its ReLU,
-/// the unit's whole gradient comes or goes, and one sample in five is off by ten times the rounding.
 TEST(Arena, LowPrecisionStaysClose) {
   for (const Case& c : cases) {
-    Config config = config_of(c);
-    for (const char* precision : {"bf16", "fp16"}) {
-      std::vector<double> errors;
-      for (unsigned sample = 0; sample < 9; ++sample) {
-        config.run.precision = "fp32";
-        Fixture single(config, sample);
-        config.run.precision = precision;
-        Fixture low(config, sample);
-        errors.push_back(relative_error(low.gradient(), single.gradient()));
-        EXPECT_FALSE(std::isnan(errors.back())) << c << " " << precision;
-      }
-      std::sort(errors.begin(), errors.end());
-      EXPECT_AT_MOST(errors[4],
-                     (precision == std::string("bf16") ? 4e-2 : 4e-3) * (held_stabiliser(config) ? 4 : 1)) // exp
-          << c.task << " " << c.pooling << " " << c.pattern << " " << precision;
-    }
+    const Config config = config_of(c);
+    expect_low_precision_close(config, std::string(c.task) + " " + c.pooling + " " + c.pattern, 9,
+                               held_stabiliser(config) ? 4 : 1); // exp
   }
 }
 

@@ -67,17 +67,7 @@ TEST(BiLstm, GradientIsThatOfTheLossAlongRandomDirections) {
       for (std::int64_t i = 0; i < p.size && p.name != "embedding.token"; ++i)
         f.values[static_cast<std::size_t>(p.offset + i)] *= p.name == "head.pool.vector" ? 8.0f : 2.0f;
     f.use(f.values);
-    const Doubles gradient = f.gradient();
-    for (const Parameter& p : f.model->parameters().all()) {
-      EXPECT_AT_MOST(directional_error(p, gradient, f.values, 2e-2,
-                                       [&](const std::vector<float>& weights) {
-                                         f.use(weights);
-                                         return f.loss();
-                                       }),
-                     2e-2)
-          << name_of(c) << " " << p.name;
-      f.use(f.values);
-    }
+    expect_gradient_of_the_loss(f, 2e-2, name_of(c));
   }
 }
 
@@ -97,16 +87,7 @@ TEST(BiLstm, BothBiasesOfALayerHaveTheSameGradient) {
 TEST(BiLstm, PaddingMovesNoBit) {
   for (const Config& c : settings()) {
     Fixture f(c);
-    const std::vector<float> before = f.logits();
-    f.lay_out(f.config.model.context, 7);
-    EXPECT_EQ(f.logits(), before) << name_of(c);
-    f.full[0] ^= 1; // the first token, and the last one: both directions carry
-    f.lay_out(f.config.model.context);
-    EXPECT_NE(f.logits(), before) << name_of(c);
-    f.full[0] ^= 1;
-    f.full[static_cast<std::size_t>(f.lengths[0] - 1)] ^= 1;
-    f.lay_out(f.config.model.context);
-    EXPECT_NE(f.logits(), before) << name_of(c);
+    expect_padding_moves_nothing(f, name_of(c));
   }
 }
 
@@ -128,21 +109,8 @@ TEST(BiLstm, DropoutIsOnTheTokensAndBetweenTheLayersInTrainingAlone) {
     (between ? c.model.layer_dropout : c.model.dropout) = 0.3;
     Fixture f(c);
     EXPECT_EQ(f.logits(), logits);
-    EXPECT_GT(relative_error(f.gradient(), gradient), 1e-2);
-    // Its gradient is that of the loss which the same step had: scores are those of the masked pass.
-    const Doubles dropped = f.gradient();
-    for (const char* name : {"embedding.token", "block.00.lstm.state.weight", "block.01.lstm.input.weight"})
-      for (const Parameter& p : f.model->parameters().all())
-        if (p.name == name) {
-          EXPECT_AT_MOST(directional_error(p, dropped, f.values, 1e-3,
-                                           [&](const std::vector<float>& weights) {
-                                             f.use(weights);
-                                             return loss_of_step(f);
-                                           }),
-                         2e-2)
-              << name;
-          f.use(f.values);
-        }
+    expect_dropout_is_replayed(f, gradient,
+                               {"embedding.token", "block.00.lstm.state.weight", "block.01.lstm.input.weight"}, 1e-3);
   }
 }
 
@@ -154,20 +122,8 @@ TEST(BiLstm, GradientsAreAnnouncedFromTheEndAndFinal) {
 }
 
 TEST(BiLstm, LowPrecisionStaysClose) {
-  for (Config c : settings())
-    for (const char* precision : {"bf16", "fp16"}) {
-      std::vector<double> errors;
-      for (unsigned sample = 0; sample < 5; ++sample) {
-        c.run.precision = "fp32";
-        Fixture single(c, sample);
-        c.run.precision = precision;
-        Fixture low(c, sample);
-        errors.push_back(relative_error(low.gradient(), single.gradient()));
-        EXPECT_FALSE(std::isnan(errors.back())) << precision;
-      }
-      std::sort(errors.begin(), errors.end());
-      EXPECT_AT_MOST(errors[2], precision == std::string("bf16") ? 4e-2 : 4e-3) << name_of(c) << " " << precision;
-    }
+  for (const Config& c : settings())
+    expect_low_precision_close(c, name_of(c), 5);
 }
 
 TEST(BiLstm, FindsTheFirstActivationThatIsBadAndNotTheGradientsBehindIt) {

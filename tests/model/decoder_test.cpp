@@ -4,7 +4,7 @@
 #include "model/families/sparse_transformer.hpp"
 #include "model/model.hpp"
 #include "model/sampling/decoder.hpp"
-#include "tests/kernels/numbers.hpp"
+#include "tests/model/language_fixture.hpp"
 #include <algorithm>
 #include <gtest/gtest.h>
 
@@ -15,13 +15,8 @@ namespace {
 
 /// Sizes that fill neither a tile, a strip, a vector nor a piece of keys.
 Config small(const std::string& pattern, std::vector<std::string> combination = {"merged"}) {
-  Config c;
-  c.model.layers = 3;
-  c.model.width = 48;
-  c.model.heads = 4;
-  c.model.context = 83;
+  Config c = language_config(3, 48, 4, 83, pattern);
   c.model.vocabulary = 77;
-  c.attention.pattern = pattern;
   c.attention.stride = 12;
   c.attention.summary = 3;
   c.attention.combination = std::move(combination);

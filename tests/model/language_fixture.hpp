@@ -7,6 +7,17 @@
 
 namespace weft::testing {
 
+inline Config language_config(std::int64_t layers, std::int64_t width, std::int64_t heads, std::int64_t context,
+                              const std::string& pattern) {
+  Config c;
+  c.model.layers = layers;
+  c.model.width = width;
+  c.model.heads = heads;
+  c.model.context = context;
+  c.attention.pattern = pattern;
+  return c;
+}
+
 /// A model with memory, random tokens, and weights that are not the initial ones (the output matrix starts at zero).
 struct LanguageFixture {
   explicit LanguageFixture(const Config& config)

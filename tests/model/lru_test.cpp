@@ -42,11 +42,8 @@ const Parameter& tensor(const Model& model, const std::string& name) {
 
 TEST(Lru, HasTheParametersOfItsFormulas) {
   Config c = lru();
-  c.model.vocabulary = 21;
-  c.model.width = 128;
+  take_sizes(c, 6, 128, 1, 0, 70, 21, 10);
   c.model.state_width = 256;
-  c.model.layers = 6;
-  c.model.classes = 10;
   // norm; B; lambda, g; C; D; the gate
   const std::int64_t outside = 21 * 128 + 256 + 1290;
   const auto block = [](std::int64_t directions) {
@@ -114,36 +111,14 @@ TEST(Lru, FactorsBeginFiniteOnTheWholeDisk) {
 TEST(Lru, GradientIsThatOfTheLossAlongRandomDirections) {
   for (const Config& c : settings()) {
     Fixture f(c);
-    const Doubles gradient = f.gradient();
-    for (const Parameter& p : f.model->parameters().all()) {
-      EXPECT_AT_MOST(directional_error(p, gradient, f.values, 5e-3,
-                                       [&](const std::vector<float>& weights) {
-                                         f.use(weights);
-                                         return f.loss();
-                                       }),
-                     2e-2)
-          << name_of(c) << " " << p.name;
-      f.use(f.values);
-    }
+    expect_gradient_of_the_loss(f, 5e-3, name_of(c));
   }
 }
 
 TEST(Lru, PaddingMovesNoBit) {
   for (const Config& c : settings()) {
     Fixture f(c);
-    const std::vector<float> before = f.logits();
-    const Doubles gradient = f.gradient();
-    f.lay_out(f.config.model.context, 7);
-    EXPECT_EQ(f.logits(), before) << name_of(c);
-    const Doubles other = f.gradient();
-    for (std::size_t i = 0; i < gradient.size(); ++i)
-      ASSERT_EQ(other[i], gradient[i]) << name_of(c) << " " << i;
-    for (const std::int64_t end : {std::int64_t{0}, f.lengths[0] - 1}) { // the first token, and the last one
-      f.full[static_cast<std::size_t>(end)] ^= 1;
-      f.lay_out(f.config.model.context);
-      EXPECT_NE(f.logits(), before) << name_of(c);
-      f.full[static_cast<std::size_t>(end)] ^= 1;
-    }
+    expect_padding_moves_nothing(f, name_of(c));
   }
 }
 
@@ -160,19 +135,8 @@ TEST(Lru, DropoutIsReplayed) {
   c.model.dropout = 0.3;
   Fixture f(c), none(lru());
   EXPECT_EQ(f.logits(), none.logits());
-  const Doubles gradient = f.gradient();
-  EXPECT_GT(relative_error(gradient, none.gradient()), 1e-2);
-  // The gradient is that of the loss which the same step had: scores are those of the masked pass.
-  for (const char* name : {"embedding.token", "block.00.lru.in.weight", "block.01.lru.glu.weight"}) {
-    EXPECT_AT_MOST(directional_error(tensor(*f.model, name), gradient, f.values, 5e-3,
-                                     [&](const std::vector<float>& weights) {
-                                       f.use(weights);
-                                       return loss_of_step(f);
-                                     }),
-                   2e-2)
-        << name;
-    f.use(f.values);
-  }
+  expect_dropout_is_replayed(f, none.gradient(),
+                             {"embedding.token", "block.00.lru.in.weight", "block.01.lru.glu.weight"}, 5e-3);
 }
 
 TEST(Lru, GradientsAreAnnouncedFromTheEndAndFinal) {
@@ -183,15 +147,8 @@ TEST(Lru, GradientsAreAnnouncedFromTheEndAndFinal) {
 }
 
 TEST(Lru, LowPrecisionStaysClose) {
-  for (Config c : settings())
-    for (const char* precision : {"bf16", "fp16"}) {
-      c.run.precision = "fp32";
-      Fixture single(c);
-      c.run.precision = precision;
-      Fixture low(c);
-      EXPECT_AT_MOST(relative_error(low.gradient(), single.gradient()), precision == std::string("bf16") ? 4e-2 : 4e-3)
-          << name_of(c) << " " << precision;
-    }
+  for (const Config& c : settings())
+    expect_low_precision_close(c, name_of(c));
 }
 
 TEST(Lru, CannotBeSampledFrom) {

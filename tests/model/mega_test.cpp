@@ -54,25 +54,15 @@ TEST(Mega, HasTheParametersOfThePapersListOpsAndText) {
   Config c;
   c.data.task = "classify";
   c.model.family = "mega";
-  c.model.heads = 1;
-  c.model.layers = 6;
-  c.model.width = 80;
-  c.model.feedforward = 160;
-  c.model.context = 2002;
-  c.model.vocabulary = 18;
-  c.model.classes = 10;
+  take_sizes(c, 6, 80, 1, 160, 2002, 18, 10);
   c.model.pooling = "mean";
   c.attention.pattern = "dense";
   c.attention.value_width = 160;
   c.training.micro_batch = 1;
   const std::int64_t embedding = 18 * 80, head = 80 * 160 + 160 + 160 * 10;
   EXPECT_EQ(make_model(c)->parameters().count(), 586098 + embedding + head);
-  c.model.layers = 4;
-  c.model.width = 128;
-  c.model.feedforward = c.attention.value_width = 0; // 2D both
-  c.model.context = 4002;
-  c.model.vocabulary = 260;
-  c.model.classes = 2;
+  take_sizes(c, 4, 128, 1, 0, 4002, 260, 2);
+  c.attention.value_width = 0; // 2D, as feedforward
   c.model.norm = "scale";
   const std::int64_t of_text = 260 * 128 + 128 * 256 + 256 + 256 * 2;
   EXPECT_EQ(make_model(c)->parameters().count(), 923668 + of_text);
@@ -137,18 +127,7 @@ TEST(Mega, PaddingMovesNoBit) {
   for (const Setting& s : settings) {
     Fixture f(config_of(s));
     stretch(f);
-    const std::vector<float> before = f.logits();
-    const Doubles gradient = f.gradient();
-    f.lay_out(f.config.model.context, 7);
-    EXPECT_EQ(f.logits(), before) << s;
-    const Doubles other = f.gradient();
-    for (const Parameter& p : f.model->parameters().all()) {
-      for (std::int64_t i = p.offset; i < p.offset + p.size; ++i)
-        ASSERT_EQ(other[static_cast<std::size_t>(i)], gradient[static_cast<std::size_t>(i)]) << s << " " << p.name;
-    }
-    f.full[0] ^= 1;
-    f.lay_out(f.config.model.context);
-    EXPECT_NE(f.logits(), before) << "a real token does not move the logits: the test would see nothing";
+    expect_padding_moves_nothing(f, s.pattern);
   }
 }
 
@@ -210,14 +189,7 @@ TEST(Mega, GradientsAreAnnouncedFromTheEndAndFinal) {
 
 TEST(Mega, LowPrecisionStaysClose) {
   for (const Setting& s : settings)
-    for (const char* precision : {"bf16", "fp16"}) {
-      Config config = config_of(s);
-      Fixture single(config);
-      config.run.precision = precision;
-      Fixture low(config);
-      EXPECT_AT_MOST(relative_error(low.gradient(), single.gradient()), precision == std::string("bf16") ? 4e-2 : 4e-3)
-          << s << " " << precision;
-    }
+    expect_low_precision_close(config_of(s), s.pattern);
 }
 
 TEST(Mega, CannotBeSampledFrom) {

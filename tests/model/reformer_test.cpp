@@ -13,18 +13,13 @@ using Fixture = LanguageFixture;
 namespace {
 
 Config small(const std::string& stream = "reversible", const std::string& pattern = "lsh") {
-  Config c;
+  Config c = language_config(3, 32, 2, 70, pattern);
   c.model.family = "reformer";
   c.model.stream = stream;
   c.model.positions = "learned";
-  c.model.layers = 3;
-  c.model.width = 32;
-  c.model.heads = 2;
   c.model.feedforward = 48;
-  c.model.context = 70;
   c.model.vocabulary = 50;
   c.model.tied_embedding = true;
-  c.attention.pattern = pattern;
   c.attention.shared_qk = true;
   c.attention.buckets = {1}; // what is seen must not jump
   c.attention.chunk = 16;

@@ -13,12 +13,7 @@ using Fixture = LanguageFixture;
 namespace {
 
 Config small(const std::string& pattern = "fixed") {
-  Config c;
-  c.model.layers = 3;
-  c.model.width = 32;
-  c.model.heads = 2;
-  c.model.context = 70;
-  c.attention.pattern = pattern;
+  Config c = language_config(3, 32, 2, 70, pattern);
   c.attention.stride = 16;
   c.attention.summary = 4;
   c.attention.buckets = {1}; // lsh: what is seen must not jump

@@ -134,22 +134,14 @@ def print_table(lines, given):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--weft", default=os.environ.get("WEFT", "build/cpu/weft"))
     parser.add_argument("--models", nargs="+", choices=list(MODULES), default=list(MODULES))
     parser.add_argument("--length", type=int, default=4096, help="a power of two, at least 256")
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--layers", type=int, default=4)
-    parser.add_argument("--repeats", type=int, default=3, help="turns of Weft and PyTorch")
-    parser.add_argument("--steps", type=int, default=2, help="PyTorch steps per turn")
-    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
-    parser.add_argument("--variants", nargs="+", choices=("eager", "compiled"), default=["eager", "compiled"])
-    parser.add_argument("--limit", type=float, default=1800, metavar="SECONDS", help="for one program of one model")
     parser.add_argument("--out", metavar="FILE")
-    parser.add_argument("--install", metavar="DIR")
+    turns.add_arguments(parser, "--repeats", 3, 1800, "for one program of one model")
     given = parser.parse_args()
-    given.weft = os.path.abspath(given.weft)
-    if not os.access(given.weft, os.X_OK):
-        parser.error(f"--weft: {given.weft} is no program; build it, or give the path of weft")
+    turns.check_program(parser, given)
     if given.length < 256 or given.length & (given.length - 1):
         parser.error(f"--length: got {given.length}, expected a power of two, at least 256: peers want whole blocks")
     if min(given.batch, given.layers, given.repeats, given.steps, given.threads) < 1 or not given.limit > 0:

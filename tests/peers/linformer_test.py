@@ -5,7 +5,6 @@ import os
 import sys
 import unittest
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import packages
 
 if importlib.util.find_spec("torch") is None:

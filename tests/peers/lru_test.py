@@ -9,7 +9,6 @@ import unittest
 import numpy as np
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import one_step  # noqa: E402
 import packages  # noqa: E402
 from programs import main, run  # noqa: E402

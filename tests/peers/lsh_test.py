@@ -8,7 +8,6 @@ import os
 import sys
 import unittest
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from packages import REFORMER_PYTORCH, TRANSFORMERS, need, skip  # noqa: E402
 
 try:

@@ -8,7 +8,6 @@ import unittest
 import numpy as np
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import mega_peer  # noqa: E402
 import one_step  # noqa: E402
 from programs import main  # noqa: E402

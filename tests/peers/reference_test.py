@@ -5,7 +5,6 @@ import unittest
 
 import numpy
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from reference import call
 
 

@@ -128,22 +128,13 @@ def verdict(record):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--weft", default=os.environ.get("WEFT", "build/cpu/weft"))
     parser.add_argument("--cases", nargs="+", choices=sorted(CASES), default=list(CASES))
     parser.add_argument("--quick", action="store_true", help="a tiny model in place of each case's: does it all run?")
-    parser.add_argument("--rounds", type=int, default=2, help="turns of Weft and PyTorch")
-    parser.add_argument("--steps", type=int, default=2, help="PyTorch steps per turn")
-    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--precisions", nargs="+", choices=("bf16", "fp32"), default=["fp32", "bf16"])
-    parser.add_argument("--variants", nargs="+", choices=("eager", "compiled"), default=["eager", "compiled"])
-    parser.add_argument("--limit", type=float, default=600, metavar="SECONDS",
-                        help="for one program of one case in one precision (default: 600)")
-    parser.add_argument("--install", metavar="DIR")
     parser.add_argument("--json", metavar="FILE")
+    turns.add_arguments(parser, "--rounds", 2, 600, "for one program of one case in one precision (default: 600)")
     given = parser.parse_args()
-    given.weft = os.path.abspath(given.weft)
-    if not os.access(given.weft, os.X_OK):
-        parser.error(f"--weft: {given.weft} is no program; build it, or give the path of weft")
+    turns.check_program(parser, given)
     if given.rounds < 1 or given.steps < 1 or given.threads < 1 or not given.limit > 0:
         parser.error("--rounds, --steps and --threads: expected at least 1 of each; --limit: expected more than 0")
     if given.install:

@@ -24,6 +24,23 @@ class Failed(Exception):
     """A PyTorch variant cannot run; the message says why."""
 
 
+def add_arguments(parser, turns_name, turns, limit, limit_help):
+    """The options that both benchmarks have."""
+    parser.add_argument("--weft", default=os.environ.get("WEFT", "build/cpu/weft"))
+    parser.add_argument(turns_name, type=int, default=turns, help="turns of Weft and PyTorch")
+    parser.add_argument("--steps", type=int, default=2, help="PyTorch steps per turn")
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--variants", nargs="+", choices=("eager", "compiled"), default=["eager", "compiled"])
+    parser.add_argument("--limit", type=float, default=limit, metavar="SECONDS", help=limit_help)
+    parser.add_argument("--install", metavar="DIR")
+
+
+def check_program(parser, given):
+    given.weft = os.path.abspath(given.weft)
+    if not os.access(given.weft, os.X_OK):
+        parser.error(f"--weft: {given.weft} is no program; build it, or give the path of weft")
+
+
 class Weft:
     """Steps of `weft bench INPUT --quick --json`: the median of three after one to warm up, each turn."""
 
