@@ -113,6 +113,7 @@ struct Config {
     double learning_rate = 3.5e-4;
     double weight_decay = 0.01;
     std::string decay = "matrices"; // matrices | all: the tensors that weight decay acts on
+    double state_rate = 1;          // lru: factor on the learning rate of the recurrence
     double beta1 = 0.9;
     double beta2 = 0.999;
     double epsilon = 1e-8;

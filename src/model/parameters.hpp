@@ -30,7 +30,8 @@ struct Parameter {
   std::int64_t offset = 0; ///< of the first element in the flat buffers, in elements
   std::int64_t size = 0;   ///< number of elements
   Decay decay = Decay::by_rank;
-  double inner = 0; ///< of Initialiser::ring_size
+  double inner = 0;       ///< of Initialiser::ring_size
+  bool recurrent = false; ///< of a linear recurrence: optimizer.state_rate is a factor on its learning rate
 
   bool decayed() const { return decay == Decay::always || (decay == Decay::by_rank && shape.size() >= 2); }
 };
@@ -41,6 +42,9 @@ class ParameterList {
   /// backward pass finishes the flat gradient from its end towards its start.
   int add(std::string name, std::vector<std::int64_t> shape, Initialiser initialiser, double std = 0,
           Decay decay = Decay::by_rank, double inner = 0);
+
+  /// The tensor belongs to a linear recurrence.
+  void mark_recurrent(int index) { list_[static_cast<std::size_t>(index)].recurrent = true; }
 
   const std::vector<Parameter>& all() const { return list_; }
   const Parameter& operator[](int index) const { return list_[static_cast<std::size_t>(index)]; }

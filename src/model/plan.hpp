@@ -57,6 +57,14 @@ class Plan {
     return weight(std::move(name), std::move(shape), initial.kind, initial.scale);
   }
 
+  /// The same, of a linear recurrence: with the learning rate of optimizer.state_rate, and never decayed.
+  Weight recurrent_weight(std::string name, std::vector<std::int64_t> shape, Initialiser initialiser, double std = 0,
+                          double inner = 0) {
+    const Weight w = weight(std::move(name), std::move(shape), initialiser, std, Decay::never, inner);
+    parameters_.mark_recurrent(w.number);
+    return w;
+  }
+
   /// One tensor for all layers that ask by this name: planned by the first, whose backward pass is the last.
   Weight shared_weight(const std::string& name, const std::vector<std::int64_t>& shape, const Initial& initial) {
     for (std::size_t n = 0; n < parameters_.all().size(); ++n)

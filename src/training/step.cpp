@@ -112,7 +112,7 @@ void Step::scores_of_step(StepResult& result) const {
 void Step::apply(const float* gradient, double norm) {
   const auto& o = config_.optimizer;
   AdamStep adam{};
-  adam.learning_rate = learning_rate(config_, state_.step, length_.steps);
+  const double rate = learning_rate(config_, state_.step, length_.steps);
   adam.beta1 = first_moment_decay(config_, state_.step, length_.steps);
   adam.beta2 = o.beta2;
   adam.epsilon = o.epsilon;
@@ -121,6 +121,7 @@ void Step::apply(const float* gradient, double norm) {
   adam.step = ++state_.updates;
   for (std::size_t i = state_.moments.first; i < state_.moments.last; ++i) {
     const Parameter& p = model_.parameters().all()[i];
+    adam.learning_rate = rate * (p.recurrent ? o.state_rate : 1.0);
     adam.weight_decay = p.decayed() || o.decay == "all" ? o.weight_decay : 0.0;
     adam_step(state_.weights.data() + p.offset, state_.m_of(p), state_.v_of(p), gradient + p.offset, p.size, adam);
   }

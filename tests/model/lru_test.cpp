@@ -66,6 +66,7 @@ TEST(Lru, FactorsBeginOnTheRingAndNeverDecay) {
   const auto of = [&](const char* name, std::int64_t i) {
     const Parameter& p = tensor(*model, std::string("block.01.lru.") + name);
     EXPECT_FALSE(p.decayed()) << name;
+    EXPECT_TRUE(p.recurrent) << name;
     return static_cast<double>(values[static_cast<std::size_t>(p.offset + i)]);
   };
   double area = 0, angle = 0, least = 1, most = 0;
@@ -91,6 +92,10 @@ TEST(Lru, FactorsBeginOnTheRingAndNeverDecay) {
       squares += std::pow(static_cast<double>(values[static_cast<std::size_t>(p.offset + i)]), 2);
     EXPECT_NEAR(std::sqrt(squares / static_cast<double>(p.size)), want, 0.1 * want) << name;
   };
+  EXPECT_TRUE(tensor(*model, "block.01.lru.in.weight").recurrent); // B
+  EXPECT_FALSE(tensor(*model, "block.01.lru.in.weight").decayed());
+  EXPECT_FALSE(tensor(*model, "block.01.lru.out.weight").recurrent);
+  EXPECT_TRUE(tensor(*model, "block.01.lru.out.weight").decayed());
   spread("in.weight", 1 / std::sqrt(2 * 24.0));
   spread("out.weight", 1 / std::sqrt(4000.0));
   spread("glu.weight", 1 / std::sqrt(24.0));

@@ -67,6 +67,47 @@ class Recurrence(unittest.TestCase):
         for name, mine, their in zip(("nu", "theta", "gain"), gradients, theirs):
             close(mine, their.grad.numpy(), name)
 
+    def test_the_package_lru_pytorch_has_the_same_outputs_and_gradients(self):
+        """lru-pytorch 0.1.3, which steps through a sequence: y = Re(C h) + D x with a whole matrix D, here 0."""
+        packages.need("lru-pytorch==0.1.3")
+        import torch
+        torch.set_default_dtype(torch.float64)  # its states and outputs begin in the default type
+        self.addCleanup(torch.set_default_dtype, torch.float32)
+        from LRU_pytorch import LRU
+        torch.manual_seed(4)
+        width, out = 4, 3
+        peer = LRU(width, out, P, rmin=0.2, rmax=0.98)
+        torch.nn.init.zeros_(peer.D)
+        random = np.random.default_rng(5)
+        x, dy = random.normal(size=(B, N, width)), random.normal(size=(B, N, out))
+        their_x = torch.tensor(x, requires_grad=True)
+        their_y = peer(their_x)
+        (their_y * torch.tensor(dy)).sum().backward()
+
+        tensors = [t.detach().numpy() for t in (peer.nu_log, peer.theta_log, peer.gamma_log)]
+        to_states, from_states = peer.B.detach().numpy(), peer.C.detach().numpy()
+        everything = np.full((B, (N + 31) // 32), 0xffffffff, np.uint32)
+        sizes = np.array([B, N, P, 1])
+        u = x @ to_states.T
+        u = np.concatenate([u.real, u.imag], -1)
+        h = np.empty_like(u)
+        call("weft_diagonal_forward", sizes, h, u, everything, *tensors)
+        states = h[..., :P] + 1j * h[..., P:]
+        self.assertLess(np.abs((states @ from_states.T).real - their_y.detach().numpy()).max(), 1e-12)
+
+        dstates = dy @ from_states.conj()  # by real and imaginary parts of h
+        du, gradients = np.empty_like(u), [np.empty_like(t) for t in tensors]
+        call("weft_diagonal_backward", sizes, du, *gradients, np.concatenate([dstates.real, dstates.imag], -1), u, everything,
+             *tensors)
+        du = du[..., :P] + 1j * du[..., P:]
+        pairs = [("x", (du @ to_states.conj()).real, their_x.grad),
+                 ("B", np.einsum("bnp,bnd->pd", du, x), peer.B.grad),
+                 ("C", np.einsum("bno,bnp->op", dy, states.conj()), peer.C.grad)]
+        pairs += zip(("nu", "theta", "gain"), gradients, (peer.nu_log.grad, peer.theta_log.grad, peer.gamma_log.grad))
+        for name, mine, their in pairs:
+            their = their.numpy()
+            self.assertLess(np.abs(mine - their).max() / np.abs(their).max(), LIMIT, name)
+
     def test_states_and_gradients_from_the_front(self):
         self.agrees(1, [N, 20, 32])
 

@@ -14,9 +14,12 @@ namespace weft::test {
 /// logits_c = mean over the real tokens t of all documents of W[t, c]; sequences: 2 for pairs.
 class BagModel final : public Model {
  public:
-  BagModel(const Config& config, std::int64_t classes, std::int64_t sequences = 1, bool variable = true)
+  BagModel(const Config& config, std::int64_t classes, std::int64_t sequences = 1, bool variable = true,
+           bool recurrent = false)
       : B(config.training.micro_batch), V(config.model.vocabulary), C(classes), S(sequences), variable_(variable) {
-    parameters_.add("weight", {V, C}, Initialiser::zero);
+    parameters_.add("weight", {V, C}, Initialiser::zero, 0, recurrent ? Decay::never : Decay::by_rank);
+    if (recurrent)
+      parameters_.mark_recurrent(0);
   }
   ModelCosts costs() const override { return {}; }
   void allocate() override {}

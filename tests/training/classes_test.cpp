@@ -98,6 +98,26 @@ TEST(Step, TheGradientIsThatOfTheMeanWhateverTheMicroBatch) {
   EXPECT_NEAR(norms[2], norms[0], 1e-6);
 }
 
+/// Adam's first step is a learning rate long, whatever the gradient.
+TEST(Step, ARecurrenceHasALearningRateOfItsOwn) {
+  const auto moved = [](bool recurrent) {
+    Setting s;
+    s.config.optimizer.state_rate = 0.25;
+    BagModel model(s.config, classes, 1, true, recurrent);
+    TrainingState state = initial_state(s.config, model.parameters(), 0, 1);
+    model.use_weights(state.weights.data());
+    Step step(s.config, one_rank(), model, *s.task, run_length(s.config, *s.task), state);
+    step.open();
+    step.take();
+    double most = 0;
+    for (std::int64_t i = 0; i < model.parameters().extent(); ++i)
+      most = std::max(most, std::abs(static_cast<double>(state.weights.data()[i])));
+    return most;
+  };
+  EXPECT_NEAR(moved(false), 0.3, 1e-4);
+  EXPECT_NEAR(moved(true), 0.25 * 0.3, 1e-4);
+}
+
 TEST(Step, MicroBatchesAreAsShortAsTheirRowsWhereTheModelTakesThem) {
   Setting variable(true), fixed(false);
   const StepResult a = variable.step->take(), b = fixed.step->take();

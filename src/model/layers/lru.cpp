@@ -18,10 +18,10 @@ Lru<T>::Lru(Plan& plan, const std::string& name, const LruSetup& setup)
     : D(setup.width), P(setup.states), K(setup.directions), dropout_(setup.dropout) {
   const std::int64_t R = plan.R, wide = 2 * P, out = K * 2 * P;
   const DiagonalShape longest = states(plan.S, plan.N);
-  in_weight_ = plan.weight(name + "lru.in.weight", {D, wide}, {Initialiser::normal, deviation(2 * D)});
-  nu_ = plan.weight(name + "lru.nu", {P}, Initialiser::ring_size, setup.r_max, Decay::never, setup.r_min);
-  gain_ = plan.weight(name + "lru.gain", {P}, Initialiser::ring_gain, 0, Decay::never); // of nu, in front of it
-  theta_ = plan.weight(name + "lru.theta", {P}, Initialiser::ring_angle, setup.phase_max, Decay::never);
+  in_weight_ = plan.recurrent_weight(name + "lru.in.weight", {D, wide}, Initialiser::normal, deviation(2 * D));
+  nu_ = plan.recurrent_weight(name + "lru.nu", {P}, Initialiser::ring_size, setup.r_max, setup.r_min);
+  gain_ = plan.recurrent_weight(name + "lru.gain", {P}, Initialiser::ring_gain); // of nu, in front of it
+  theta_ = plan.recurrent_weight(name + "lru.theta", {P}, Initialiser::ring_angle, setup.phase_max);
   out_weight_ = plan.weight(name + "lru.out.weight", {out, D}, {Initialiser::normal, deviation(P)});
   skip_ = plan.weight(name + "lru.skip", {D}, {Initialiser::normal, 1.0});
   glu_weight_ = plan.weight(name + "lru.glu.weight", {D, 2 * D}, {Initialiser::truncated_normal, deviation(D)});
