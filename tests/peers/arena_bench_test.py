@@ -14,7 +14,7 @@ sys.path[:0] = [HERE, os.path.join(HERE, "..")]
 if importlib.util.find_spec("torch") is None:
     print("SKIPPED: PyTorch is not installed (Debian: python3-torch)")
     sys.exit(77)
-from arena_peer import MODULES
+from arena_peer import MODULES, RECURRENT
 from programs import WEFT, main
 
 
@@ -32,14 +32,15 @@ class ArenaBench(unittest.TestCase):
     def test_every_model_runs_beside_its_peer(self):
         with tempfile.TemporaryDirectory() as folder:
             out = folder + "/rows.json"
-            done = bench("--variants", "eager", "--out", out)
+            modules_of = {**MODULES, **RECURRENT}
+            done = bench("--models", *modules_of, "--width", "64", "--variants", "eager", "--out", out)
             self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
             rows = rows_of(done)
             with open(out, encoding="utf-8") as f:
                 self.assertEqual([json.loads(line) for line in f], rows)
         table = {line.split()[0]: line.split() for line in done.stdout.split("\n\n")[1].splitlines()[2:]}
-        self.assertEqual(set(table), set(MODULES))
-        for model, modules in MODULES.items():
+        self.assertEqual(set(table), set(modules_of))
+        for model, modules in modules_of.items():
             with self.subTest(model):
                 mine = {row["program"]: row for row in rows if row["model"] == model}
                 self.assertEqual(set(mine), {"weft", *("eager, " + module for module in modules)})
@@ -68,6 +69,9 @@ class ArenaBench(unittest.TestCase):
             done = bench("--length", length)
             self.assertEqual(done.returncode, 2)
             self.assertIn(f"--length: got {length}, expected a power of two", done.stderr)
+        done = bench("--width", "100")
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("--width: got 100, expected a multiple of 32", done.stderr)
 
 
 if __name__ == "__main__":

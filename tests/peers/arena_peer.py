@@ -14,7 +14,9 @@ import types
 os.environ["USE_TF"] = os.environ["USE_FLAX"] = "0"
 import fast_transformers_source
 import packages
+import recurrent_peer
 import torch_peer
+from peer_packages import missing, need
 
 # The modules of each model; the best of them counts. Sizes come in the case.
 MODULES = {
@@ -31,15 +33,8 @@ MODULES = {
     "performer": ("performer-pytorch",),
     "performer_softmax": ("performer-pytorch",),
 }
-
-
-def missing(reason):
-    raise ImportError(reason)
-
-
-def need(*requirements):
-    packages.skip = missing
-    packages.need(*requirements)
+# Of the same task, but no rows of the arena's tables.
+RECURRENT = {"mega": ("transformers",), "bilstm": ("nn.LSTM",)}
 
 
 def lucidrains(*requirements):
@@ -171,10 +166,9 @@ def attention_of(torch, model, module, case):
                from_blocked_mask=blocked, to_blocked_mask=blocked)
 
 
-def make_peer(torch, asked):
+def encoder(torch, asked):
     nn, functional, case = torch.nn, torch.nn.functional, asked["case"]
-    B, N, D, wide = case["batch"], case["length"], case["width"], case["feedforward"]
-    torch.manual_seed(1)
+    N, D, wide = case["length"], case["width"], case["feedforward"]
 
     class Block(nn.Module):
         def __init__(self):
@@ -209,7 +203,17 @@ def make_peer(torch, asked):
                 h = one(h)
             return self.logits(torch.relu(self.mlp(self.norm(h).mean(1))))
 
-    model = Classifier().train()
+    return Classifier()
+
+
+def make_peer(torch, asked):
+    functional, case = torch.nn.functional, asked["case"]
+    B, N = case["batch"], case["length"]
+    torch.manual_seed(1)
+    if asked["model"] in RECURRENT:
+        model = getattr(recurrent_peer, asked["model"])(torch, case).train()
+    else:
+        model = encoder(torch, asked).train()
     tokens, labels = torch.randint(0, 257, (B, N)), torch.arange(B) % 2
     how = dict(lr=1e-4, betas=(0.9, 0.98), eps=1e-9, weight_decay=0.1)
     try:
