@@ -3,6 +3,7 @@
 #include "commands/bench_attention.hpp"
 #include "commands/bench_decode.hpp"
 #include "commands/bench_kernels.hpp"
+#include "commands/bench_operations.hpp"
 #include "commands/bench_step.hpp"
 #include "commands/job.hpp"
 #include "io/error.hpp"
@@ -50,6 +51,8 @@ int bench_kernels(const Options& options) {
     bench_passes(console, machine, options.quick, figures);
   if (wanted("attention"))
     bench_attention(console, machine, {options.quick, options.lengths, options.budget}, figures);
+  if (wanted("operations"))
+    bench_operations(console, machine, options.quick, figures);
   if (!options.json.empty())
     write_bench_json(options.json, machine, figures, {});
   return exit_done;
@@ -102,8 +105,9 @@ void add_bench(CLI::App& app, std::function<int()>& action) {
       "time whole training steps of this input file (TOML), or, with --arena, of all in this folder; needs no data");
   command->add_option("overrides", options->overrides, "section.key=value, after the file; the later one wins");
   command->add_flag("--quick", options->quick, "small sizes and few repeats: seconds, not minutes");
-  command->add_option("--only", options->only, "products, passes or attention; may be given again")
-      ->check(CLI::IsMember({"products", "passes", "attention"}))
+  command
+      ->add_option("--only", options->only, "products, passes, attention or operations (of models); may be given again")
+      ->check(CLI::IsMember({"products", "passes", "attention", "operations"}))
       ->expected(1)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   command

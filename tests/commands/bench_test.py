@@ -35,7 +35,10 @@ class BenchTest(ProgramTest):
             self.assertGreater(machine[key], 1e8)
         wanted = {"product forward", "product backward input", "product backward weight", "norm forward", "norm backward",
                   "activation forward", "activation backward", "residual and norm", "residual backward", "column sum",
-                  "loss with gradient", "attention forward", "attention backward"}
+                  "loss with gradient", "attention forward", "attention backward", "hashes", "sort by hash",
+                  "mixture forward", "mixture backward rows", "mixture backward weights", "sinkhorn forward"}
+        wanted |= {f"{name} {way}" for name in ("linear", "features", "average", "recurrence", "lstm")
+                   for way in ("forward", "backward")}
         for precision in ("fp32", "bf16"):
             self.assertEqual(wanted - {f["operation"] for f in figures if f["precision"] == precision}, set())
         self.assertLessEqual({"optimiser", "weights to bf16", "gradient norm", "sum of two gradients"},
