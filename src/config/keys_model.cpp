@@ -43,9 +43,7 @@ Of of_stride() {
           {{"model.family", {"sparse_transformer"}}, {"model.position_shape", {"[]"}}}};
 }
 
-} // namespace
-
-std::vector<Key> model_keys(Config& c) {
+std::vector<Key> size_keys(Config& c) {
   return {
       {"model.family",
        &c.model.family,
@@ -88,6 +86,11 @@ std::vector<Key> model_keys(Config& c) {
        of_family({"reformer"})},
       {"model.dropout", &c.model.dropout, from_to_below(0, 1), "",
        "share of elements dropped at the two residual additions of a block, or of an LSTM's token vectors"},
+  };
+}
+
+std::vector<Key> recurrence_keys(Config& c) {
+  return {
       {"model.state_width", &c.model.state_width, between(0, 1 << 20), "",
        "numbers of an LSTM's state in each direction, complex ones of an LRU's; 0: D", of_family({"bilstm", "lru"}),
        Shapes::parameters},
@@ -105,6 +108,11 @@ std::vector<Key> model_keys(Config& c) {
       {"model.phase_max", &c.model.phase_max, above(0), "",
        "largest angle of a factor in the beginning, in radians: 2 pi for short sequences, pi / 10 for long ones (lru)",
        of_family({"lru"})},
+  };
+}
+
+std::vector<Key> block_keys(Config& c) {
+  return {
       {"model.half_size", &c.model.half_size, any, "",
        "query and key width D/2 and feed-forward width 2D, instead of D and 4D", of_family({"sparse_transformer"}),
        Shapes::parameters},
@@ -146,6 +154,11 @@ std::vector<Key> model_keys(Config& c) {
        of_family({"sparse_transformer"})},
       {"model.tied_embedding", &c.model.tied_embedding, any, "", "the output matrix is the transposed token embedding",
        with("data.task", causal_tasks()), Shapes::parameters},
+  };
+}
+
+std::vector<Key> head_keys(Config& c) {
+  return {
       {"model.pooling", &c.model.pooling, one_of({"cls", "mean", "mean_all", "attention"}), "",
        "the row that a classifier reads: cls (a learned vector in front of the sequence; for pairs the first token), "
        "mean (over the rows of real tokens), mean_all (over all rows, padded ones too), attention (a learned "
@@ -166,7 +179,7 @@ std::vector<Key> model_keys(Config& c) {
   };
 }
 
-std::vector<Key> attention_keys(Config& c) {
+std::vector<Key> pattern_keys(Config& c) {
   return {
       {"attention.pattern", &c.attention.pattern, one_of(pattern_names()), "",
        "which keys a query sees; whether later ones are among them follows from data.task (docs/attention.md)",
@@ -221,6 +234,11 @@ std::vector<Key> attention_keys(Config& c) {
       {"attention.shared_summary", &c.attention.shared_summary, any, "",
        "every head uses the last summary sub-block of a block instead of one of its own (fixed)",
        of_patterns("shared_summary"), Shapes::attention},
+  };
+}
+
+std::vector<Key> hashing_keys(Config& c) {
+  return {
       {"attention.shared_qk",
        &c.attention.shared_qk,
        any,
@@ -257,6 +275,11 @@ std::vector<Key> attention_keys(Config& c) {
        "how rounds are joined: softmax (over all that they see), mean (of their outputs)", of_lsh(), Shapes::attention},
       {"attention.fixed_hashes", &c.attention.fixed_hashes, any, "",
        "the projections of an evaluation in every step, instead of a draw for each", of_lsh(), Shapes::attention},
+  };
+}
+
+std::vector<Key> projection_keys(Config& c) {
+  return {
       {"attention.projected", &c.attention.projected, between(1, 4096), "keys",
        "k: mixed keys that every query attends to (linformer); papers: 128 to 256, arena: 16", of_patterns("projected"),
        Shapes::parameters},
@@ -297,6 +320,11 @@ std::vector<Key> attention_keys(Config& c) {
        "d: hidden numbers per head from which the dense modes make their scores; 0: the width of a head's values",
        {{{"attention.pattern", patterns_reading("hidden")}, {"attention.mode", {"dense", "factorised_dense"}}}},
        Shapes::parameters},
+  };
+}
+
+std::vector<Key> feature_keys(Config& c) {
+  return {
       {"attention.kernel", &c.attention.kernel, one_of({"softmax", "relu"}), "",
        "what the features of performer stand for: softmax (positive random features), relu (relu + 0.001 of queries "
        "and "
@@ -312,6 +340,11 @@ std::vector<Key> attention_keys(Config& c) {
        "how the pattern's sets are shared out: merged, interleaved (by layer), heads (by head), or a list with one "
        "entry per layer, repeating, of merged, dense and the sets: local, strided (strided); block, summary (fixed)",
        with("attention.pattern", key_set_patterns()), Shapes::attention},
+  };
+}
+
+std::vector<Key> sorting_keys(Config& c) {
+  return {
       {"attention.sort_net", &c.attention.sort_net, one_of({"mlp", "linear"}), "",
        "what makes a block's sort logits of the sum of its rows: mlp (a layer with ReLU of model.width, then a linear "
        "map), linear (sinkhorn)",
@@ -328,6 +361,11 @@ std::vector<Key> attention_keys(Config& c) {
        "SortCut: sorted blocks, the first ones, that every query sees and nothing else; 0: off, a query sees its own "
        "block and the sorted block in its place (sinkhorn)",
        of_paper_form("sort_cut"), Shapes::attention},
+  };
+}
+
+std::vector<Key> average_keys(Config& c) {
+  return {
       {"attention.shared_width", &c.attention.shared_width, between(1, 256), "",
        "Z: width of queries and keys, which are made of one vector (mega)", of_family({"mega"}), Shapes::parameters},
       {"attention.value_width", &c.attention.value_width, between(0, 256), "",
@@ -342,6 +380,24 @@ std::vector<Key> attention_keys(Config& c) {
        "what makes weights of scores (mega): softmax; the paper's laplace and squared ReLU are not there",
        of_family({"mega"})},
   };
+}
+
+std::vector<Key> joined_tables(std::initializer_list<std::vector<Key>> tables) {
+  std::vector<Key> all;
+  for (const std::vector<Key>& table : tables)
+    all.insert(all.end(), table.begin(), table.end());
+  return all;
+}
+
+} // namespace
+
+std::vector<Key> model_keys(Config& c) {
+  return joined_tables({size_keys(c), recurrence_keys(c), block_keys(c), head_keys(c)});
+}
+
+std::vector<Key> attention_keys(Config& c) {
+  return joined_tables(
+      {pattern_keys(c), hashing_keys(c), projection_keys(c), feature_keys(c), sorting_keys(c), average_keys(c)});
 }
 
 } // namespace weft
