@@ -52,7 +52,7 @@ int bench_kernels(const Options& options) {
   if (wanted("attention"))
     bench_attention(console, machine, {options.quick, options.lengths, options.budget}, figures);
   if (wanted("operations"))
-    bench_operations(console, machine, options.quick, figures);
+    bench_operations(console, machine, options.quick, options.lengths, figures);
   if (!options.json.empty())
     write_bench_json(options.json, machine, figures, {});
   return exit_done;
@@ -111,8 +111,9 @@ void add_bench(CLI::App& app, std::function<int()>& action) {
       ->expected(1)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   command
-      ->add_option("--lengths", options->lengths,
-                   "N of attention's figures, or of --arena's, instead of 1024 to 65536 and 4096")
+      ->add_option(
+          "--lengths", options->lengths,
+          "N of the figures of attention and operations, or of --arena's, instead of 1024 to 65536, 4096 and 4096")
       ->check(CLI::Range(32, 1 << 20))
       ->delimiter(',');
   command

@@ -134,7 +134,7 @@ void average_of(const Bench& bench, const Sizes& s) {
 }
 
 template <class T>
-void recurrences_of(const Bench& bench, const Sizes& s) {
+void recurrence_of(const Bench& bench, const Sizes& s) {
   const std::int64_t P = s.width();
   const DiagonalShape diagonal{s.S, s.N, P, 2};
   const std::int64_t in = s.rows() * diagonal.inputs(), out = s.rows() * diagonal.outputs();
@@ -149,7 +149,10 @@ void recurrences_of(const Bench& bench, const Sizes& s) {
     diagonal_backward(diagonal, du.data(), {gradients.data(), gradients.data() + P, gradients.data() + 2 * P}, h.data(),
                       u.data(), nullptr, of, scan.data());
   });
+}
 
+template <class T>
+void lstm_of(const Bench& bench, const Sizes& s) {
   const LstmShape lstm{s.S, s.N, s.width()};
   const std::int64_t states = s.rows() * 2 * lstm.hidden;
   Buffer<T> gates = numbers<T>(4 * states), outputs = room<T>(states);
@@ -169,24 +172,30 @@ void recurrences_of(const Bench& bench, const Sizes& s) {
 }
 
 template <class T>
-void operations_of(Console& console, const Machine& machine, bool quick, std::vector<Figure>& figures) {
-  const Sizes s = quick ? Sizes{1, 256, 2, 32} : Sizes{1, 4096, 4, 64};
-  const Bench bench{console, machine, figures, precision_name<T>(), s.N, s.width(), quick ? 5 : 7};
-  linear_attention_of<T>(bench, s);
-  sinkhorn_of<T>(bench, s);
-  hashing_of<T>(bench, s);
-  average_of<T>(bench, s);
-  Sizes recurrent = quick ? Sizes{2, 64, 1, 32} : Sizes{8, 1024, 1, 128};
-  const Bench steps{console, machine, figures, precision_name<T>(), recurrent.N, recurrent.width(), quick ? 5 : 7};
-  recurrences_of<T>(steps, recurrent);
+void operations_of(Console& console, const Machine& machine, bool quick, const std::vector<std::int64_t>& lengths,
+                   std::vector<Figure>& figures) {
+  const int repeats = quick ? 5 : 7;
+  for (const std::int64_t N : lengths) {
+    const Sizes s = quick ? Sizes{1, N, 2, 32} : Sizes{1, N, 4, 64};
+    const Bench bench{console, machine, figures, precision_name<T>(), s.N, s.width(), repeats};
+    linear_attention_of<T>(bench, s);
+    sinkhorn_of<T>(bench, s);
+    hashing_of<T>(bench, s);
+    average_of<T>(bench, s);
+    recurrence_of<T>(bench, s);
+  }
+  const Sizes s = quick ? Sizes{2, 64, 1, 32} : Sizes{8, 1024, 1, 128};
+  lstm_of<T>({console, machine, figures, precision_name<T>(), s.N, s.width(), repeats}, s);
 }
 
 } // namespace
 
-void bench_operations(Console& console, const Machine& machine, bool quick, std::vector<Figure>& figures) {
+void bench_operations(Console& console, const Machine& machine, bool quick, const std::vector<std::int64_t>& lengths,
+                      std::vector<Figure>& figures) {
   figures_heading(console, "operations of models");
-  operations_of<float>(console, machine, quick, figures);
-  operations_of<bf16>(console, machine, quick, figures);
+  const std::vector<std::int64_t> all = lengths.empty() ? std::vector<std::int64_t>{quick ? 256 : 4096} : lengths;
+  operations_of<float>(console, machine, quick, all, figures);
+  operations_of<bf16>(console, machine, quick, all, figures);
 }
 
 } // namespace weft
