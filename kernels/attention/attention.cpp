@@ -35,9 +35,9 @@ void check(const AttentionPlan& plan, const AttentionShape& shape, const Attenti
           "head widths " + std::to_string(shape.key_width) + " and " + std::to_string(shape.value_width) +
               "; expected 1 to " + std::to_string(attention_width_limit));
   const std::int64_t longer = std::max(shape.length, shape.key_length);
-  require(!extras.table || extras.table_stride >= longer, "a table of scores with rows of " +
-                                                              std::to_string(extras.table_stride) + "; expected " +
-                                                              std::to_string(longer) + " or more");
+  require(!extras.table || extras.table_stride >= longer || (shape.heads == 1 && extras.table_stride >= 1),
+          "a table of scores with rows of " + std::to_string(extras.table_stride) + "; expected " +
+              std::to_string(longer) + " or more");
 }
 
 /// With what its zeros stand for.

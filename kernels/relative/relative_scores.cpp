@@ -4,18 +4,20 @@
 namespace weft {
 
 void relative_scores_forward(const RelativeScores& shape, float* table, const float* bias) {
-  const std::int64_t N = shape.length, M = shape.reach;
+  const std::int64_t N = shape.length, M = shape.reach, C = shape.stride();
   for_each_range(
-      "weft::relative_scores_forward", N * N, KOKKOS_LAMBDA(std::int64_t begin, std::int64_t end) {
+      "weft::relative_scores_forward", N * C, KOKKOS_LAMBDA(std::int64_t begin, std::int64_t end) {
         for (std::int64_t at = begin; at < end; ++at) {
-          const std::int64_t apart = at % N - at / N;
-          table[at] = apart < M && -apart < M ? bias[M - 1 + apart] : 0.0f;
+          const std::int64_t i = at / C, first = i / C * C, apart = first + at % C - i;
+          if (first + at % C < N)
+            table[at + first] = apart < M && -apart < M ? bias[M - 1 + apart] : 0.0f;
         }
       });
 }
 
 void relative_scores_backward(const RelativeScores& shape, float* dbias, const float* dtable) {
-  const std::int64_t N = shape.length, M = shape.reach, all = 2 * M - 1, strips = (all + strip_width - 1) / strip_width;
+  const std::int64_t N = shape.length, M = shape.reach, C = shape.stride();
+  const std::int64_t all = 2 * M - 1, strips = (all + strip_width - 1) / strip_width;
   // A task has neighbouring diagonals: row after row it adds what lies side by side.
   for_each(
       "weft::relative_scores_backward", strips, KOKKOS_LAMBDA(std::int64_t strip) {
@@ -24,8 +26,10 @@ void relative_scores_backward(const RelativeScores& shape, float* dbias, const f
         float sums[strip_width] = {};
         for (std::int64_t i = 0; i < N; ++i) {
           const std::int64_t left = i - (M - 1) + first, right = i - (M - 1) + last; // columns of the strip
-          const std::int64_t begin = left < 0 ? -left : 0, end = right > N ? last - first - (right - N) : last - first;
-          const float* row = dtable + i * N + left;
+          const std::int64_t low = i / C * C, high = low + C < N ? low + C : N;      // of the chunk
+          const std::int64_t begin = left < low ? low - left : 0;
+          const std::int64_t end = right > high ? last - first - (right - high) : last - first;
+          const float* row = dtable + i * C + left;
           for (std::int64_t d = begin; d < end; ++d)
             sums[d] += row[d];
         }

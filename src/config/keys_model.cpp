@@ -128,9 +128,10 @@ std::vector<Key> block_keys(Config& c) {
        "how layers add up: pre_norm (a norm in front of each, one at the end), post_norm (a norm behind each "
        "addition), reversible (two streams, which the backward pass computes again from their end: memory that does "
        "not grow with depth)",
-       of_family({"reformer", "lru"}), Shapes::attention},
+       of_family({"reformer", "mega", "lru"}), Shapes::attention},
       {"model.norm", &c.model.norm, one_of({"layer", "scale"}), "",
-       "what stands behind each addition (mega): layer (layer normalisation), scale (rows divided by the root of their "
+       "what normalises, behind each addition or in front (mega): layer (layer normalisation), scale (rows divided by "
+       "the root of their "
        "mean square, times one number); the paper's batch norms are not there",
        of_family({"mega"}), Shapes::parameters},
       {"model.positions", &c.model.positions, one_of({"grid", "learned", "axial", "sinusoid", "none"}), "",
@@ -197,9 +198,8 @@ std::vector<Key> pattern_keys(Config& c) {
        "share of attention weights dropped",
        {{{"model.family", {"arena", "reformer", "mega"}}, {"attention.pattern", patterns_with_weights()}}}},
       {"attention.stride", &c.attention.stride, between(1, most_positions), "tokens",
-       "l: window of local, window and stride of strided, block length of fixed, sparse, bigbird, sinkhorn and of what "
-       "sees both "
-       "ways; and the second position table where model.position_shape is empty",
+       "l: window of local, window and stride of strided, block length of fixed, chunk, sparse, bigbird, sinkhorn and "
+       "of what sees both ways; and the second position table where model.position_shape is empty",
        of_stride(), Shapes::attention},
       {"attention.window", &c.attention.window, between(0, most_positions), "tokens",
        "window of local and strided where it is not l; 0: attention.stride, as in the paper; of longformer both sides "
@@ -368,7 +368,7 @@ std::vector<Key> average_keys(Config& c) {
   return {
       {"attention.shared_width", &c.attention.shared_width, between(1, 256), "",
        "Z: width of queries and keys, which are made of one vector (mega)", of_family({"mega"}), Shapes::parameters},
-      {"attention.value_width", &c.attention.value_width, between(0, 256), "",
+      {"attention.value_width", &c.attention.value_width, between(0, 65536), "",
        "width of values (mega); 0: twice model.width", of_family({"mega"}), Shapes::parameters},
       {"attention.states", &c.attention.states, between(1, 256), "",
        "damped moving averages of each channel and direction (mega)", of_family({"mega"}), Shapes::parameters},

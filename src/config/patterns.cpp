@@ -110,6 +110,7 @@ const std::vector<PatternRow>& pattern_table() {
       {"fixed",
        {{"block", {"stride"}, own_block, none}, {"summary", of_summary, summaries, none, true}},
        PatternSet{"fixed merged", of_summary, block_and_summaries, none, true}},
+      {"chunk", {{"chunk", {"stride"}, own_block, whole_block}}, {}},
       {"block_bidirectional", {{"block_bidirectional", {"stride"}, none, whole_block}}, {}},
       {"lsh",
        {},

@@ -16,7 +16,7 @@ constexpr std::int64_t largest_head_width = 256; ///< of the attention engine
 constexpr std::size_t most_position_tables = 4;  ///< of the embedding
 constexpr std::size_t most_bucket_factors = 4;   ///< of kernels/lsh/hash.hpp
 constexpr double most_buckets = 1 << 24;
-constexpr std::int64_t most_biased_positions = 16384; ///< a table of their pairs is 1 GiB
+constexpr double most_biased_pairs = 16384.0 * 16384; ///< a table of them is 1 GiB
 
 void check_family(const Config& c, Checker& rules) {
   if (!rules.sound({"model.family", "data.task"}))
@@ -89,28 +89,32 @@ void check_heads(const Config& c, Checker& rules) {
 /// One head over keys of a plain set, and a table of scores by distance.
 void check_mega(const Config& c, Checker& rules) {
   const auto& a = c.attention;
-  if (c.model.family != "mega" || !rules.sound({"model.family", "attention.pattern", "model.context"}))
+  if (c.model.family != "mega" || !rules.sound({"model.family", "data.task", "attention.pattern", "model.context"}))
     return;
   rules.check(c.model.heads == 1, {"model.heads", "model.family"},
               fmt::format("got {} heads, expected 1: the gated attention of mega has a single one", c.model.heads));
-  rules.check(a.pattern == "dense" || a.pattern == "block_bidirectional", {"attention.pattern", "model.family"},
-              fmt::format("got \"{}\", expected \"dense\", or \"block_bidirectional\" for chunks of "
-                          "attention.stride (model.family = \"mega\")",
+  const bool classes = task_row(c.data.task).classes;
+  rules.check(a.pattern == "dense" || a.pattern == "chunk" || (a.pattern == "block_bidirectional" && classes),
+              {"attention.pattern", "model.family"},
+              fmt::format("got \"{}\", expected \"dense\", or \"chunk\" for chunks of attention.stride "
+                          "(model.family = \"mega\")",
                           a.pattern));
   rules.check(a.combination == std::vector<std::string>{"merged"}, {"attention.combination", "model.family"},
               "got other sets beside that of the pattern, expected \"merged\": the layers of mega are alike");
-  rules.check(c.model.pooling == "mean" || c.model.pooling == "attention", {"model.pooling", "model.family"},
+  rules.check(!classes || c.model.pooling == "mean" || c.model.pooling == "attention",
+              {"model.pooling", "model.family"},
               fmt::format("got \"{}\", expected mean, or attention: mega has no CLS vector, and padded rows are not "
                           "part of it",
                           c.model.pooling));
-  rules.check(a.value_width > 0 || 2 * c.model.width <= largest_head_width, {"attention.value_width", "model.width"},
-              fmt::format("got values of twice the width {}, expected a value_width of at most {}", c.model.width,
-                          largest_head_width));
-  rules.check(
-      a.bias == "none" || c.model.context <= most_biased_positions, {"attention.bias", "model.context"},
-      fmt::format("got \"{}\" with {} positions, for which a table of their pairs is made, expected at most {}; "
-                  "take \"none\"",
-                  a.bias, c.model.context, most_biased_positions));
+  rules.check(c.model.stream != "reversible", {"model.stream", "model.family"},
+              "got \"reversible\", which model.family = \"mega\" does not have, expected pre_norm or post_norm");
+  const double seen = static_cast<double>(a.pattern == "dense" ? c.model.context : a.stride);
+  rules.check(a.bias == "none" || static_cast<double>(c.model.context) * seen <= most_biased_pairs,
+              {"attention.bias", "model.context", "attention.pattern"},
+              fmt::format("got \"{}\" with {} positions, for whose pairs a table is made, expected at most 16384, or "
+                          "chunks of attention.stride with as many pairs; take \"none\", or attention.pattern = "
+                          "\"chunk\"",
+                          a.bias, c.model.context));
 }
 
 /// A ring, rows that padding does not reach, and a stream whose layers can be made again from nothing but their rows.

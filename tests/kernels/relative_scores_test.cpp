@@ -13,9 +13,18 @@ using weft::test::Guarded, weft::test::widened;
 namespace {
 
 // Reaches below, at and beyond the length; more diagonals than one task has.
-const RelativeScores shapes[] = {{1, 1}, {7, 3}, {9, 9}, {20, 33}, {150, 140}, {200, 300}};
+const RelativeScores shapes[] = {{1, 1},     {7, 3},     {9, 9},     {20, 33},  {150, 140},     {200, 300},
+                                 {20, 5, 5}, {23, 7, 7}, {23, 4, 7}, {6, 9, 9}, {300, 160, 130}};
 
-std::size_t numbers(const RelativeScores& s) { return static_cast<std::size_t>(s.length * s.length); }
+std::size_t numbers(const RelativeScores& s) { return static_cast<std::size_t>(s.numbers()); }
+/// body(i, j, its place in the table) for every pair of a chunk.
+template <class Body>
+void each_pair(const RelativeScores& s, const Body& body) {
+  for (std::int64_t i = 0; i < s.length; ++i)
+    for (std::int64_t j = 0; j < s.length; ++j)
+      if (i / s.stride() == j / s.stride())
+        body(i, j, static_cast<std::size_t>(i * s.stride() + j));
+}
 
 TEST(Reference, RelativeScoresAreThoseOfTheDistance) {
   Doubles table(9);
@@ -27,8 +36,8 @@ TEST(Reference, RelativeScoresAreThoseOfTheDistance) {
 }
 
 TEST(Reference, RelativeScoreGradientsAreThoseOfFiniteDifferences) {
-  for (const RelativeScores& s : {RelativeScores{5, 3}, RelativeScores{4, 6}}) {
-    const Doubles bias = random_doubles(2 * s.reach - 1, 1), slopes = random_doubles(s.length * s.length, 2);
+  for (const RelativeScores& s : {RelativeScores{5, 3}, RelativeScores{4, 6}, RelativeScores{11, 3, 4}}) {
+    const Doubles bias = random_doubles(2 * s.reach - 1, 1), slopes = random_doubles(s.numbers(), 2);
     Doubles got(bias.size(), NAN);
     reference::relative_scores_backward(s, got.data(), slopes.data());
     EXPECT_AT_MOST(relative_error(got, finite_difference(
@@ -45,18 +54,23 @@ TEST(Reference, RelativeScoreGradientsAreThoseOfFiniteDifferences) {
 TEST(RelativeScores, FollowTheReference) {
   for (const RelativeScores& s : shapes) {
     const auto bias = rounded<float>(random_doubles(2 * s.reach - 1, 1));
-    auto slopes = rounded<float>(random_doubles(s.length * s.length, 2));
+    auto slopes = rounded<float>(random_doubles(s.numbers(), 2));
     Doubles table(numbers(s)), dbias(bias.size());
     reference::relative_scores_forward(s, table.data(), bias.data());
     reference::relative_scores_backward(s, dbias.data(), slopes.data());
-    for (std::int64_t at = 0; at < s.length * s.length; ++at) // what lies further apart is not read
-      if (std::abs(at % s.length - at / s.length) >= s.reach)
-        slopes[static_cast<std::size_t>(at)] = NAN;
+    Doubles read(numbers(s), NAN); // what lies further apart, or in no chunk, is not read
+    each_pair(s, [&](std::int64_t i, std::int64_t j, std::size_t at) {
+      if (std::abs(j - i) < s.reach)
+        read[at] = slopes[at];
+    });
+    slopes = read;
     Guarded<float> from(test::stored<float>(bias)), d(test::stored<float>(slopes)), got(table.size()),
         got_dbias(bias.size());
     relative_scores_forward(s, got.data(), from.data());
     relative_scores_backward(s, got_dbias.data(), d.data());
-    EXPECT_EQ(widened(got.get()), table);
+    const Doubles made = widened(got.get());
+    each_pair(s,
+              [&](std::int64_t i, std::int64_t j, std::size_t at) { ASSERT_EQ(made[at], table[at]) << i << " " << j; });
     EXPECT_AT_MOST(relative_error(widened(got_dbias.get()), dbias), 2e-6) << s.length << " " << s.reach;
     EXPECT_TRUE(got.guards_survive() && got_dbias.guards_survive());
   }
@@ -76,7 +90,7 @@ TEST(RelativeScores, ShowNanOnItsOwnDiagonalOnly) {
 std::string bits() {
   test::Hash hash;
   for (const RelativeScores& s : shapes) {
-    Guarded<float> d(test::stored<float>(random_doubles(s.length * s.length, 2))),
+    Guarded<float> d(test::stored<float>(random_doubles(s.numbers(), 2))),
         got(static_cast<std::size_t>(2 * s.reach - 1));
     relative_scores_backward(s, got.data(), d.data());
     hash.add(widened(got.get()));

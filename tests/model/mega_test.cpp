@@ -9,12 +9,17 @@ namespace {
 
 struct Setting {
   const char *pattern, *bias, *pooling, *norm;
+  const char* stream = "post_norm";
+  std::int64_t values = 20;
 };
-const Setting settings[] = {{"dense", "simple", "mean", "layer"},
-                            {"block_bidirectional", "simple", "mean", "scale"},
-                            {"dense", "none", "attention", "layer"}};
+const Setting settings[] = {
+    {"dense", "simple", "mean", "layer"},
+    {"block_bidirectional", "simple", "mean", "scale"},
+    {"dense", "none", "attention", "layer"},
+    {"chunk", "simple", "mean", "layer", "pre_norm"},
+    {"dense", "simple", "mean", "scale", "pre_norm", 300}}; // more than the engine takes at once
 std::ostream& operator<<(std::ostream& out, const Setting& s) {
-  return out << s.pattern << " " << s.bias << " " << s.pooling << " " << s.norm;
+  return out << s.pattern << " " << s.bias << " " << s.pooling << " " << s.norm << " " << s.stream << " " << s.values;
 }
 
 Config config_of(const Setting& s) {
@@ -26,7 +31,8 @@ Config config_of(const Setting& s) {
   c.attention.bias = s.bias;
   c.model.norm = s.norm;
   c.attention.shared_width = 12;
-  c.attention.value_width = 20;
+  c.model.stream = s.stream;
+  c.attention.value_width = s.values;
   c.attention.states = 5;
   c.attention.stride = 32;
   return c;
@@ -56,6 +62,7 @@ TEST(Mega, HasTheParametersOfThePapersListOpsAndText) {
   c.model.family = "mega";
   take_sizes(c, 6, 80, 1, 160, 2002, 18, 10);
   c.model.pooling = "mean";
+  c.model.stream = "post_norm";
   c.attention.pattern = "dense";
   c.attention.value_width = 160;
   c.training.micro_batch = 1;

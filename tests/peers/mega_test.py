@@ -20,6 +20,7 @@ family = "mega"
 layers = 2
 width = 24
 heads = 1
+stream = "{stream}"
 feedforward = 40
 context = {context}
 vocabulary = {vocabulary}
@@ -101,9 +102,10 @@ class Model(unittest.TestCase):
         self.addCleanup(scratch.cleanup)
         self.folder = scratch.name
 
-    def compare(self, pattern, more, norm="layer", change=None):
+    def compare(self, pattern, more, norm="layer", stream="post_norm", change=None):
         sizes = one_step.listops(self.folder)
-        files = one_step.take(self.folder, INPUT.format(folder=self.folder, pattern=pattern, more=more, norm=norm, **sizes))
+        text = INPUT.format(folder=self.folder, pattern=pattern, more=more, norm=norm, stream=stream, **sizes)
+        files = one_step.take(self.folder, text)
         if change:
             change(files[1])
         return one_step.judged("mega_twin.py", files)
@@ -117,6 +119,12 @@ class Model(unittest.TestCase):
         done = self.compare("block_bidirectional", "stride = 16", "scale")
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         self.assertIn("agrees", done.stdout)
+
+    def test_norms_in_front(self):
+        for norm in ("layer", "scale"):
+            done = self.compare("chunk", "stride = 16", norm, "pre_norm")
+            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+            self.assertIn("agrees", done.stdout)
 
     def test_a_wrong_gradient_is_noticed(self):
         import h5py

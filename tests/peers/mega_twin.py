@@ -34,13 +34,14 @@ class Twin(arena_twin.Twin):
         self.c, self.w = config, {n: torch.nn.Parameter(t) for n, t in weights.items()}
         mega = mega_peer.mega()
         D, chunk = int(config["model.width"]), int(config["attention.stride"])
-        self.chunked = config["attention.pattern"] == "block_bidirectional"
+        self.chunked = config["attention.pattern"] != "dense"
         self.chunk, self.scale = chunk, config["model.norm"] == "scale"
+        self.front = config["model.stream"] == "pre_norm"
         common = dict(hidden_size=D, ema_projection_size=int(config["attention.states"]), bidirectional=True,
                       shared_representation_size=int(config["attention.shared_width"]), truncation=None,
                       nffn_hidden_size=int(config["model.feedforward"]), max_positions=int(config["model.context"]),
-                      normalization_type="scalenorm" if self.scale else "layernorm", normalize_before_mega=False,
-                      normalize_before_ffn=False, relative_positional_bias="simple", use_chunking=self.chunked,
+                      normalization_type="scalenorm" if self.scale else "layernorm", normalize_before_mega=self.front,
+                      normalize_before_ffn=self.front, relative_positional_bias="simple", use_chunking=self.chunked,
                       chunk_size=chunk if self.chunked else -1, dropout_prob=0.0, hidden_dropout_prob=0.0,
                       attention_probs_dropout_prob=0.0, nffn_activation_dropout_prob=0.0)
         self.blocks = []
@@ -55,6 +56,11 @@ class Twin(arena_twin.Twin):
         if self.scale:
             return {"norm.norm.scalar": self.w[name + ".gain"][0]}
         return {"norm.norm.weight": self.w[name + ".gain"], "norm.norm.bias": self.w[name + ".bias"]}
+
+    def last_norm(self, h):
+        if self.scale:
+            return self.w["norm.gain"] * h * torch.rsqrt((h * h).mean(-1, keepdim=True) + 1e-5)
+        return torch.nn.functional.layer_norm(h, h.shape[-1:], self.w["norm.gain"], self.w["norm.bias"], 1e-5)
 
     def block_weights(self, name):
         w = {key: theirs(self.w[name + ours], ours) for ours, key in KEYS.items()}
@@ -76,6 +82,8 @@ class Twin(arena_twin.Twin):
             h = call(block, self.block_weights(name), (h, mask))[0]
             w = {key: theirs(self.w[name + ours], ours) for ours, key in FEED_FORWARD.items()}
             h = call(after, {**w, **self.norm_weights(name + "norm2")}, (h,))
+        if self.front:  # theirs has no norm at the end
+            h = self.last_norm(h)
         x = (h.transpose(0, 1) * mask[:, :, None]).sum(1) / mask.sum(1, keepdim=True)
         x = torch.nn.functional.gelu(x @ self.w["head.mlp.weight"] + self.w["head.mlp.bias"])
         return x @ self.w["head.logits.weight"]

@@ -57,7 +57,7 @@ FEATURES = {name: ("two", "four") for name in ("dense", "local 16", "local 32")}
 PAIRS_ALWAYS = ("dense", "local 16", "lsh lra", "linformer", "longformer paper", "bigbird lra", "performer", "sinkhorn")
 EVERY_PAIR = "--every-pair" in sys.argv
 MEGA = ("model.family='mega'", "model.positions='grid'", "model.heads=1", "model.pooling='mean'", "attention.shared_width=16")
-MEGA_PATTERNS = {"mega": MEGA, "mega in chunks": (*MEGA, "attention.pattern='block_bidirectional'", "attention.stride=16")}
+MEGA_PATTERNS = {"mega": (*MEGA, "model.stream='post_norm'"), "mega in chunks": (*MEGA, "attention.pattern='block_bidirectional'", "attention.stride=16")}
 LRU = ("model.family='lru'", "model.positions='grid'", "model.heads=8", "model.feedforward=0", "attention.pattern='fixed'",
        "model.pooling='mean'", "model.state_width=24")
 LRUS = {"lru": LRU, "lru from the front, post-norm": (*LRU, "model.bidirectional=false", "model.stream='post_norm'")}

@@ -20,7 +20,7 @@ struct ChainSetup {
   float dropout;                      ///< of the two additions of a block
   float block_epsilon, final_epsilon; ///< of the norms
   std::int64_t feed_forward_chunks = 1;
-  NormKind norms = NormKind::layer; ///< of a stream "post_norm"
+  NormKind norms = NormKind::layer; ///< of a stream "pre_norm" or "post_norm"
 };
 
 /// H_0 = embedding(x);   H' = H + dropout(attention(norm1(H)));   H'' = H' + dropout(feedforward(norm2(H')));

@@ -22,6 +22,8 @@ std::unique_ptr<Model> make_model(const Config& config) {
       return std::make_unique<ArenaEncoder<T>>(config);
     if (config.model.family == "reformer")
       return std::make_unique<Reformer<T>>(config);
+    if (config.model.family == "mega" && task_row(config.data.task).causal)
+      return std::make_unique<MegaLanguage<T>>(config);
     if (config.model.family == "mega")
       return std::make_unique<Mega<T>>(config);
     if (config.model.family == "bilstm")

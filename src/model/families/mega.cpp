@@ -1,4 +1,5 @@
 #include "model/families/mega.hpp"
+#include "config/families.hpp"
 #include "model/families/classifier.hpp"
 #include "model/layers/ema_attention.hpp"
 #include "model/sampling/decoder.hpp"
@@ -8,19 +9,29 @@
 namespace weft {
 
 namespace {
+constexpr Weight token_embedding{0}; // the first tensor of the list
 constexpr float norm_epsilon = 1e-5f;
+bool causal(const Config& c) { return task_row(c.data.task).causal; }
 
 std::int64_t hidden_width(const Config& c) { return c.model.feedforward > 0 ? c.model.feedforward : 2 * c.model.width; }
 
 EmbeddingSetup embedding_of(const Config& c) {
   EmbeddingSetup setup = tokens_alone(c);
-  setup.token = {Initialiser::normal, 1 / std::sqrt(static_cast<double>(c.model.width))};
+  setup.token = setup.start = {Initialiser::normal, 1 / std::sqrt(static_cast<double>(c.model.width))};
+  if (causal(c)) {
+    setup.tied = c.model.tied_embedding;
+    setup.slots = Slots::shifted;
+  }
   return setup;
 }
 
 FeedForwardSetup feed_forward_of(const Config& c) {
   const Initial small{Initialiser::normal, 0.02};
   return {c.model.width, hidden_width(c), small, small, {}, {}, Activation::silu};
+}
+
+LanguageSetup language_of(const Config& c) {
+  return {c.model.width, c.model.vocabulary, c.model.tied_embedding ? token_embedding : Weight{}};
 }
 
 ClassSetup head_of(const Config& c) {
@@ -35,7 +46,7 @@ ClassSetup head_of(const Config& c) {
 
 ChainSetup chain_of(const Config& c) {
   ChainSetup setup{c.model.layers,     embedding_of(c), AttentionSetup{}, // its attention has a setup of its own
-                   feed_forward_of(c), "post_norm",     static_cast<float>(c.model.dropout),
+                   feed_forward_of(c), c.model.stream,  static_cast<float>(c.model.dropout),
                    norm_epsilon,       norm_epsilon};
   setup.norms = c.model.norm == "scale" ? NormKind::scale : NormKind::layer;
   return setup;
@@ -44,13 +55,15 @@ ChainSetup chain_of(const Config& c) {
 
 EmaAttentionSetup ema_attention_of(const Config& c) {
   const auto& a = c.attention;
-  const bool chunks = a.pattern == "block_bidirectional";
-  const std::int64_t reach = a.bias == "simple" ? (chunks ? a.stride : c.model.context) : 0;
+  const std::int64_t chunk = a.pattern == "dense" ? 0 : a.stride;
+  const std::int64_t reach = a.bias == "simple" ? (chunk > 0 ? chunk : c.model.context) : 0;
   return {c.model.width,
           a.shared_width,
           a.value_width > 0 ? a.value_width : 2 * c.model.width,
           a.states,
+          causal(c) ? 1 : 2,
           reach,
+          chunk,
           static_cast<float>(c.model.dropout),
           static_cast<float>(a.dropout)};
 }
@@ -65,6 +78,19 @@ std::unique_ptr<Decoder> Mega<T>::decoder(const float* /*weights*/, std::int64_t
   refuse_sampling("mega");
 }
 
+template <class T>
+MegaLanguage<T>::MegaLanguage(const Config& config)
+    : Chain<T, LanguageHead<T>>(config, config.training.micro_batch, std::nullopt, chain_of(config),
+                                language_of(config)) {}
+
+template <class T>
+std::unique_ptr<Decoder> MegaLanguage<T>::decoder(const float* /*weights*/, std::int64_t /*samples*/,
+                                                  std::int64_t /*length*/) const {
+  throw InputError("got model.family = \"mega\", whose moving averages the decoder does not keep, expected another "
+                   "causal family, which can be sampled from");
+}
+
 WEFT_FOR_STORAGE_TYPES(Mega);
+WEFT_FOR_STORAGE_TYPES(MegaLanguage);
 
 } // namespace weft

@@ -1,11 +1,13 @@
-// MEGA (Ma et al. 2023, arXiv:2209.10655), the classifiers of its section 4.1:
+// MEGA (Ma et al. 2023, arXiv:2209.10655), the classifiers of its section 4.1 and the language models of 4.3:
 //   H_0 = dropout(token),   no positions: the averages and the relative scores tell them
 //   H'  = norm1(H + attention(H)), gated, with moving averages;   H'' = norm2(H' + dropout(feedforward(H')))
-//   logits = gelu(dropout(mean(H_L) W + b)) W'
-// with layer norms (the paper's model of ListOps) or scale norms (of Text) behind the additions.
+// with norms behind the additions, or in front of both layers and one at the end (model.stream);
+//   classes: logits = gelu(dropout(mean(H_L) W + b)) W'
+//   the next token: averages from the front alone, logits = H_L W or H_L E', E the tokens' vectors
 #pragma once
 #include "model/families/chain.hpp"
 #include "model/heads/classes.hpp"
+#include "model/heads/language.hpp"
 
 namespace weft {
 
@@ -14,6 +16,13 @@ class Mega final : public Chain<T, ClassHead<T>> {
  public:
   explicit Mega(const Config& config);
   bool variable_length() const override { return true; }
+  std::unique_ptr<Decoder> decoder(const float* weights, std::int64_t samples, std::int64_t length) const override;
+};
+
+template <class T>
+class MegaLanguage final : public Chain<T, LanguageHead<T>> {
+ public:
+  explicit MegaLanguage(const Config& config);
   std::unique_ptr<Decoder> decoder(const float* weights, std::int64_t samples, std::int64_t length) const override;
 };
 

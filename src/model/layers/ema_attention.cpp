@@ -13,10 +13,11 @@ template <class T>
 EmaAttention<T>::EmaAttention(Plan& plan, const std::string& name, std::int64_t layer, const EmaAttentionSetup& setup,
                               const AttentionPlans& plans)
     : layer_(layer), longest_(plan.N), D(setup.width), Z(setup.shared), V(setup.values), states_(setup.states),
-      reach_(setup.reach), dropout_(setup.dropout), attention_dropout_(setup.attention_dropout), plans_(plans) {
+      directions_(setup.directions), reach_(setup.reach), chunk_(setup.chunk), dropout_(setup.dropout),
+      attention_dropout_(setup.attention_dropout), plans_(plans) {
   const std::int64_t R = plan.R, N = plan.N, wide = gate(1).mixed();
   const Initial small{Initialiser::normal, 0.02}, raw{Initialiser::normal, 0.2}, unit{Initialiser::normal, 1.0};
-  const std::vector<std::int64_t> averages = {2, D, states_};
+  const std::vector<std::int64_t> averages = {directions_, D, states_};
   value_weight_ = plan.weight(name + "attention.value.weight", {D, V}, small);
   value_bias_ = plan.weight(name + "attention.value.bias", {V}, Initial{});
   delta_ = plan.weight(name + "ema.delta", averages, raw);
@@ -50,22 +51,25 @@ EmaAttention<T>::EmaAttention(Plan& plan, const std::string& name, std::int64_t 
   dmixed_ = plan.scratch<T>("wide", R * wide);
   dqkv_ = plan.scratch<T>("dqkv", R * gate(1).heads());
   no_bias_ = plan.scratch<float>("no bias", D);
+  if (slices() > 1)
+    dslice_ = plan.scratch<T>("dslice", R * gate(1).heads());
   if (reach_ > 0) {
-    table_ = plan.scratch<float>("relative scores", N * N);
-    dtable_ = plan.scratch<float>("relative slopes", N * N);
+    table_ = plan.scratch<float>("relative scores", relative(N).numbers());
+    dtable_ = plan.scratch<float>("relative slopes", relative(N).numbers());
   }
   partial_ =
       plan.scratch<float>("partial", std::max(column_sum_workspace(R, std::max(wide, V)), gate_workspace(gate(R))));
   ema_workspace_ = plan.scratch<float>("moving averages", ema_workspace(ema(plan.S, N)));
   const AttentionPlan& whole = plans_.of(layer_, N);
-  workspace_ = plan.attention_workspace(whole, heads(plan.S, N));
+  workspace_ = plan.attention_workspace(whole, heads(plan.S, N, slices() - 1)); // the widest
   average_site_ = plan.dropout_site();
   hidden_site_ = plan.dropout_site();
   attention_site_ = plan.dropout_site();
   plan.product({R, D, V});
   plan.attention(ema_work(ema(plan.S, N), false), ema_work(ema(plan.S, N), true));
   plan.product({R, D, wide});
-  plan.attention(whole, Z, V, false);
+  for (std::int64_t slice = 0; slice < slices(); ++slice)
+    plan.attention(whole, Z, slice_width(slice), false);
   plan.product({R, V, D});
 }
 
@@ -81,8 +85,8 @@ auto EmaAttention<T>::gradients(const Pass<T>& p) const -> Tensors<float*> {
 }
 
 template <class T>
-AttentionShape EmaAttention<T>::heads(std::int64_t sequences, std::int64_t length) const {
-  return {sequences, length, 1, Z, V, gate(1).heads(), V};
+AttentionShape EmaAttention<T>::heads(std::int64_t sequences, std::int64_t length, std::int64_t slice) const {
+  return {sequences, length, 1, Z, slice_width(slice), gate(1).heads(), V};
 }
 
 template <class T>
@@ -92,9 +96,9 @@ AttentionExtras EmaAttention<T>::extras(const Pass<T>& p) const {
   e.dropout = p.dropout(attention_dropout_, attention_site_);
   e.dropout_stride = longest_;
   if (reach_ > 0) {
-    relative_scores_forward({p.length(), reach_}, p(table_), p.w(relative_));
+    relative_scores_forward(relative(p.length()), p(table_), p.w(relative_));
     e.table = p(table_);
-    e.table_stride = p.length();
+    e.table_stride = relative(p.length()).stride();
   }
   return e;
 }
@@ -107,7 +111,49 @@ void EmaAttention<T>::average(const Pass<T>& p, T* m) const {
 }
 
 template <class T>
+void EmaAttention<T>::attend(const Pass<T>& p) const {
+  const AttentionExtras extra = extras(p);
+  const T* qkv = p(qkv_);
+  for (std::int64_t slice = 0; slice < slices(); ++slice) {
+    const std::int64_t first = slice * V / slices();
+    attention_forward(plans_.of(layer_, p.length()), heads(p.sequences(), p.length(), slice), p(attended_) + first,
+                      p(lse_), qkv, qkv + Z, qkv + 2 * Z + first, p(workspace_), AttentionPath::best, extra);
+  }
+}
+
+/// Gradients of queries and keys are sums over the slices: the first one's, to which the others are added.
+template <class T>
+void EmaAttention<T>::attend_backward(const Pass<T>& p, const T* dattended) const {
+  AttentionExtras extra = extras(p);
+  const RelativeScores scores = relative(p.length());
+  const std::int64_t all = p.rows() * gate(1).heads();
+  const T* qkv = p(qkv_);
+  if (reach_ > 0) {
+    device_zero(p(dtable_), static_cast<std::size_t>(scores.numbers()) * sizeof(float));
+    extra.dtable = p(dtable_);
+  }
+  if (slices() > 1) // its columns of values stay 0
+    device_zero(p(dslice_), static_cast<std::size_t>(all) * sizeof(T));
+  for (std::int64_t slice = 0; slice < slices(); ++slice) {
+    const std::int64_t first = slice * V / slices();
+    T *dqk = slice == 0 ? p(dqkv_) : p(dslice_), *dvalues = p(dqkv_) + 2 * Z + first;
+    attention_backward(plans_.of(layer_, p.length()), heads(p.sequences(), p.length(), slice), dqk, dqk + Z, dvalues,
+                       dattended + first, qkv, qkv + Z, qkv + 2 * Z + first, p(attended_) + first, p(lse_),
+                       p(workspace_), AttentionPath::best, extra);
+    if (slice > 0)
+      add_more(p(dqkv_), p(dslice_), all);
+  }
+  if (reach_ > 0)
+    relative_scores_backward(scores, p.dw(relative_), p(dtable_));
+}
+
+template <class T>
 void EmaAttention<T>::forward(const Pass<T>& p, T* y, const T* x) {
+  forward_beside(p, y, x, x);
+}
+
+template <class T>
+void EmaAttention<T>::forward_beside(const Pass<T>& p, T* y, const T* x, const T* stream) {
   const GateShape g = gate(p.rows());
   const auto tensors = weights(p);
   linear_forward(p.linear(D, V), p(v_), x, p.low(value_weight_), p.w(value_bias_));
@@ -115,30 +161,35 @@ void EmaAttention<T>::forward(const Pass<T>& p, T* y, const T* x) {
   average(p, p(m_));
   linear_forward(p.linear(D, g.mixed()), p(mixed_), p(m_), p.low(mixed_weight_), p.w(mixed_bias_));
   gate_heads_forward(g, p(qkv_), p(mixed_), p(v_), tensors.gate);
-  const T* qkv = p(qkv_);
-  attention_forward(plans_.of(layer_, p.length()), heads(p.sequences(), p.length()), p(attended_), p(lse_), qkv,
-                    qkv + Z, qkv + 2 * Z, p(workspace_), AttentionPath::best, extras(p));
+  attend(p);
   gate_reset_forward(g, p(gated_), p(attended_), p(mixed_));
   linear_forward(p.linear(V, D), p(hidden_), p(gated_), p.low(out_weight_), p.w(out_bias_));
   gate_hidden_forward(g, p(hidden_), p(mixed_));
   activation_forward(p(narrow_), p(hidden_), p.rows() * D, Activation::silu);
   p.drop(p(narrow_), D, dropout_, hidden_site_);
-  gate_update_forward(g, y, p(mixed_), p(narrow_), x);
+  gate_update_forward(g, y, p(mixed_), p(narrow_), stream);
 }
 
 template <class T>
 void EmaAttention<T>::backward(const Pass<T>& p, T* dx, const T* dy, const T* x) {
+  backward_beside(p, dx, dy, x, x, nullptr);
+}
+
+template <class T>
+void EmaAttention<T>::backward_beside(const Pass<T>& p, T* dx, const T* dy, const T* x, const T* stream, T* dstream) {
   const GateShape g = gate(p.rows());
   const std::int64_t R = p.rows();
   const auto tensors = weights(p);
   const auto slopes = gradients(p);
   T *narrow = p(narrow_), *dnarrow = p(m_), *dmixed = p(dmixed_), *gated = p(gated_), *dv = p(dv_), *dqkv = p(dqkv_);
-  const T *mixed = p(mixed_), *qkv = p(qkv_);
+  const T* mixed = p(mixed_);
 
-  // y = sigmoid(u) * (dropout(silu(hidden)) - x)
+  // y = sigmoid(u) * (dropout(silu(hidden)) - stream)
   activation_forward(narrow, p(hidden_), R * D, Activation::silu);
   p.drop(narrow, D, dropout_, hidden_site_);
-  gate_update_backward(g, dnarrow, dx, dmixed, dy, mixed, narrow, x);
+  gate_update_backward(g, dnarrow, dx, dmixed, dy, mixed, narrow, stream);
+  if (dstream)
+    add_more(dstream, dx, R * D);
   p.drop(dnarrow, D, dropout_, hidden_site_);
   activation_backward(narrow, dnarrow, p.dw(out_bias_), dnarrow, p(hidden_), R, D, p(partial_), Activation::silu);
   // hidden = h + (attended * silu(r)) W_o + b_o
@@ -149,16 +200,7 @@ void EmaAttention<T>::backward(const Pass<T>& p, T* dx, const T* dy, const T* x)
   linear_backward_input(p.linear(V, D), gated, dnarrow, p.low(out_weight_));
   gate_reset_backward(g, gated, dmixed, gated, p(attended_), mixed);
   // attended
-  AttentionExtras extra = extras(p);
-  if (reach_ > 0) {
-    device_zero(p(dtable_), static_cast<std::size_t>(p.length() * p.length()) * sizeof(float));
-    extra.dtable = p(dtable_);
-  }
-  attention_backward(plans_.of(layer_, p.length()), heads(p.sequences(), p.length()), dqkv, dqkv + Z, dqkv + 2 * Z,
-                     gated, qkv, qkv + Z, qkv + 2 * Z, p(attended_), p(lse_), p(workspace_), AttentionPath::best,
-                     extra);
-  if (reach_ > 0)
-    relative_scores_backward({p.length(), reach_}, p.dw(relative_), p(dtable_));
+  attend_backward(p, gated);
   gate_heads_backward(g, dmixed, dv, slopes.gate, dqkv, mixed, p(v_), tensors.gate, p(partial_));
   // mixed = m W_m + b_m,   m = dropout(silu(averages))
   average(p, narrow);
@@ -167,8 +209,8 @@ void EmaAttention<T>::backward(const Pass<T>& p, T* dx, const T* dy, const T* x)
   linear_backward_input(p.linear(D, g.mixed()), dnarrow, dmixed, p.low(mixed_weight_));
   p.drop(dnarrow, D, dropout_, average_site_);
   activation_backward(narrow, dnarrow, p(no_bias_), dnarrow, p(averages_), R, D, p(partial_), Activation::silu);
-  ema_backward(ema(p.sequences(), p.length()), dx, Into::add, slopes.ema, dnarrow, x, p.seen(), tensors.ema,
-               p(ema_workspace_));
+  ema_backward(ema(p.sequences(), p.length()), dx, dstream ? Into::overwrite : Into::add, slopes.ema, dnarrow, x,
+               p.seen(), tensors.ema, p(ema_workspace_));
   // v = x W_v + b_v
   linear_backward_weight(p.linear(D, V), p.dw(value_weight_), x, dv);
   column_sum(p.dw(value_bias_), dv, R, V, p(partial_));
@@ -178,8 +220,8 @@ void EmaAttention<T>::backward(const Pass<T>& p, T* dx, const T* dy, const T* x)
 
 template <class T>
 std::unique_ptr<RowLayer<T>> EmaAttention<T>::rows(const RowSetup& /*setup*/) const {
-  throw InputError("got moving averages from both ends (model.family = \"mega\"), expected a causal model: only that "
-                   "can be sampled from");
+  throw InputError("got model.family = \"mega\", whose moving averages the decoder does not keep, expected another "
+                   "causal family: only those can be sampled from");
 }
 
 WEFT_FOR_STORAGE_TYPES(EmaAttention);

@@ -6,8 +6,11 @@
 //   o = softmax(q k' / sqrt(Z) + relative scores) silu(v)
 //   hidden = dropout(silu(h + (o * silu(r)) W_o + b_o))
 //   y = sigmoid(u) * (hidden - x)
-// so that x + y lies between x and hidden. It has its dropout inside. Attention is that over the engine's key sets: all
-// positions, or the chunks of MEGA-chunk, between which the averages alone carry anything.
+// so that x + y lies between x and hidden. In a stream with norms in front x is the norm of the stream's rows, but for
+// the last line, where it is the stream's rows themselves. The layer has its dropout inside. A causal one has averages
+// from the front alone. Attention is that over the engine's key sets: all positions, or the chunks of MEGA-chunk,
+// between which the averages alone carry anything; values that are wider than the engine takes go through it in slices,
+// whose weights are the same.
 #pragma once
 #include "kernels/ema/ema.hpp"
 #include "kernels/gate/gate.hpp"
@@ -20,7 +23,9 @@ namespace weft {
 struct EmaAttentionSetup {
   std::int64_t width, shared, values; ///< D; Z of queries and keys; V
   std::int64_t states;                ///< averages of a channel
+  std::int64_t directions;            ///< of the averages: 1 where the model is causal, else 2
   std::int64_t reach;                 ///< of the relative scores; 0: there are none
+  std::int64_t chunk;                 ///< of positions that see each other; 0: all do
   float dropout, attention_dropout;
 };
 
@@ -35,6 +40,8 @@ class EmaAttention final : public Layer<T> {
                const AttentionPlans& plans);
   void forward(const Pass<T>& p, T* y, const T* x) override;
   void backward(const Pass<T>& p, T* dx, const T* dy, const T* x) override;
+  void forward_beside(const Pass<T>& p, T* y, const T* x, const T* stream) override;
+  void backward_beside(const Pass<T>& p, T* dx, const T* dy, const T* x, const T* stream, T* dstream) override;
   bool drops_itself() const override { return true; }
   std::unique_ptr<RowLayer<T>> rows(const RowSetup& setup) const override;
 
@@ -46,15 +53,23 @@ class EmaAttention final : public Layer<T> {
   };
   Tensors<const float*> weights(const Pass<T>& p) const;
   Tensors<float*> gradients(const Pass<T>& p) const;
-  EmaShape ema(std::int64_t sequences, std::int64_t length) const { return {sequences, length, D, states_, 2}; }
+  EmaShape ema(std::int64_t sequences, std::int64_t length) const {
+    return {sequences, length, D, states_, directions_};
+  }
   GateShape gate(std::int64_t rows) const { return {rows, D, Z, V}; }
-  AttentionShape heads(std::int64_t sequences, std::int64_t length) const;
+  RelativeScores relative(std::int64_t length) const { return {length, reach_, chunk_}; }
+  std::int64_t slices() const { return (V + attention_width_limit - 1) / attention_width_limit; }
+  std::int64_t slice_width(std::int64_t slice) const { return (slice + 1) * V / slices() - slice * V / slices(); }
+  /// Of a slice of the values; it begins at column slice V / slices().
+  AttentionShape heads(std::int64_t sequences, std::int64_t length, std::int64_t slice) const;
   /// For a pass that may read the table of relative scores, which this makes.
   AttentionExtras extras(const Pass<T>& p) const;
   void average(const Pass<T>& p, T* m) const;
+  void attend(const Pass<T>& p) const;
+  void attend_backward(const Pass<T>& p, const T* dattended) const;
 
   const std::int64_t layer_, longest_; ///< longest_: N of the plan
-  const std::int64_t D, Z, V, states_, reach_;
+  const std::int64_t D, Z, V, states_, directions_, reach_, chunk_;
   const float dropout_, attention_dropout_;
   std::uint32_t average_site_, hidden_site_, attention_site_;
   const AttentionPlans& plans_;
@@ -64,6 +79,7 @@ class EmaAttention final : public Layer<T> {
   Piece<float> lse_;
   // Within one call: (R, D) twice, (R, V) twice, gradients of mixed_ and qkv_.
   Piece<T> narrow_, m_, gated_, dv_, dmixed_, dqkv_;
+  Piece<T> dslice_; ///< like dqkv_, with more than one slice
   Piece<float> table_, dtable_, no_bias_, partial_, ema_workspace_, workspace_;
 };
 

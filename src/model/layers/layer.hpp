@@ -26,6 +26,13 @@ class Layer {
   /// dx = gradient by x, overwritten; dx may be dy. Overwrites the gradients of its weights but that of end_bias().
   virtual void backward(const Pass<T>& p, T* dx, const T* dy, const T* x) = 0;
 
+  /// The same two in a stream with norms in front: x is the norm of the rows `stream` that y is added to. Only a gate
+  /// that weighs its rows against the stream's reads those; its gradient by them is added to dstream, which may be dy.
+  virtual void forward_beside(const Pass<T>& p, T* y, const T* x, const T* /*stream*/) { forward(p, y, x); }
+  virtual void backward_beside(const Pass<T>& p, T* dx, const T* dy, const T* x, const T* /*stream*/, T* /*dstream*/) {
+    backward(p, dx, dy, x);
+  }
+
   /// The bias that y ends with, if there is one: its gradient, the column sums of dy, is made by the residual's own
   /// pass over dy.
   virtual Weight end_bias() const { return {}; }

@@ -10,7 +10,7 @@ template <class T>
 std::unique_ptr<Stream<T>> make_stream(const std::string& kind, Plan& plan, std::int64_t width, float dropout,
                                        NormKind norms) {
   if (kind == "pre_norm")
-    return std::make_unique<PreNorm<T>>(plan, width, dropout);
+    return std::make_unique<PreNorm<T>>(plan, width, dropout, norms);
   if (kind == "post_norm")
     return std::make_unique<PostNorm<T>>(plan, width, dropout, norms);
   if (kind == "reversible")

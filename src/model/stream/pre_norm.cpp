@@ -7,9 +7,9 @@
 namespace weft {
 
 template <class T>
-PreNorm<T>::PreNorm(Plan& plan, std::int64_t width, float dropout)
-    : Stream<T>(plan, width), plan_(plan), D(width), dropout_(dropout), recompute_(plan.recompute), room_(plan, width) {
-}
+PreNorm<T>::PreNorm(Plan& plan, std::int64_t width, float dropout, NormKind norms)
+    : Stream<T>(plan, width), plan_(plan), D(width), dropout_(dropout), norms_(norms), recompute_(plan.recompute),
+      room_(plan, width) {}
 
 template <class T>
 void PreNorm<T>::norm(const std::string& name, const std::string& block, const std::string& input,
@@ -17,7 +17,7 @@ void PreNorm<T>::norm(const std::string& name, const std::string& block, const s
   Stage stage;
   const bool inside = stages_.size() != blocks_.back();
   stage.input = plan_.keep_unless<T>(inside && recompute_ == Recompute::block, block, input, plan_.R * D);
-  stage.norm = Norm<T>(plan_, name, block + "mean" + number, block + "rstd" + number, D, epsilon);
+  stage.norm = Norm<T>(plan_, name, block + "mean" + number, block + "rstd" + number, D, epsilon, norms_);
   stages_.push_back(std::move(stage));
 }
 
@@ -30,7 +30,7 @@ template <class T>
 void PreNorm<T>::end(const std::string& name, float epsilon) {
   Stage stage;
   stage.input = plan_.keep<T>("stream", plan_.R * D);
-  stage.norm = Norm<T>(plan_, name, "mean", "rstd", D, epsilon);
+  stage.norm = Norm<T>(plan_, name, "mean", "rstd", D, epsilon, norms_);
   stages_.push_back(std::move(stage));
 }
 
@@ -38,10 +38,8 @@ void PreNorm<T>::end(const std::string& name, float epsilon) {
 template <class T>
 void PreNorm<T>::advance(const Pass<T>& p, std::size_t s) {
   const Stage &stage = stages_[s], &next = stages_[s + 1];
-  stage.branch.layer->forward(p, p(room_.branch), p(normed_));
-  residual_forward(p(next.input), p(normed_), p(next.norm.mean), p(next.norm.rstd), p(stage.input), p(room_.branch),
-                   stage.branch.dropout(p), p.w(next.norm.gain), p.w(next.norm.bias), next.norm.epsilon,
-                   {p.sequences(), p.length(), D});
+  stage.branch.layer->forward_beside(p, p(room_.branch), p(normed_), p(stage.input));
+  next.norm.residual(p, p(next.input), p(normed_), p(stage.input), p(room_.branch), stage.branch.dropout(p));
 }
 
 template <class T>
@@ -85,7 +83,7 @@ T* PreNorm<T>::backward(const Pass<T>& p, T* dout) {
         stage.branch.layer->again(p, normed);
       const T* dy = branch_gradient(p, stage.branch, static_cast<const T*>(dstream), D, dbranch, p(room_.no_bias),
                                     p(room_.partial));
-      stage.branch.layer->backward(p, dbranch, dy, normed);
+      stage.branch.layer->backward_beside(p, dbranch, dy, normed, p(stage.input), dstream);
       stage.norm.backward(p, dstream, dbranch, p(stage.input));
       p.done(stage.norm.gain);
     }

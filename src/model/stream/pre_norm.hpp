@@ -1,6 +1,7 @@
 // The residual stream with norms in front of the layers (Child et al. 2019, section 5.2): a chain of stages
 //   x[s+1] = x[s] + dropout_s(f_s(norm_s(x[s]))),   out = norm_end(x[S])
-// in blocks, of which each ends where the next begins. The kernel "residual + next norm" is stage s with norm s+1.
+// in blocks, of which each ends where the next begins. With layer norms the kernel "residual + next norm" is stage s
+// with norm s+1.
 #pragma once
 #include "model/layers/norm.hpp"
 #include "model/stream/branch.hpp"
@@ -13,7 +14,7 @@ template <class T>
 class PreNorm final : public Stream<T> {
  public:
   /// dropout: of every stage.
-  PreNorm(Plan& plan, std::int64_t width, float dropout);
+  PreNorm(Plan& plan, std::int64_t width, float dropout, NormKind norms = NormKind::layer);
 
   /// With Recompute::block only the stream in front of a block is kept.
   void block() override { blocks_.push_back(stages_.size()); }
@@ -44,6 +45,7 @@ class PreNorm final : public Stream<T> {
   Plan& plan_;
   std::int64_t D;
   float dropout_;
+  NormKind norms_;
   Recompute recompute_;
   std::vector<Stage> stages_; ///< the last one is the end
   std::vector<std::size_t> blocks_;

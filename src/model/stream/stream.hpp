@@ -70,8 +70,8 @@ class Stream {
   const Piece<T> normed_; ///< (R, D) the rows behind a norm
 };
 
-/// kind: a word of model.stream. dropout: of what every stage adds. norms: layer norms, but for post_norm, which takes
-/// either kind.
+/// kind: a word of model.stream. dropout: of what every stage adds. norms: layer norms, but for pre_norm and
+/// post_norm, which take any kind.
 template <class T>
 std::unique_ptr<Stream<T>> make_stream(const std::string& kind, Plan& plan, std::int64_t width, float dropout,
                                        NormKind norms = NormKind::layer);
