@@ -2,7 +2,7 @@
 // linear_attention.cpp only.
 #pragma once
 #include "kernels/linear_attention/linear_attention.hpp"
-#include "kernels/linear_attention/tiles.hpp"
+#include "kernels/common/tiles.hpp"
 
 namespace weft::linear {
 

@@ -2,7 +2,7 @@
 #include "kernels/common/instantiate.hpp"
 #include "kernels/common/memory.hpp"
 #include "kernels/common/regions.hpp"
-#include "kernels/linear_attention/tiles.hpp"
+#include "kernels/common/tiles.hpp"
 #include <cmath>
 
 namespace weft {

@@ -1,5 +1,6 @@
 // Small products of fp32 tiles for a team: on a host one thread with vector registers, on a device a block of threads
-// with one number each. Every sum runs over its index in ascending order. Included by .cpp files here only.
+// with one number each. Every sum runs over its index in ascending order. Included by .cpp files under kernels/
+// only.
 #pragma once
 #include "kernels/common/kokkos.hpp"
 #include "kernels/common/numbers.hpp"
