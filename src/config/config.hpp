@@ -105,8 +105,8 @@ struct Config {
     std::int64_t shared_width = 64;   // of mega's queries and keys, Z
     std::int64_t value_width = 0;     // of its values; 0: 2D
     std::int64_t states = 16;         // averages of a channel
-    std::string bias = "simple";      // none | simple: scores by distance
-    std::string function = "softmax"; // softmax
+    std::string bias = "simple";      // none | simple | rotary: scores by distance
+    std::string function = "softmax"; // softmax | laplace | relu2
   } attention;
   struct {
     std::string kind = "adamw"; // adam | adamw

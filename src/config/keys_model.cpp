@@ -372,13 +372,16 @@ std::vector<Key> average_keys(Config& c) {
        "width of values (mega); 0: twice model.width", of_family({"mega"}), Shapes::parameters},
       {"attention.states", &c.attention.states, between(1, 256), "",
        "damped moving averages of each channel and direction (mega)", of_family({"mega"}), Shapes::parameters},
-      {"attention.bias", &c.attention.bias, one_of({"none", "simple"}), "",
+      {"attention.bias", &c.attention.bias, one_of({"none", "simple", "rotary"}), "",
        "scores that depend on the distance of query and key alone (mega): simple (a learned number for each distance), "
-       "none; the paper's rotary bias is not there",
+       "rotary (the product of two learned vectors that are turned by the positions), none",
        of_family({"mega"}), Shapes::parameters},
-      {"attention.function", &c.attention.function, one_of({"softmax"}), "",
-       "what makes weights of scores (mega): softmax; the paper's laplace and squared ReLU are not there",
-       of_family({"mega"})},
+      {"attention.function", &c.attention.function, one_of({"softmax", "laplace", "relu2"}), "",
+       "what makes weights of scores (mega): softmax, or of each score by itself, divided by the number of keys "
+       "instead "
+       "of sqrt(Z), laplace (the normal distribution's function around 0.707) or relu2 (the square of its positive "
+       "part)",
+       of_family({"mega"}), Shapes::attention},
   };
 }
 

@@ -108,8 +108,12 @@ void check_mega(const Config& c, Checker& rules) {
                           c.model.pooling));
   rules.check(c.model.stream != "reversible", {"model.stream", "model.family"},
               "got \"reversible\", which model.family = \"mega\" does not have, expected pre_norm or post_norm");
+  rules.check(a.bias != "rotary" || a.shared_width % 2 == 0, {"attention.shared_width", "attention.bias"},
+              fmt::format("got a width of {} with the rotary bias, which turns its halves, expected an even number",
+                          a.shared_width));
   const double seen = static_cast<double>(a.pattern == "dense" ? c.model.context : a.stride);
-  rules.check(a.bias == "none" || static_cast<double>(c.model.context) * seen <= most_biased_pairs,
+  rules.check(a.bias == "none" || a.function != "softmax" ||
+                  static_cast<double>(c.model.context) * seen <= most_biased_pairs,
               {"attention.bias", "model.context", "attention.pattern"},
               fmt::format("got \"{}\" with {} positions, for whose pairs a table is made, expected at most 16384, or "
                           "chunks of attention.stride with as many pairs; take \"none\", or attention.pattern = "

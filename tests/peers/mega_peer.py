@@ -23,3 +23,11 @@ def exact_convolution(module):
         n = 2 * length
         return torch.fft.irfft(torch.fft.rfft(inputs, n=n) * torch.fft.rfft(kernel, n=n), n=n)
     module.fft_convolution = convolution
+
+
+def exact_angles(bias, positions):
+    """Theirs are made in float32."""
+    import torch
+    half = bias.embed_dim // 2
+    angles = torch.arange(positions).double()[:, None] * 10000.0 ** (-torch.arange(half).double() / half)
+    bias.sine, bias.cosine = torch.sin(angles), torch.cos(angles)

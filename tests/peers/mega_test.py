@@ -126,6 +126,15 @@ class Model(unittest.TestCase):
             self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
             self.assertIn("agrees", done.stdout)
 
+    def test_weights_of_single_scores_and_rotary_bias(self):
+        for pattern, function, bias in (("dense", "laplace", "simple"), ("chunk", "relu2", "rotary"),
+                                        ("dense", "softmax", "rotary"), ("chunk", "laplace", "rotary")):
+            with self.subTest(f"{pattern} {function} {bias}"):
+                stride = "stride = 16\n" if pattern == "chunk" else ""
+                done = self.compare(pattern, f'{stride}function = "{function}"\nbias = "{bias}"')
+                self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+                self.assertIn("agrees", done.stdout)
+
     def test_a_wrong_gradient_is_noticed(self):
         import h5py
 

@@ -13,8 +13,9 @@ import torch
 KEYS = {"attention.value.weight": "v_proj.weight", "attention.value.bias": "v_proj.bias",
         "attention.mixed.weight": "mx_proj.weight", "attention.mixed.bias": "mx_proj.bias",
         "attention.out.weight": "h_proj.weight", "attention.out.bias": "h_proj.bias",
-        "ema.omega": "ema_gate.residual_weight",
-        "attention.relative": "rel_pos_bias.rel_pos_bias"}
+        "ema.omega": "ema_gate.residual_weight"}
+BIASES = {"simple": {"attention.relative": "rel_pos_bias.rel_pos_bias"},
+          "rotary": {"attention.rotary.query": "rel_pos_bias.alpha", "attention.rotary.key": "rel_pos_bias.b_param"}}
 AVERAGES = {"ema.delta": "damping_factor", "ema.alpha": "decay_factor", "ema.beta": "ema_expansion_matrix",
             "ema.gamma": "kernel_projection_matrix"}
 FEED_FORWARD = {"feedforward.in.weight": "fc1.weight", "feedforward.in.bias": "fc1.bias",
@@ -41,7 +42,8 @@ class Twin(arena_twin.Twin):
                       shared_representation_size=int(config["attention.shared_width"]), truncation=None,
                       nffn_hidden_size=int(config["model.feedforward"]), max_positions=int(config["model.context"]),
                       normalization_type="scalenorm" if self.scale else "layernorm", normalize_before_mega=self.front,
-                      normalize_before_ffn=self.front, relative_positional_bias="simple", use_chunking=self.chunked,
+                      normalize_before_ffn=self.front, relative_positional_bias=config["attention.bias"],
+                      attention_activation=config["attention.function"], use_chunking=self.chunked,
                       chunk_size=chunk if self.chunked else -1, dropout_prob=0.0, hidden_dropout_prob=0.0,
                       attention_probs_dropout_prob=0.0, nffn_activation_dropout_prob=0.0)
         self.blocks = []
@@ -50,6 +52,8 @@ class Twin(arena_twin.Twin):
             theirs_of = mega.MegaConfig(intermediate_size=self.w[name + "attention.value.bias"].numel(), **common)
             block = mega.MegaMovingAverageGatedAttention(theirs_of).double().train()
             mega_peer.exact_convolution(block.ema_gate)
+            if config["attention.bias"] == "rotary":
+                mega_peer.exact_angles(block.rel_pos_bias, common["max_positions"])
             self.blocks.append((name, block, mega.MegaNormalizedFeedForwardNetwork(theirs_of).double().train()))
 
     def norm_weights(self, name):
@@ -64,6 +68,8 @@ class Twin(arena_twin.Twin):
 
     def block_weights(self, name):
         w = {key: theirs(self.w[name + ours], ours) for ours, key in KEYS.items()}
+        for ours, key in BIASES[self.c["attention.bias"]].items():
+            w[key] = self.w[name + ours] if key.endswith("rel_pos_bias") else self.w[name + ours][None]
         w.update(self.norm_weights(name + "norm1"))
         for ours, key in AVERAGES.items():
             both = self.w[name + ours].flatten(0, 1)  # the directions follow each other

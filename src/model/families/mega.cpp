@@ -56,13 +56,17 @@ ChainSetup chain_of(const Config& c) {
 EmaAttentionSetup ema_attention_of(const Config& c) {
   const auto& a = c.attention;
   const std::int64_t chunk = a.pattern == "dense" ? 0 : a.stride;
-  const std::int64_t reach = a.bias == "simple" ? (chunk > 0 ? chunk : c.model.context) : 0;
+  const std::int64_t reach = a.bias == "none" ? 0 : chunk > 0 ? chunk : c.model.context;
   return {c.model.width,
           a.shared_width,
           a.value_width > 0 ? a.value_width : 2 * c.model.width,
           a.states,
           causal(c) ? 1 : 2,
+          a.function == "laplace" ? std::optional(PointFunction::laplace)
+          : a.function == "relu2" ? std::optional(PointFunction::squared_relu)
+                                  : std::nullopt,
           reach,
+          a.bias == "rotary",
           chunk,
           static_cast<float>(c.model.dropout),
           static_cast<float>(a.dropout)};

@@ -13,8 +13,8 @@ template <class T>
 EmaAttention<T>::EmaAttention(Plan& plan, const std::string& name, std::int64_t layer, const EmaAttentionSetup& setup,
                               const AttentionPlans& plans)
     : layer_(layer), longest_(plan.N), D(setup.width), Z(setup.shared), V(setup.values), states_(setup.states),
-      directions_(setup.directions), reach_(setup.reach), chunk_(setup.chunk), dropout_(setup.dropout),
-      attention_dropout_(setup.attention_dropout), plans_(plans) {
+      directions_(setup.directions), function_(setup.function), reach_(setup.reach), rotary_(setup.rotary),
+      chunk_(setup.chunk), dropout_(setup.dropout), attention_dropout_(setup.attention_dropout), plans_(plans) {
   const std::int64_t R = plan.R, N = plan.N, wide = gate(1).mixed();
   const Initial small{Initialiser::normal, 0.02}, raw{Initialiser::normal, 0.2}, unit{Initialiser::normal, 1.0};
   const std::vector<std::int64_t> averages = {directions_, D, states_};
@@ -31,8 +31,14 @@ EmaAttention<T>::EmaAttention(Plan& plan, const std::string& name, std::int64_t 
   shift_q_ = plan.weight(name + "attention.query.shift", {Z}, Initial{});
   gain_k_ = plan.weight(name + "attention.key.gain", {Z}, small);
   shift_k_ = plan.weight(name + "attention.key.shift", {Z}, Initial{});
-  if (reach_ > 0)
+  if (reach_ > 0 && !rotary_)
     relative_ = plan.weight(name + "attention.relative", {2 * reach_ - 1}, small);
+  if (reach_ > 0 && rotary_) {
+    turned_q_ = plan.weight(name + "attention.rotary.query", {Z}, small);
+    turned_k_ = plan.weight(name + "attention.rotary.key", {Z}, small);
+    distances_ = plan.scratch<float>("distances", 2 * reach_ - 1);
+    ddistances_ = plan.scratch<float>("slopes of distances", 2 * reach_ - 1);
+  }
   out_weight_ = plan.weight(name + "attention.out.weight", {V, D}, small);
   out_bias_ = plan.weight(name + "attention.out.bias", {D}, Initial{});
 
@@ -41,8 +47,8 @@ EmaAttention<T>::EmaAttention(Plan& plan, const std::string& name, std::int64_t 
   mixed_ = plan.keep<T>(name + "mixed", R * wide);
   qkv_ = plan.keep<T>(name + "qkv", R * gate(1).heads());
   attended_ = plan.keep<T>(name + "attended", R * V);
-  // A row without keys has lse = -infinity by definition.
-  lse_ = plan.keep<float>(name + "lse", R, Finite::no);
+  if (!function_) // a row without keys has lse = -infinity by definition
+    lse_ = plan.keep<float>(name + "lse", R, Finite::no);
   hidden_ = plan.keep<T>(name + "hidden", R * D);
   narrow_ = plan.scratch<T>("hidden", R * D);
   m_ = plan.scratch<T>("averaged", R * D);
@@ -51,9 +57,9 @@ EmaAttention<T>::EmaAttention(Plan& plan, const std::string& name, std::int64_t 
   dmixed_ = plan.scratch<T>("wide", R * wide);
   dqkv_ = plan.scratch<T>("dqkv", R * gate(1).heads());
   no_bias_ = plan.scratch<float>("no bias", D);
-  if (slices() > 1)
+  if (!function_ && slices() > 1)
     dslice_ = plan.scratch<T>("dslice", R * gate(1).heads());
-  if (reach_ > 0) {
+  if (!function_ && reach_ > 0) {
     table_ = plan.scratch<float>("relative scores", relative(N).numbers());
     dtable_ = plan.scratch<float>("relative slopes", relative(N).numbers());
   }
@@ -61,14 +67,19 @@ EmaAttention<T>::EmaAttention(Plan& plan, const std::string& name, std::int64_t 
       plan.scratch<float>("partial", std::max(column_sum_workspace(R, std::max(wide, V)), gate_workspace(gate(R))));
   ema_workspace_ = plan.scratch<float>("moving averages", ema_workspace(ema(plan.S, N)));
   const AttentionPlan& whole = plans_.of(layer_, N);
-  workspace_ = plan.attention_workspace(whole, heads(plan.S, N, slices() - 1)); // the widest
+  workspace_ = function_
+                   ? plan.scratch<float>("pointwise attention", pointwise_attention_workspace(pointwise(plan.S, N)))
+                   : plan.attention_workspace(whole, heads(plan.S, N, slices() - 1)); // the widest
   average_site_ = plan.dropout_site();
   hidden_site_ = plan.dropout_site();
   attention_site_ = plan.dropout_site();
   plan.product({R, D, V});
   plan.attention(ema_work(ema(plan.S, N), false), ema_work(ema(plan.S, N), true));
   plan.product({R, D, wide});
-  for (std::int64_t slice = 0; slice < slices(); ++slice)
+  if (function_)
+    plan.attention(pointwise_attention_work(pointwise(plan.S, N), false),
+                   pointwise_attention_work(pointwise(plan.S, N), true));
+  for (std::int64_t slice = 0; !function_ && slice < slices(); ++slice)
     plan.attention(whole, Z, slice_width(slice), false);
   plan.product({R, V, D});
 }
@@ -90,13 +101,41 @@ AttentionShape EmaAttention<T>::heads(std::int64_t sequences, std::int64_t lengt
 }
 
 template <class T>
+PointwiseAttention EmaAttention<T>::pointwise(std::int64_t sequences, std::int64_t length) const {
+  PointwiseAttention call{sequences, length, Z, V, gate(1).heads()};
+  call.chunk = chunk_;
+  call.causal = directions_ == 1;
+  call.function = *function_;
+  call.reach = reach_;
+  call.dropout_stride = longest_;
+  return call;
+}
+template <class T>
+PointwiseAttention EmaAttention<T>::pointwise(const Pass<T>& p) const {
+  PointwiseAttention call = pointwise(p.sequences(), p.length());
+  call.seen = p.seen();
+  call.dropout = p.dropout(attention_dropout_, attention_site_);
+  return call;
+}
+
+template <class T>
+const float* EmaAttention<T>::distances(const Pass<T>& p) const {
+  if (reach_ == 0)
+    return nullptr;
+  if (!rotary_)
+    return p.w(relative_);
+  rotary_bias_forward({reach_, Z}, p(distances_), p.w(turned_q_), p.w(turned_k_));
+  return p(distances_);
+}
+
+template <class T>
 AttentionExtras EmaAttention<T>::extras(const Pass<T>& p) const {
   AttentionExtras e;
   e.seen = p.seen();
   e.dropout = p.dropout(attention_dropout_, attention_site_);
   e.dropout_stride = longest_;
   if (reach_ > 0) {
-    relative_scores_forward(relative(p.length()), p(table_), p.w(relative_));
+    relative_scores_forward(relative(p.length()), p(table_), distances(p));
     e.table = p(table_);
     e.table_stride = relative(p.length()).stride();
   }
@@ -112,8 +151,11 @@ void EmaAttention<T>::average(const Pass<T>& p, T* m) const {
 
 template <class T>
 void EmaAttention<T>::attend(const Pass<T>& p) const {
-  const AttentionExtras extra = extras(p);
   const T* qkv = p(qkv_);
+  if (function_)
+    return pointwise_attention_forward(pointwise(p), p(attended_), qkv, qkv + Z, qkv + 2 * Z, distances(p),
+                                       p(workspace_));
+  const AttentionExtras extra = extras(p);
   for (std::int64_t slice = 0; slice < slices(); ++slice) {
     const std::int64_t first = slice * V / slices();
     attention_forward(plans_.of(layer_, p.length()), heads(p.sequences(), p.length(), slice), p(attended_) + first,
@@ -121,9 +163,23 @@ void EmaAttention<T>::attend(const Pass<T>& p) const {
   }
 }
 
-/// Gradients of queries and keys are sums over the slices: the first one's, to which the others are added.
 template <class T>
 void EmaAttention<T>::attend_backward(const Pass<T>& p, const T* dattended) const {
+  float* ddistances = reach_ == 0 ? nullptr : rotary_ ? p(ddistances_) : p.dw(relative_);
+  const T* qkv = p(qkv_);
+  T* dqkv = p(dqkv_);
+  if (function_)
+    pointwise_attention_backward(pointwise(p), dqkv, dqkv + Z, dqkv + 2 * Z, ddistances, dattended, qkv, qkv + Z,
+                                 qkv + 2 * Z, distances(p), p(workspace_));
+  else
+    engine_backward(p, ddistances, dattended);
+  if (reach_ > 0 && rotary_)
+    rotary_bias_backward({reach_, Z}, p.dw(turned_q_), p.dw(turned_k_), ddistances, p.w(turned_q_), p.w(turned_k_));
+}
+
+/// Gradients of queries and keys are sums over the slices: the first one's, to which the others are added.
+template <class T>
+void EmaAttention<T>::engine_backward(const Pass<T>& p, float* ddistances, const T* dattended) const {
   AttentionExtras extra = extras(p);
   const RelativeScores scores = relative(p.length());
   const std::int64_t all = p.rows() * gate(1).heads();
@@ -144,7 +200,7 @@ void EmaAttention<T>::attend_backward(const Pass<T>& p, const T* dattended) cons
       add_more(p(dqkv_), p(dslice_), all);
   }
   if (reach_ > 0)
-    relative_scores_backward(scores, p.dw(relative_), p(dtable_));
+    relative_scores_backward(scores, ddistances, p(dtable_));
 }
 
 template <class T>
