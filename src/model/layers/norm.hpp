@@ -1,6 +1,7 @@
 // Normalisation as a part of models: kernels/norm with its weights and the statistics that it keeps.
 #pragma once
 #include "kernels/norm/norm.hpp"
+#include "kernels/norm/rms_norm.hpp"
 #include "kernels/norm/scale_norm.hpp"
 #include "model/pass.hpp"
 
@@ -8,7 +9,8 @@ namespace weft {
 
 enum class NormKind {
   layer, ///< kernels/norm/norm.hpp
-  scale  ///< kernels/norm/scale_norm.hpp: one gain, no bias, no mean
+  scale, ///< kernels/norm/scale_norm.hpp: one gain, no bias, no mean
+  rms    ///< kernels/norm/rms_norm.hpp: no bias, no mean
 };
 
 template <class T>
@@ -23,7 +25,7 @@ struct Norm {
   /// Weights name + ".gain", name + ".bias". `what` names the statistics: "block.00.mean1".
   Norm(Plan& plan, const std::string& name, const std::string& mean_name, const std::string& rstd_name,
        std::int64_t width, float eps, NormKind norms = NormKind::layer)
-      : gain(plan.weight(name + ".gain", {norms == NormKind::layer ? width : 1}, Initialiser::one)), epsilon(eps),
+      : gain(plan.weight(name + ".gain", {norms == NormKind::scale ? 1 : width}, Initialiser::one)), epsilon(eps),
         D(width), kind(norms) {
     if (kind == NormKind::layer) {
       bias = plan.weight(name + ".bias", {width}, Initialiser::zero);
@@ -36,12 +38,16 @@ struct Norm {
   void forward(const Pass<T>& p, T* out, const T* x) const {
     if (kind == NormKind::scale)
       return scale_norm_forward(out, p(rstd), x, p.w(gain), p.rows(), D, epsilon);
+    if (kind == NormKind::rms)
+      return rms_norm_forward(out, p(rstd), x, p.w(gain), p.rows(), D, epsilon);
     norm_forward(out, p(mean), p(rstd), x, p.w(gain), p.w(bias), p.rows(), D, epsilon);
   }
   /// The same `out` from the statistics that are there.
   void again(const Pass<T>& p, T* out, const T* x) const {
     if (kind == NormKind::scale)
       return scale_norm_again(out, p(rstd), x, p.w(gain), p.rows(), D);
+    if (kind == NormKind::rms)
+      return rms_norm_again(out, p(rstd), x, p.w(gain), p.rows(), D);
     norm_again(out, p(mean), p(rstd), x, p.w(gain), p.w(bias), p.rows(), D);
   }
   /// sum = x + dropout(y),   out = norm(sum)
@@ -57,6 +63,8 @@ struct Norm {
   void backward(const Pass<T>& p, T* dx, const T* dout, const T* x, Into into = Into::add) const {
     if (kind == NormKind::scale)
       return scale_norm_backward(dx, p.dw(gain), dout, x, p(rstd), p.w(gain), p.rows(), D, p(partial), into);
+    if (kind == NormKind::rms)
+      return rms_norm_backward(dx, p.dw(gain), dout, x, p(rstd), p.w(gain), p.rows(), D, p(partial), into);
     norm_backward(dx, p.dw(gain), p.dw(bias), dout, x, p(mean), p(rstd), p.w(gain), p.rows(), D, p(partial), into);
   }
 };

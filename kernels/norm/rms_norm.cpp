@@ -1,0 +1,76 @@
+#include "kernels/norm/rms_norm.hpp"
+#include "kernels/common/instantiate.hpp"
+#include "kernels/common/kokkos.hpp"
+#include "kernels/common/numbers.hpp"
+
+namespace weft {
+
+template <class T>
+void rms_norm_again(T* out, const float* r, const T* x, const float* gain, std::int64_t rows, std::int64_t width) {
+  for_each(
+      "weft::rms_norm_again", rows, KOKKOS_LAMBDA(std::int64_t i) {
+        const float by = r[i];
+        for_numbers(0, width, [&](std::int64_t j, std::int64_t count) {
+          put_numbers(out + i * width + j, numbers_at(gain + j, count) * (by * numbers_at(x + i * width + j, count)),
+                      count);
+        });
+      });
+}
+
+template <class T>
+void rms_norm_forward(T* out, float* r, const T* x, const float* gain, std::int64_t rows, std::int64_t width,
+                      float epsilon) {
+  for_each(
+      "weft::rms_norm_forward", rows, KOKKOS_LAMBDA(std::int64_t i) {
+        const float squares = sum_of_numbers(width, [&](std::int64_t j, std::int64_t count) {
+          const Numbers value = numbers_at(x + i * width + j, count);
+          return value * value;
+        });
+        r[i] = 1.0f / Kokkos::sqrt(squares / static_cast<float>(width) + epsilon);
+      });
+  rms_norm_again(out, r, x, gain, rows, width);
+}
+
+template <class T>
+void rms_norm_backward(T* dx, float* dgain, const T* dout, const T* x, const float* r, const float* gain,
+                       std::int64_t rows, std::int64_t width, float* partial, Into into) {
+  const std::int64_t blocks = (rows + norm_block - 1) / norm_block;
+  for_each(
+      "weft::rms_norm_backward", blocks, KOKKOS_LAMBDA(std::int64_t b) {
+        float* sums = partial + b * width;
+        for (std::int64_t j = 0; j < width; ++j)
+          sums[j] = 0;
+        const std::int64_t end = (b + 1) * norm_block < rows ? (b + 1) * norm_block : rows;
+        for (std::int64_t i = b * norm_block; i < end; ++i) {
+          const T *from = x + i * width, *d = dout + i * width;
+          T* to = dx + i * width;
+          const float by = r[i];
+          const float dot = sum_of_numbers(width, [&](std::int64_t j, std::int64_t count) {
+            return numbers_at(gain + j, count) * numbers_at(d + j, count) * numbers_at(from + j, count);
+          });
+          const float share = by * by * dot / static_cast<float>(width);
+          for_numbers(0, width, [&](std::int64_t j, std::int64_t count) {
+            const Numbers value = numbers_at(from + j, count), g = numbers_at(d + j, count);
+            put_numbers(sums + j, numbers_at(sums + j, count) + g * (by * value), count);
+            const Numbers slope = by * (numbers_at(gain + j, count) * g - share * value);
+            put_numbers(to + j, into == Into::add ? numbers_at(to + j, count) + slope : slope, count);
+          });
+        }
+      });
+  for_each(
+      "weft::rms_norm_gain", width, KOKKOS_LAMBDA(std::int64_t j) {
+        float sum = 0;
+        for (std::int64_t b = 0; b < blocks; ++b)
+          sum += partial[b * width + j];
+        dgain[j] = sum;
+      });
+}
+
+#define WEFT_RMS_NORM_OF(T)                                                                                            \
+  template void rms_norm_forward(T*, float*, const T*, const float*, std::int64_t, std::int64_t, float);               \
+  template void rms_norm_again(T*, const float*, const T*, const float*, std::int64_t, std::int64_t);                  \
+  template void rms_norm_backward(T*, float*, const T*, const T*, const float*, const float*, std::int64_t,            \
+                                  std::int64_t, float*, Into)
+WEFT_FOR_EACH_STORAGE(WEFT_RMS_NORM_OF);
+
+} // namespace weft
