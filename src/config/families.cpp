@@ -47,7 +47,7 @@ const std::vector<FamilyRow>& family_table() {
        "Kitaev et al. 2020 (arXiv:2001.04451)",
        {"next_token", "copy"},
        {"learned", "axial", "sinusoid", "none"}},
-      {"mega", "Ma et al. 2023 (arXiv:2209.10655)", {"next_token", "classify"}, {"none"}},
+      {"mega", "Ma et al. 2023 (arXiv:2209.10655)", {"next_token", "classify", "pairs"}, {"none"}},
       {"bilstm", "bidirectional LSTM classifier (docs/bilstm.md)", {"classify", "pairs"}, {"none"}},
       {"lru", "linear recurrent units of Orvieto et al. 2023 (arXiv:2303.06349)", {"classify", "pairs"}, {"none"}},
   };

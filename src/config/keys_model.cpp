@@ -129,10 +129,10 @@ std::vector<Key> block_keys(Config& c) {
        "addition), reversible (two streams, which the backward pass computes again from their end: memory that does "
        "not grow with depth)",
        of_family({"reformer", "mega", "lru"}), Shapes::attention},
-      {"model.norm", &c.model.norm, one_of({"layer", "scale"}), "",
+      {"model.norm", &c.model.norm, one_of({"layer", "scale", "rms"}), "",
        "what normalises, behind each addition or in front (mega): layer (layer normalisation), scale (rows divided by "
-       "the root of their "
-       "mean square, times one number); the paper's batch norms are not there",
+       "the root of their mean square, times one number), rms (the same, times a number for each channel); the paper's "
+       "batch norms are not there",
        of_family({"mega"}), Shapes::parameters},
       {"model.positions", &c.model.positions, one_of({"grid", "learned", "axial", "sinusoid", "none"}), "",
        "what tells positions apart: grid (the sum of the tables of model.position_shape), learned (a vector each), "
@@ -174,8 +174,8 @@ std::vector<Key> head_keys(Config& c) {
        "width of the hidden layer of the classifier; 0: that of a block", of_family({"arena", "mega"}),
        Shapes::parameters},
       {"model.pair_features", &c.model.pair_features, one_of({"two", "four"}), "",
-       "what the classifier of pairs reads of the vectors a and b of both sequences: two (a, b) or four (a, b, a * b, "
-       "a - b)",
+       "what the classifier of pairs reads of the vectors a and b of both sequences: two (a, b; of mega b, a, as its "
+       "authors have it) or four (a, b, a * b, a - b)",
        with("data.task", {"pairs"}), Shapes::parameters},
   };
 }

@@ -11,7 +11,7 @@ struct Setting {
   const char *pattern, *bias, *pooling, *norm;
   const char* stream = "post_norm";
   std::int64_t values = 20;
-  const char* function = "softmax";
+  const char *function = "softmax", *task = "classify";
 };
 const Setting settings[] = {{"dense", "simple", "mean", "layer"},
                             {"block_bidirectional", "simple", "mean", "scale"},
@@ -21,14 +21,16 @@ const Setting settings[] = {{"dense", "simple", "mean", "layer"},
                             {"dense", "rotary", "mean", "layer"},
                             {"chunk", "rotary", "mean", "layer", "pre_norm", 20, "laplace"},
                             {"dense", "simple", "mean", "scale", "post_norm", 300, "laplace"},
-                            {"dense", "rotary", "mean", "layer", "post_norm", 20, "relu2"}};
+                            {"dense", "simple", "mean", "rms", "post_norm", 20, "relu2"},
+                            {"chunk", "none", "mean", "rms", "pre_norm"},
+                            {"chunk", "simple", "mean", "scale", "post_norm", 20, "softmax", "pairs"}};
 std::ostream& operator<<(std::ostream& out, const Setting& s) {
   return out << s.pattern << " " << s.bias << " " << s.pooling << " " << s.norm << " " << s.stream << " " << s.values
-             << " " << s.function;
+             << " " << s.function << " " << s.task;
 }
 
 Config config_of(const Setting& s) {
-  Config c = small(s.pooling);
+  Config c = small(s.pooling, s.task);
   c.model.family = "mega";
   c.model.heads = 1;
   c.model.positions = "none";
@@ -206,6 +208,40 @@ TEST(Mega, GradientsAreAnnouncedFromTheEndAndFinal) {
 TEST(Mega, LowPrecisionStaysClose) {
   for (const Setting& s : settings)
     expect_low_precision_close(config_of(s), s.pattern);
+}
+
+TEST(Mega, ReadsTheSecondDocumentOfAPairFirst) {
+  Config config = config_of(settings[0]);
+  config.data.task = "pairs";
+  Fixture f(config);
+  const auto weight = [&]() -> const Parameter& {
+    for (const Parameter& p : f.model->parameters().all())
+      if (p.name == "head.mlp.weight")
+        return p;
+    throw std::logic_error("head.mlp.weight");
+  }();
+  ASSERT_EQ(weight.shape[0], 2 * config.model.width);
+  const std::vector<float> before = f.logits();
+  // Without the upper half of the map nothing of the second document is left, nor without the lower of the first.
+  for (const bool second : {true, false}) {
+    std::vector<float> half = f.values;
+    const auto begin = half.begin() + weight.offset, middle = begin + weight.size / 2;
+    std::fill(second ? begin : middle, second ? middle : begin + weight.size, 0.0f);
+    f.use(half);
+    const std::vector<float> one = f.logits();
+    EXPECT_NE(one, before);
+    // Another token in each document of that kind.
+    const std::int64_t B = config.training.micro_batch, N = config.model.context;
+    for (std::int64_t b = 0; b < B; ++b)
+      f.full[static_cast<std::size_t>((second ? B + b : b) * N)] ^= 1;
+    f.lay_out(N);
+    EXPECT_EQ(f.logits(), one);
+    f.use(f.values);
+    EXPECT_NE(f.logits(), before);
+    for (std::int64_t b = 0; b < B; ++b)
+      f.full[static_cast<std::size_t>((second ? B + b : b) * N)] ^= 1;
+    f.lay_out(N);
+  }
 }
 
 TEST(Mega, CannotBeSampledFrom) {

@@ -69,6 +69,8 @@ CAUSAL_PATTERNS = {"fixed": ("attention.pattern='fixed'", "attention.stride=8", 
                    "performer": ("attention.pattern='performer'",),
                    "lsh": ("attention.pattern='lsh'", "attention.chunk=8", "attention.rounds=4", "attention.fixed_hashes=true",
                            "model.position_shape=[16]")}
+MEGA_CAUSAL = ("model.family='mega'", "model.positions='grid'", "model.heads=1", "model.feedforward=0", "model.layers=2",
+               "attention.pattern='chunk'", "attention.stride=8", "attention.shared_width=16", "training.micro_batch=16")
 
 
 class MemoriseTest(unittest.TestCase):
@@ -106,10 +108,10 @@ class MemoriseTest(unittest.TestCase):
         (tokens, lengths), (tokens2, lengths2) = self.rows(), self.rows()
         labels = self.random.integers(0, CLASSES, EXAMPLES)
         write_split(self.folder + "/data", "train", SYMBOLS, (tokens, tokens2), (lengths, lengths2), labels, CLASSES)
-        for name, pattern in {**PATTERNS, **LSTMS, **LRUS}.items():
+        for name, pattern in {**PATTERNS, **MEGA_PATTERNS, **LSTMS, **LRUS}.items():
             if "synthesizer" in name and "released" not in name:
                 continue  # nothing that one document does not show
-            if name not in PAIRS_ALWAYS and name not in LRUS and not EVERY_PAIR:
+            if name not in PAIRS_ALWAYS and name not in LRUS and name != "mega" and not EVERY_PAIR:
                 continue
             for features in FEATURES.get(name, ("two",)):
                 with self.subTest(f"{name}, {features} features"):
@@ -122,9 +124,10 @@ class MemoriseTest(unittest.TestCase):
         tokens[:, 0] = self.random.permutation(EXAMPLES)
         write_split(self.folder + "/data", "train", EXAMPLES, tokens)
         most = (EXAMPLES * 15 + 1) / (EXAMPLES * 16)
-        for name, pattern in CAUSAL_PATTERNS.items():
+        everyone = {name: (*CAUSAL, *pattern) for name, pattern in CAUSAL_PATTERNS.items()}
+        for name, pattern in {**everyone, "mega": MEGA_CAUSAL}.items():
             with self.subTest(name):
-                got = self.accuracy(16, EXAMPLES, "data.task='next_token'", *CAUSAL, *pattern, "training.steps=250")
+                got = self.accuracy(16, EXAMPLES, "data.task='next_token'", *pattern, "training.steps=250")
                 self.assertGreaterEqual(got, most - 1.5 / (EXAMPLES * 16))
                 self.assertLessEqual(got, most)
 

@@ -41,6 +41,8 @@ ClassSetup head_of(const Config& c) {
   setup.dropout = static_cast<float>(c.model.dropout);
   setup.start = ClassStart::xavier;
   setup.last_bias = false;
+  if (pairs_of(c)) // the authors put the second document first
+    setup.pairs = c.model.pair_features == "four" ? PairFeatures::four : PairFeatures::second_first;
   return setup;
 }
 
@@ -48,7 +50,7 @@ ChainSetup chain_of(const Config& c) {
   ChainSetup setup{c.model.layers,     embedding_of(c), AttentionSetup{}, // its attention has a setup of its own
                    feed_forward_of(c), c.model.stream,  static_cast<float>(c.model.dropout),
                    norm_epsilon,       norm_epsilon};
-  setup.norms = c.model.norm == "scale" ? NormKind::scale : NormKind::layer;
+  setup.norms = c.model.norm == "scale" ? NormKind::scale : c.model.norm == "rms" ? NormKind::rms : NormKind::layer;
   return setup;
 }
 } // namespace
@@ -74,7 +76,7 @@ EmaAttentionSetup ema_attention_of(const Config& c) {
 
 template <class T>
 Mega<T>::Mega(const Config& config)
-    : Chain<T, ClassHead<T>>(config, config.training.micro_batch, std::nullopt, chain_of(config), head_of(config)) {}
+    : Chain<T, ClassHead<T>>(config, sequences_of(config), std::nullopt, chain_of(config), head_of(config)) {}
 
 template <class T>
 std::unique_ptr<Decoder> Mega<T>::decoder(const float* /*weights*/, std::int64_t /*samples*/,

@@ -2,7 +2,7 @@
 //   H_0 = dropout(token),   no positions: the averages and the relative scores tell them
 //   H'  = norm1(H + attention(H)), gated, with moving averages;   H'' = norm2(H' + dropout(feedforward(H')))
 // with norms behind the additions, or in front of both layers and one at the end (model.stream);
-//   classes: logits = gelu(dropout(mean(H_L) W + b)) W'
+//   classes: logits = gelu(dropout(mean(H_L) W + b)) W', of pairs with the means of both documents, the second first
 //   the next token: averages from the front alone, logits = H_L W or H_L E', E the tokens' vectors
 #pragma once
 #include "model/families/chain.hpp"
