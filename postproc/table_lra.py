@@ -63,7 +63,7 @@ def task_of(run, tasks):
 
 def model_of(run, models):
     family, pattern = (run.config.get(s, {}).get(k) for s, k in (("model", "family"), ("attention", "pattern")))
-    for wanted in (family, pattern):
+    for wanted in (family, pattern) if family == "arena" else (family,):  # another family's patterns are other models
         for name, model in models.items():
             if model["pattern"] == wanted:
                 return name

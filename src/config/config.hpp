@@ -43,6 +43,9 @@ struct Config {
     bool half_size = false;                    // query/key width D/2, feed-forward 2D
     std::string recompute = "none";            // none | attention | block
     std::string stream = "pre_norm";           // pre_norm | post_norm | reversible
+    std::string input = "tokens";              // mega: tokens | pixels
+    double pixel_mean = 0.5;                   // of values in [0, 1]
+    double pixel_deviation = 0.5;
     std::string norm = "layer";                // mega: layer | scale | rms
     std::string positions = "grid";            // grid | learned | axial | sinusoid | none
     std::vector<std::int64_t> position_shape;  // row-major coordinates; empty: (ceil(N/l), l)

@@ -129,6 +129,20 @@ std::vector<Key> block_keys(Config& c) {
        "addition), reversible (two streams, which the backward pass computes again from their end: memory that does "
        "not grow with depth)",
        of_family({"reformer", "mega", "lru"}), Shapes::attention},
+      {"model.input",
+       &c.model.input,
+       one_of({"tokens", "pixels"}),
+       "",
+       "what tokens are (mega): tokens (a learned vector each), pixels (grey values from 0 to 255, which a learned "
+       "vector "
+       "is multiplied by, and another one added)",
+       {{{"model.family", {"mega"}}, {"data.task", {"classify"}}}},
+       Shapes::parameters},
+      {"model.pixel_mean", &c.model.pixel_mean, between(0, 1), "",
+       "mean of the pictures' values, 1 being white, which is subtracted", with("model.input", {"pixels"}),
+       Shapes::attention},
+      {"model.pixel_deviation", &c.model.pixel_deviation, above(0), "",
+       "their standard deviation, by which they are divided then", with("model.input", {"pixels"}), Shapes::attention},
       {"model.norm", &c.model.norm, one_of({"layer", "scale", "rms"}), "",
        "what normalises, behind each addition or in front (mega): layer (layer normalisation), scale (rows divided by "
        "the root of their mean square, times one number), rms (the same, times a number for each channel); the paper's "

@@ -106,6 +106,10 @@ void check_mega(const Config& c, Checker& rules) {
               fmt::format("got \"{}\", expected mean, or attention: mega has no CLS vector, and padded rows are not "
                           "part of it",
                           c.model.pooling));
+  rules.check(!rules.reads("model.input") || c.model.input != "pixels" || c.model.vocabulary <= 256,
+              {"model.vocabulary", "model.input"},
+              fmt::format("got {} distinct tokens with model.input = \"pixels\", expected at most the 256 grey values",
+                          c.model.vocabulary));
   rules.check(c.model.stream != "reversible", {"model.stream", "model.family"},
               "got \"reversible\", which model.family = \"mega\" does not have, expected pre_norm or post_norm");
   rules.check(a.bias != "rotary" || a.shared_width % 2 == 0, {"attention.shared_width", "attention.bias"},

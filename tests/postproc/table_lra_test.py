@@ -90,12 +90,14 @@ class TableLraTest(ScriptTest):
         self.train("lra_text_transformer", 1, 0.7, config=CONFIG.replace("layers = 4", "layers = 2"))
         self.train("imdb_256", 1, 0.6)
         self.train("lra_text_local", 1, 0.55, config=CONFIG.replace('"dense"', '"local"'))
+        self.train("lra_text_mega", 1, 0.9, config=CONFIG.replace('"arena"', '"mega"'))  # dense, and no Transformer
         self.train("enwik8_text", 1, 0.9, config=CONFIG.replace('"classify"', '"next_token"'))
         self.assertEqual(self.find("Text", "Transformer")["ours"], "not run")
         other = self.find("Text", "other run: lra_text_transformer (Transformer)")
         self.assertEqual((other["published"], other["ours"], other["note"]), ("none", "70.00", "model.layers 2, not 4"))
         self.assertEqual(self.find("Text", "other run: imdb_256")["note"], "no input file has this name")
         self.assertEqual(self.find("Text", "other run: lra_text_local (Local Attention)")["ours"], "55.00")
+        self.assertEqual(self.find("Text", "other run: lra_text_mega (other model)")["ours"], "90.00")
         self.assertFalse([line for line in self.lines() if "enwik8" in line["model"]])
 
     def test_runs_without_a_test_figure_are_told(self):

@@ -18,6 +18,11 @@ std::int64_t hidden_width(const Config& c) { return c.model.feedforward > 0 ? c.
 EmbeddingSetup embedding_of(const Config& c) {
   EmbeddingSetup setup = tokens_alone(c);
   setup.token = setup.start = {Initialiser::normal, 1 / std::sqrt(static_cast<double>(c.model.width))};
+  if (c.model.input == "pixels" && !causal(c)) {
+    setup.pixels = PixelSetup{static_cast<float>(c.model.pixel_mean), static_cast<float>(c.model.pixel_deviation)};
+    setup.token = {Initialiser::normal, 1};
+    setup.start = {Initialiser::normal, 0.1};
+  }
   if (causal(c)) {
     setup.tied = c.model.tied_embedding;
     setup.slots = Slots::shifted;

@@ -1,5 +1,6 @@
 // MEGA (Ma et al. 2023, arXiv:2209.10655), the classifiers of its section 4.1 and the language models of 4.3:
-//   H_0 = dropout(token),   no positions: the averages and the relative scores tell them
+//   H_0 = dropout(token), or of a picture dropout(z w + b) with its values z;   no positions: the averages and the
+//   relative scores tell them
 //   H'  = norm1(H + attention(H)), gated, with moving averages;   H'' = norm2(H' + dropout(feedforward(H')))
 // with norms behind the additions, or in front of both layers and one at the end (model.stream);
 //   classes: logits = gelu(dropout(mean(H_L) W + b)) W', of pairs with the means of both documents, the second first

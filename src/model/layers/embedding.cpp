@@ -7,7 +7,15 @@ namespace weft {
 template <class T>
 Embedding<T>::Embedding(Plan& plan, const EmbeddingSetup& setup)
     : D(setup.width), V(setup.vocabulary), slots_(setup.slots), token_into_(setup.tied ? Into::add : Into::overwrite),
-      dropout_(setup.dropout), scale_(setup.scale) {
+      dropout_(setup.dropout), scale_(setup.scale), pixels_(setup.pixels) {
+  if (dropout_ >= 0)
+    site_ = plan.dropout_site();
+  if (pixels_) {
+    token_ = plan.weight("embedding.pixel.weight", {D}, setup.token);
+    start_ = plan.weight("embedding.pixel.bias", {D}, setup.start);
+    partial_ = plan.scratch<float>("partial", pixels_workspace(pixels(plan.R)));
+    return;
+  }
   token_ = plan.weight("embedding.token", {V, D}, setup.token);
   if (slots_ != Slots::plain)
     start_ = plan.weight("embedding.start", {D}, setup.start);
@@ -26,8 +34,6 @@ Embedding<T>::Embedding(Plan& plan, const EmbeddingSetup& setup)
     copy_to_device(sinusoid_.data(), table.data(), sinusoid_.bytes());
     plan.tables(sinusoid_.bytes());
   }
-  if (dropout_ >= 0)
-    site_ = plan.dropout_site();
 }
 
 template <class T>
@@ -51,16 +57,22 @@ EmbeddingTables<Pointer> Embedding<T>::tables(const Of& of) const {
 
 template <class T>
 void Embedding<T>::forward(const Pass<T>& p, T* out) const {
-  embedding_forward(out, shape(p.sequences(), p.length()), coordinates_,
-                    tables<const float*>([&](Weight w) { return p.w(w); }), p.tokens());
+  if (pixels_)
+    pixels_forward(pixels(p.rows()), out, p.tokens(), p.w(token_), p.w(start_));
+  else
+    embedding_forward(out, shape(p.sequences(), p.length()), coordinates_,
+                      tables<const float*>([&](Weight w) { return p.w(w); }), p.tokens());
   p.drop(out, D, dropout_, site_);
 }
 
 template <class T>
 void Embedding<T>::backward(const Pass<T>& p, T* dout) const {
   p.drop(dout, D, dropout_, site_);
-  embedding_backward(tables<float*>([&](Weight w) { return p.dw(w); }), shape(p.sequences(), p.length()), coordinates_,
-                     static_cast<const T*>(dout), p.tokens(), token_into_);
+  if (pixels_)
+    pixels_backward(pixels(p.rows()), p.dw(token_), p.dw(start_), static_cast<const T*>(dout), p.tokens(), p(partial_));
+  else
+    embedding_backward(tables<float*>([&](Weight w) { return p.dw(w); }), shape(p.sequences(), p.length()),
+                       coordinates_, static_cast<const T*>(dout), p.tokens(), token_into_);
   p.done(token_);
 }
 

@@ -1,11 +1,18 @@
-// The first layer: tokens and positions to rows, and dropout on them (kernels/embedding).
+// The first layer: tokens and positions, or grey values, to rows, and dropout on them (kernels/embedding).
 #pragma once
 #include "kernels/embedding/embedding.hpp"
+#include "kernels/embedding/pixels.hpp"
 #include "model/layers/rows.hpp"
 #include "model/pass.hpp"
 #include <array>
+#include <optional>
 
 namespace weft {
+
+/// How the values of pictures lie in [0, 1].
+struct PixelSetup {
+  float mean, deviation;
+};
 
 struct EmbeddingSetup {
   std::int64_t width, vocabulary;
@@ -15,14 +22,16 @@ struct EmbeddingSetup {
   float scale = 1;                             ///< of the token's vector
   bool sinusoid = false;                       ///< a fixed table of positions instead
   Initial token{}, start{}, position{};
-  float dropout = -1; ///< below 0: the family has none
-  bool tied = false;  ///< the head uses the token's tensor too, and writes its gradient first
+  float dropout = -1;                 ///< below 0: the family has none
+  std::optional<PixelSetup> pixels{}; ///< tokens are grey values, and slots plain, without positions
+  bool tied = false;                  ///< the head uses the token's tensor too, and writes its gradient first
 };
 
 template <class T>
 class Embedding {
  public:
-  /// Tensors embedding.token, embedding.start (not where slots are plain), embedding.position.0, ...
+  /// Tensors embedding.token, embedding.start (not where slots are plain), embedding.position.0, ..., or with pixels
+  /// embedding.pixel.weight, embedding.pixel.bias.
   Embedding(Plan& plan, const EmbeddingSetup& setup);
   /// Overwrites out (S, N, D).
   void forward(const Pass<T>& p, T* out) const;
@@ -34,6 +43,7 @@ class Embedding {
 
  private:
   EmbeddingShape shape(std::int64_t sequences, std::int64_t slots) const;
+  PixelShape pixels(std::int64_t rows) const { return {rows, D, pixels_->mean, pixels_->deviation}; }
   template <class Pointer, class Of>
   EmbeddingTables<Pointer> tables(const Of& of) const;
 
@@ -44,7 +54,9 @@ class Embedding {
   std::uint32_t site_ = 0;
   Buffer<float> sinusoid_; ///< (slots, D); empty: none
   Coordinates coordinates_;
-  Weight token_, start_;
+  std::optional<PixelSetup> pixels_;
+  Piece<float> partial_;
+  Weight token_, start_; ///< with pixels: of value 1, and of value 0
   std::array<Weight, max_coordinates> position_;
 };
 
