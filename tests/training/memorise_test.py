@@ -58,6 +58,8 @@ PAIRS_ALWAYS = ("dense", "local 16", "lsh lra", "linformer", "longformer paper",
 EVERY_PAIR = "--every-pair" in sys.argv
 MEGA = ("model.family='mega'", "model.positions='grid'", "model.heads=1", "model.pooling='mean'", "attention.shared_width=16")
 MEGA_PATTERNS = {"mega": (*MEGA, "model.stream='post_norm'"), "mega in chunks": (*MEGA, "attention.pattern='block_bidirectional'", "attention.stride=16")}
+MEGA_OF_PIXELS = {"mega of pixels": (*MEGA, "model.input='pixels'", "model.pixel_mean=0.02", "model.pixel_deviation=0.015",
+                                    "attention.function='laplace'", "attention.bias='rotary'", "training.steps=250")}
 LRU = ("model.family='lru'", "model.positions='grid'", "model.heads=8", "model.feedforward=0", "attention.pattern='fixed'",
        "model.pooling='mean'", "model.state_width=24")
 LRUS = {"lru": LRU, "lru from the front, post-norm": (*LRU, "model.bidirectional=false", "model.stream='post_norm'")}
@@ -100,7 +102,7 @@ class MemoriseTest(unittest.TestCase):
         tokens, lengths = self.rows()
         labels = self.random.integers(0, CLASSES, EXAMPLES)
         write_split(self.folder + "/data", "train", SYMBOLS, tokens, lengths, labels, CLASSES)
-        for name, pattern in {**PATTERNS, **MEGA_PATTERNS, **LSTMS, **LRUS}.items():
+        for name, pattern in {**PATTERNS, **MEGA_PATTERNS, **MEGA_OF_PIXELS, **LSTMS, **LRUS}.items():
             with self.subTest(name):
                 self.assertEqual(self.accuracy(LENGTH, SYMBOLS, *pattern), 1)
 
