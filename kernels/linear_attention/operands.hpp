@@ -1,8 +1,8 @@
 // What the kernels of linear attention read, and how tiles of it come into scratch memory. Included by
 // linear_attention.cpp only.
 #pragma once
-#include "kernels/linear_attention/linear_attention.hpp"
 #include "kernels/common/tiles.hpp"
+#include "kernels/linear_attention/linear_attention.hpp"
 
 namespace weft::linear {
 
