@@ -5,36 +5,49 @@
 
 namespace weft {
 
+namespace {
+/// The gains of a group of channels.
+struct Gains {
+  const float* gain;
+  bool one;
+  WEFT_FUNCTION Numbers at(std::int64_t j, std::int64_t count) const {
+    return one ? Numbers{} + *gain : numbers_at(gain + j, count);
+  }
+};
+} // namespace
+
 template <class T>
-void rms_norm_again(T* out, const float* r, const T* x, const float* gain, std::int64_t rows, std::int64_t width) {
+void rms_norm_again(const RmsShape& shape, T* out, const float* r, const T* x, const float* gain) {
+  const std::int64_t width = shape.width;
+  const Gains gains{gain, shape.one_gain};
   for_each(
-      "weft::rms_norm_again", rows, KOKKOS_LAMBDA(std::int64_t i) {
+      "weft::rms_norm_again", shape.rows, KOKKOS_LAMBDA(std::int64_t i) {
         const float by = r[i];
         for_numbers(0, width, [&](std::int64_t j, std::int64_t count) {
-          put_numbers(out + i * width + j, numbers_at(gain + j, count) * (by * numbers_at(x + i * width + j, count)),
-                      count);
+          put_numbers(out + i * width + j, gains.at(j, count) * (by * numbers_at(x + i * width + j, count)), count);
         });
       });
 }
 
 template <class T>
-void rms_norm_forward(T* out, float* r, const T* x, const float* gain, std::int64_t rows, std::int64_t width,
-                      float epsilon) {
+void rms_norm_forward(const RmsShape& shape, T* out, float* r, const T* x, const float* gain, float epsilon) {
+  const std::int64_t width = shape.width;
   for_each(
-      "weft::rms_norm_forward", rows, KOKKOS_LAMBDA(std::int64_t i) {
+      "weft::rms_norm_forward", shape.rows, KOKKOS_LAMBDA(std::int64_t i) {
         const float squares = sum_of_numbers(width, [&](std::int64_t j, std::int64_t count) {
           const Numbers value = numbers_at(x + i * width + j, count);
           return value * value;
         });
         r[i] = 1.0f / Kokkos::sqrt(squares / static_cast<float>(width) + epsilon);
       });
-  rms_norm_again(out, r, x, gain, rows, width);
+  rms_norm_again(shape, out, r, x, gain);
 }
 
 template <class T>
-void rms_norm_backward(T* dx, float* dgain, const T* dout, const T* x, const float* r, const float* gain,
-                       std::int64_t rows, std::int64_t width, float* partial, Into into) {
-  const std::int64_t blocks = (rows + norm_block - 1) / norm_block;
+void rms_norm_backward(const RmsShape& shape, T* dx, float* dgain, const T* dout, const T* x, const float* r,
+                       const float* gain, float* partial, Into into) {
+  const std::int64_t rows = shape.rows, width = shape.width, blocks = (rows + norm_block - 1) / norm_block;
+  const Gains gains{gain, shape.one_gain};
   for_each(
       "weft::rms_norm_backward", blocks, KOKKOS_LAMBDA(std::int64_t b) {
         float* sums = partial + b * width;
@@ -46,31 +59,33 @@ void rms_norm_backward(T* dx, float* dgain, const T* dout, const T* x, const flo
           T* to = dx + i * width;
           const float by = r[i];
           const float dot = sum_of_numbers(width, [&](std::int64_t j, std::int64_t count) {
-            return numbers_at(gain + j, count) * numbers_at(d + j, count) * numbers_at(from + j, count);
+            return gains.at(j, count) * numbers_at(d + j, count) * numbers_at(from + j, count);
           });
           const float share = by * by * dot / static_cast<float>(width);
           for_numbers(0, width, [&](std::int64_t j, std::int64_t count) {
             const Numbers value = numbers_at(from + j, count), g = numbers_at(d + j, count);
             put_numbers(sums + j, numbers_at(sums + j, count) + g * (by * value), count);
-            const Numbers slope = by * (numbers_at(gain + j, count) * g - share * value);
+            const Numbers slope = by * (gains.at(j, count) * g - share * value);
             put_numbers(to + j, into == Into::add ? numbers_at(to + j, count) + slope : slope, count);
           });
         }
       });
+  const std::int64_t together = shape.one_gain ? width : 1; // channels of a gain
   for_each(
-      "weft::rms_norm_gain", width, KOKKOS_LAMBDA(std::int64_t j) {
+      "weft::rms_norm_gain", shape.gains(), KOKKOS_LAMBDA(std::int64_t g) {
         float sum = 0;
         for (std::int64_t b = 0; b < blocks; ++b)
-          sum += partial[b * width + j];
-        dgain[j] = sum;
+          for (std::int64_t j = 0; j < together; ++j)
+            sum += partial[b * width + g + j];
+        dgain[g] = sum;
       });
 }
 
 #define WEFT_RMS_NORM_OF(T)                                                                                            \
-  template void rms_norm_forward(T*, float*, const T*, const float*, std::int64_t, std::int64_t, float);               \
-  template void rms_norm_again(T*, const float*, const T*, const float*, std::int64_t, std::int64_t);                  \
-  template void rms_norm_backward(T*, float*, const T*, const T*, const float*, const float*, std::int64_t,            \
-                                  std::int64_t, float*, Into)
+  template void rms_norm_forward(const RmsShape&, T*, float*, const T*, const float*, float);                          \
+  template void rms_norm_again(const RmsShape&, T*, const float*, const T*, const float*);                             \
+  template void rms_norm_backward(const RmsShape&, T*, float*, const T*, const T*, const float*, const float*, float*, \
+                                  Into)
 WEFT_FOR_EACH_STORAGE(WEFT_RMS_NORM_OF);
 
 } // namespace weft

@@ -101,10 +101,7 @@ TEST(Arena, PaddingMovesNoBit) {
 
 TEST(Arena, AShorterMicroBatchGivesTheSameLogits) {
   for (const Case& c : cases) {
-    Config config = config_of(c);
-    config.model.dropout = 0.2;
-    config.attention.dropout = 0.1;
-    Fixture f(config);
+    Fixture f(dropping(config_of(c)));
     const bool unmasked = c.also == released_linformer || c.also == released_dense_scores;
     EXPECT_EQ(f.model->variable_length(), c.pooling != std::string("mean_all") && !unmasked && !released_sets(c));
     if (!f.model->variable_length())

@@ -5,6 +5,13 @@
 
 namespace weft::testing {
 
+/// The same config with dropout in both places.
+inline Config dropping(Config c) {
+  c.model.dropout = 0.2;
+  c.attention.dropout = 0.1;
+  return c;
+}
+
 /// Micro-batches cut to 64 positions give the logits and, with the same masks of dropout, the gradients of whole ones.
 inline void expect_shorter_is_the_same(Fixture& f, const std::string& what) {
   ASSERT_TRUE(f.model->variable_length()) << what;

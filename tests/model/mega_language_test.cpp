@@ -3,6 +3,7 @@
 #include "io/error.hpp"
 #include "model/sampling/decoder.hpp"
 #include "tests/model/language_fixture.hpp"
+#include "tests/model/mega_fixture.hpp"
 #include <gtest/gtest.h>
 
 using namespace weft;
@@ -27,52 +28,22 @@ std::ostream& operator<<(std::ostream& out, const Setting& s) {
 }
 
 Config config_of(const Setting& s) {
-  Config c;
-  c.model.family = "mega";
-  c.model.layers = 2;
-  c.model.width = 24;
-  c.model.heads = 1;
-  c.model.context = 70;
-  c.model.vocabulary = 40;
-  c.model.feedforward = 40;
-  c.model.positions = "none";
-  c.model.stream = s.stream;
-  c.model.norm = s.norm;
+  Config c = language_config(2, 24, 1, 70, s.pattern);
+  make_mega(c, s.pattern, s.stream, s.norm, s.function, s.values);
+  c.model.vocabulary = c.model.feedforward = 40;
   c.model.tied_embedding = s.tied;
-  c.attention.pattern = s.pattern;
   c.attention.stride = 16;
-  c.attention.shared_width = 12;
-  c.attention.value_width = s.values;
-  c.attention.function = s.function;
-  c.attention.states = 5;
   c.attention.bias = s.tied ? "rotary" : "simple";
   c.training.micro_batch = 2;
   return c;
 }
 
-/// Weights with which all of the block matters: scores that tell keys apart, gates off their middle.
-void stretch(LanguageFixture& f) {
-  for (const Parameter& p : f.model->parameters().all()) {
-    const auto has = [&](const char* part) { return p.name.find(part) != std::string::npos; };
-    const bool scores = has("relative") || has("rotary") || has("query") || has("key."),
-               maps = has("block") && has("weight");
-    for (std::int64_t i = 0; i < p.size; ++i)
-      f.values[static_cast<std::size_t>(p.offset + i)] *= scores ? 20.0f : maps || has("embedding") ? 5.0f : 1.0f;
-  }
-  f.use(f.values);
-}
-
 TEST(MegaLanguage, HasTheParametersOfThePapersEnwik8) {
-  Config c;
+  Config c = language_config(12, 512, 1, 8192, "chunk");
   c.model.family = "mega";
-  c.model.layers = 12;
-  c.model.width = 512;
-  c.model.heads = 1;
-  c.model.context = 8192;
   c.model.feedforward = 1024;
   c.model.tied_embedding = true;
   c.model.positions = "none";
-  c.attention.pattern = "chunk";
   c.attention.stride = 2048;
   c.attention.shared_width = 128;
   c.attention.bias = "rotary";

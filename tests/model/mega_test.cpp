@@ -1,6 +1,7 @@
 // MEGA as a whole: counts, initial numbers, gradients, padding, length of a micro-batch, dropout, low precision.
 #include "model/sampling/decoder.hpp"
 #include "tests/model/checks.hpp"
+#include "tests/model/mega_fixture.hpp"
 
 using namespace weft;
 using namespace weft::testing;
@@ -32,37 +33,14 @@ std::ostream& operator<<(std::ostream& out, const Setting& s) {
 
 Config config_of(const Setting& s) {
   Config c = small(s.pooling, s.task);
-  c.model.family = "mega";
-  c.model.heads = 1;
-  c.model.positions = "none";
-  c.attention.pattern = s.pattern;
-  c.attention.bias = s.bias;
-  c.model.norm = s.norm;
-  c.attention.shared_width = 12;
-  c.model.stream = s.stream;
-  c.attention.value_width = s.values;
-  c.attention.function = s.function;
+  make_mega(c, s.pattern, s.stream, s.norm, s.function, s.values);
   c.model.input = s.input;
-  c.attention.states = 5;
+  c.attention.bias = s.bias;
   c.attention.stride = 32;
   return c;
 }
 
 bool contains(const std::string& text, const char* part) { return text.find(part) != std::string::npos; }
-
-/// Weights with which all of the block matters: scores that tell keys apart, gates off their middle.
-void stretch(Fixture& f) {
-  for (const Parameter& p : f.model->parameters().all()) {
-    const bool scores = contains(p.name, "relative") || contains(p.name, "rotary") || contains(p.name, "query") ||
-                        contains(p.name, "key.");
-    const bool maps = contains(p.name, "block") && contains(p.name, "weight");
-    for (std::int64_t i = 0; i < p.size; ++i)
-      f.values[static_cast<std::size_t>(p.offset + i)] *= scores                                ? 20.0f
-                                                          : maps || p.name == "embedding.token" ? 5.0f
-                                                                                                : 1.0f;
-  }
-  f.use(f.values);
-}
 
 /// What moves all keys alike moves all scores of a query alike: in a softmax its gradient is 0 but for rounding.
 bool idle(const Setting& s, const Parameter& p) {
@@ -154,10 +132,7 @@ TEST(Mega, PaddingMovesNoBit) {
 
 TEST(Mega, AShorterMicroBatchGivesTheSameLogits) {
   for (const Setting& s : settings) {
-    Config config = config_of(s);
-    config.model.dropout = 0.2;
-    config.attention.dropout = 0.1;
-    Fixture f(config);
+    Fixture f(dropping(config_of(s)));
     expect_shorter_is_the_same(f, s.pattern);
   }
 }

@@ -162,11 +162,8 @@ def main():
         parser.error(f"--width: got {given.width}, expected a multiple of 32, at least 32")
     if min(given.batch, given.layers, given.repeats, given.steps, given.threads) < 1 or not given.limit > 0:
         parser.error("--batch, --layers, --repeats, --steps and --threads: expected at least 1 of each; --limit: more than 0")
-    if given.install:
-        turns.install(given.install, __file__, *ASKED_FOR)
-    version = peer_version()
+    version = turns.version_of(peer_version, given, __file__, *ASKED_FOR)
     if version is None:
-        print("SKIPPED: PyTorch is not installed (Debian: python3-torch; or --install DIR)")
         return 77
     print(f"PyTorch {version}", flush=True)
     rows = Rows(given.out)

@@ -61,11 +61,8 @@ def main():
     parser.add_argument("--install", metavar="DIR")
     given = parser.parse_args()
     turns.check_program(parser, given)
-    if given.install:
-        turns.install(given.install, __file__)
-    version = peer_version()
+    version = turns.version_of(peer_version, given, __file__)
     if version is None:
-        print("SKIPPED: PyTorch is not installed (Debian: python3-torch; or --install DIR)")
         return 77
     print(f"PyTorch {version}, {given.threads} threads; ms for both passes\n{'N':>8} {'scan':>10} {'FFT':>10} {'ratio':>7}")
     for length in given.lengths:

@@ -16,17 +16,11 @@ from reference import call  # noqa: E402
 
 B, N, P = 3, 41, 5
 LIMIT = 1e-12
-INPUT = one_step.RUN + """[model]
-family = "lru"
-layers = 2
-width = 24
-state_width = 10
-context = {context}
-vocabulary = {vocabulary}
+INPUT = one_step.classifier("lru", """state_width = 10
 pooling = "mean"
 r_max = 0.98
 {more}
-""" + one_step.ONE_STEP
+""")
 
 
 def torch_or_skip():

@@ -101,16 +101,10 @@ class Lstm(unittest.TestCase):
         self.compare([3, 8], D=2, h=1, layers=1)
 
 
-INPUT = one_step.RUN + """[model]
-family = "bilstm"
-layers = 2
-width = 12
-state_width = 16
-context = {context}
-vocabulary = {vocabulary}
+INPUT = one_step.classifier("bilstm", """state_width = 16
 pooling = "attention"
 pooling_width = 10
-""" + one_step.ONE_STEP
+""")
 
 
 class Classifier(torch.nn.Module):

@@ -15,15 +15,9 @@ from reference import call  # noqa: E402
 
 B, N, D, STATES = 3, 37, 5, 16
 LIMIT = 1e-10
-INPUT = one_step.RUN + """[model]
-family = "mega"
-layers = 2
-width = 24
-heads = 1
+INPUT = one_step.classifier("mega", """heads = 1
 stream = "{stream}"
 feedforward = 40
-context = {context}
-vocabulary = {vocabulary}
 pooling = "mean"
 norm = "{norm}"
 [attention]
@@ -32,7 +26,7 @@ shared_width = 12
 value_width = 32
 states = 5
 {more}
-""" + one_step.ONE_STEP
+""")
 
 
 def sigmoid(x):

@@ -41,6 +41,17 @@ test_at_end = false
 """
 
 
+def classifier(family, text):
+    """An input file for one step of this family, two layers of width 24; text: further lines of [model] and on."""
+    return RUN + f"""[model]
+family = "{family}"
+layers = 2
+width = 24
+context = {{context}}
+vocabulary = {{vocabulary}}
+""" + text + ONE_STEP
+
+
 def listops(folder):
     run(["generate", "listops", "--to", folder + "/listops", "--examples", "12,4,6", "--max-depth", "4",
          "--max-arguments", "5", "--min-length", "10", "--max-length", "60"])

@@ -137,11 +137,8 @@ def main():
     turns.check_program(parser, given)
     if given.rounds < 1 or given.steps < 1 or given.threads < 1 or not given.limit > 0:
         parser.error("--rounds, --steps and --threads: expected at least 1 of each; --limit: expected more than 0")
-    if given.install:
-        turns.install(given.install, __file__)
-    version = peer_version()
+    version = turns.version_of(peer_version, given, __file__)
     if version is None:
-        print("SKIPPED: PyTorch is not installed (Debian: python3-torch; or --install DIR)")
         return 77
     print(f"PyTorch {version}; {given.threads} threads, {given.rounds} turns, at most {given.limit:g} s for each program")
     print(f"{'case':<12} {'storage':<7} {'program':<16} {'s/step':>9} {'min':>9} {'max':>9} {'tokens/s':>9} {'Weft is':>9}",

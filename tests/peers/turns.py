@@ -41,6 +41,16 @@ def check_program(parser, given):
         parser.error(f"--weft: {given.weft} is no program; build it, or give the path of weft")
 
 
+def version_of(peer_version, given, script, *packages):
+    """What PyTorch there is, after --install; None: none, which is said."""
+    if given.install:
+        install(given.install, script, *packages)
+    version = peer_version()
+    if version is None:
+        print("SKIPPED: PyTorch is not installed (Debian: python3-torch; or --install DIR)")
+    return version
+
+
 class Weft:
     """Steps of `weft bench INPUT --quick --json`: the median of three after one to warm up, each turn."""
 

@@ -2,15 +2,14 @@
 #pragma once
 #include "kernels/norm/norm.hpp"
 #include "kernels/norm/rms_norm.hpp"
-#include "kernels/norm/scale_norm.hpp"
 #include "model/pass.hpp"
 
 namespace weft {
 
 enum class NormKind {
   layer, ///< kernels/norm/norm.hpp
-  scale, ///< kernels/norm/scale_norm.hpp: one gain, no bias, no mean
-  rms    ///< kernels/norm/rms_norm.hpp: no bias, no mean
+  scale, ///< kernels/norm/rms_norm.hpp with one gain: no bias, no mean
+  rms    ///< the same with a gain for each channel
 };
 
 template <class T>
@@ -36,18 +35,14 @@ struct Norm {
   }
 
   void forward(const Pass<T>& p, T* out, const T* x) const {
-    if (kind == NormKind::scale)
-      return scale_norm_forward(out, p(rstd), x, p.w(gain), p.rows(), D, epsilon);
-    if (kind == NormKind::rms)
-      return rms_norm_forward(out, p(rstd), x, p.w(gain), p.rows(), D, epsilon);
+    if (kind != NormKind::layer)
+      return rms_norm_forward(rms(p), out, p(rstd), x, p.w(gain), epsilon);
     norm_forward(out, p(mean), p(rstd), x, p.w(gain), p.w(bias), p.rows(), D, epsilon);
   }
   /// The same `out` from the statistics that are there.
   void again(const Pass<T>& p, T* out, const T* x) const {
-    if (kind == NormKind::scale)
-      return scale_norm_again(out, p(rstd), x, p.w(gain), p.rows(), D);
-    if (kind == NormKind::rms)
-      return rms_norm_again(out, p(rstd), x, p.w(gain), p.rows(), D);
+    if (kind != NormKind::layer)
+      return rms_norm_again(rms(p), out, p(rstd), x, p.w(gain));
     norm_again(out, p(mean), p(rstd), x, p.w(gain), p.w(bias), p.rows(), D);
   }
   /// sum = x + dropout(y),   out = norm(sum)
@@ -61,12 +56,11 @@ struct Norm {
   }
   /// dx += gradient through the norm, or dx = that gradient.
   void backward(const Pass<T>& p, T* dx, const T* dout, const T* x, Into into = Into::add) const {
-    if (kind == NormKind::scale)
-      return scale_norm_backward(dx, p.dw(gain), dout, x, p(rstd), p.w(gain), p.rows(), D, p(partial), into);
-    if (kind == NormKind::rms)
-      return rms_norm_backward(dx, p.dw(gain), dout, x, p(rstd), p.w(gain), p.rows(), D, p(partial), into);
+    if (kind != NormKind::layer)
+      return rms_norm_backward(rms(p), dx, p.dw(gain), dout, x, p(rstd), p.w(gain), p(partial), into);
     norm_backward(dx, p.dw(gain), p.dw(bias), dout, x, p(mean), p(rstd), p.w(gain), p.rows(), D, p(partial), into);
   }
+  RmsShape rms(const Pass<T>& p) const { return {p.rows(), D, kind == NormKind::scale}; }
 };
 
 } // namespace weft
