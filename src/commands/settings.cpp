@@ -81,6 +81,9 @@ void require_same_run(const std::string& checkpoint, const Config& config, const
     other.push_back(fmt::format("run.seed = {}, was {}", config.run.seed, before.run.seed));
   if (before.training.batch != config.training.batch)
     other.push_back(fmt::format("training.batch = {}, was {}", config.training.batch, before.training.batch));
+  const auto &rows = config.data, &old = before.data;
+  if (rows.fraction != old.fraction || rows.min_length != old.min_length || rows.max_length != old.max_length)
+    other.push_back("other rows of the data set (data.fraction, data.min_length, data.max_length)");
   if (file.attributes().count("data_sha256") > 0 && file.text("data_sha256") != data_sha256)
     other.push_back(fmt::format("another data set in {}", config.data.path));
   if (!other.empty())

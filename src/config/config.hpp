@@ -25,7 +25,14 @@ struct Config {
     std::string task = "next_token"; // config/families.hpp: next_token | classify | pairs | copy
     std::string scoring = "paper";   // copy: paper | reproduction
     bool fresh = false;              // copy: training rows are drawn, each one once
+    double fraction = 1;             // of the rows of labelled examples that train and valid keep
+    std::int64_t min_length = 0;     // of the examples taken, in tokens; 0: any
+    std::int64_t max_length = 0;
   } data;
+  struct {
+    std::string function = "cross_entropy"; // cross_entropy | class_proximity
+    double proximity = 1;                   // strength of what class_proximity adds
+  } loss;
   struct {
     std::string family = "sparse_transformer"; // config/families.hpp
     std::string code = "lra";                  // lra | nystromformer: whose encoder the arena's is
@@ -131,6 +138,7 @@ struct Config {
     double final_factor = 0.0;                 // learning rate at the last step, as a factor of learning_rate
     std::int64_t cycle_steps = 0;              // of the arena's cosine, which begins again; 0: half a cosine in all
     std::vector<std::int64_t> step_milestones; // steps at which kind = "step" multiplies by step_factor
+    std::int64_t step_every = 0;               // or each so many steps
     double step_factor = 0.1;
     double peak_at = 0.3;     // one_cycle: the share of all steps spent rising
     double beta1_at_peak = 0; // one_cycle: beta1 there; 0: optimizer.beta1 throughout

@@ -40,6 +40,29 @@ std::vector<Key> data_keys(Config& c) {
       {"data.fresh", &c.data.fresh, any, "",
        "training rows are drawn anew, none twice, instead of read; valid and test are those of data.path",
        with("data.task", {"copy"})},
+      {"data.fraction",
+       &c.data.fraction,
+       {0, 1, true, false, {}},
+       "",
+       "share of the examples of the train and valid splits that are used, drawn by run.seed; test stays whole",
+       with("data.task", class_tasks())},
+      {"data.min_length", &c.data.min_length, at_least(0), "tokens",
+       "examples with fewer tokens are left out, of all splits; 0: none", with("data.task", class_tasks())},
+      {"data.max_length", &c.data.max_length, at_least(0), "tokens",
+       "examples with more tokens are left out, of all splits; at most model.context it lets that be shorter than the "
+       "stored rows; 0: none",
+       with("data.task", class_tasks())},
+  };
+}
+
+std::vector<Key> loss_keys(Config& c) {
+  return {
+      {"loss.function", &c.loss.function, one_of({"cross_entropy", "class_proximity"}), "",
+       "what is minimised: cross_entropy, or class_proximity, which adds loss.proximity times the mean distance of the "
+       "predicted classes from the true one, sum of p_v |v - t| / (V - 1): classes are numbers on a line",
+       with("data.task", class_tasks())},
+      {"loss.proximity", &c.loss.proximity, at_least(0), "", "strength of that distance",
+       with("loss.function", {"class_proximity"})},
   };
 }
 
@@ -94,6 +117,10 @@ std::vector<Key> schedule_keys(Config& c) {
        with("schedule.kind", {"cosine"})},
       {"schedule.step_milestones", &c.schedule.step_milestones, at_least(1), "steps",
        "steps at which kind = \"step\" multiplies the learning rate by step_factor; rising",
+       with("schedule.kind", {"step"})},
+      {"schedule.step_every", &c.schedule.step_every, at_least(0), "steps",
+       "n: kind = \"step\" multiplies the learning rate by step_factor behind every n steps, instead of at "
+       "step_milestones; 0: at those",
        with("schedule.kind", {"step"})},
       {"schedule.step_factor", &c.schedule.step_factor, above(0), "", "factor at each of step_milestones",
        with("schedule.kind", {"step"})},
@@ -210,8 +237,8 @@ std::vector<Key> debug_keys(Config& c) {
 std::vector<Key> keys_of(Config& c) {
   std::vector<Key> all;
   for (const auto section :
-       {run_keys, data_keys, model_keys, attention_keys, optimizer_keys, schedule_keys, training_keys, checkpoint_keys,
-        evaluation_keys, parallel_keys, log_keys, energy_keys, debug_keys})
+       {run_keys, data_keys, model_keys, attention_keys, loss_keys, optimizer_keys, schedule_keys, training_keys,
+        checkpoint_keys, evaluation_keys, parallel_keys, log_keys, energy_keys, debug_keys})
     for (Key& key : section(c))
       all.push_back(std::move(key));
   return all;

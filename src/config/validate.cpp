@@ -30,6 +30,13 @@ void check_run(const Config& c, Checker& rules) {
               {"run.directory"}, "got a path with a line break or another control character, expected one without");
 }
 
+void check_rows(const Config& c, Checker& rules) {
+  const auto& d = c.data;
+  rules.check(d.max_length == 0 || d.min_length <= d.max_length, {"data.min_length", "data.max_length"},
+              fmt::format("got {} to {} tokens, expected a smallest length of at most the largest", d.min_length,
+                          d.max_length));
+}
+
 void check_training(const Config& c, Checker& rules) {
   const auto& t = c.training;
   const auto& s = c.schedule;
@@ -55,8 +62,10 @@ void check_training(const Config& c, Checker& rules) {
   const auto& at = s.step_milestones;
   rules.check(s.kind == "step" || at.empty(), {"schedule.step_milestones", "schedule.kind"},
               fmt::format("got milestones with kind \"{}\", expected none; they belong to kind \"step\"", s.kind));
-  rules.check(s.kind != "step" || !at.empty(), {"schedule.kind", "schedule.step_milestones"},
-              "got \"step\" without milestones, expected schedule.step_milestones = [STEP, ...]");
+  rules.check(s.kind != "step" || at.empty() == (s.step_every > 0), {"schedule.kind", "schedule.step_milestones"},
+              at.empty() ? "got \"step\" without milestones, expected schedule.step_milestones = [STEP, ...], or "
+                           "schedule.step_every"
+                         : "got step_milestones and step_every, expected one of them");
   const bool rising = std::adjacent_find(at.begin(), at.end(), std::greater_equal<>()) == at.end();
   rules.check(rising, {"schedule.step_milestones"}, fmt::format("got [{}], expected rising numbers", joined(at, ", ")));
   rules.check(!rising || at.empty() || t.steps == 0 || at.back() < t.steps,
@@ -122,6 +131,7 @@ void validate(const LoadedConfig& loaded, DataCheck data, Problems& problems) {
                    fmt::format("{}, expected {}", limits_violation(key), expected_text(key)));
   check_run(c, rules);
   check_model(c, rules);
+  check_rows(c, rules);
   check_training(c, rules);
   rules.check(c.evaluation.minimum_context < c.model.context, {"evaluation.minimum_context", "model.context"},
               fmt::format("got {} tokens, expected fewer than model.context = {}", c.evaluation.minimum_context,

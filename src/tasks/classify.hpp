@@ -7,8 +7,8 @@ namespace weft {
 class Classify final : public Labelled {
  public:
   Classify(const std::string& folder, const std::string& split, std::int64_t length, KeyBits bits,
-           std::int64_t classes = 0)
-      : Labelled(folder, split, length, 1, bits, classes) {}
+           std::int64_t classes = 0, const RowChoice& choice = {})
+      : Labelled(folder, split, length, 1, bits, classes, choice) {}
 };
 
 } // namespace weft

@@ -3,6 +3,7 @@
 #include "io/hdf5.hpp"
 #include "tasks/shuffle.hpp"
 #include <algorithm>
+#include <cmath>
 #include <fmt/core.h>
 #include <vector>
 
@@ -11,18 +12,22 @@ namespace weft {
 namespace {
 constexpr std::int64_t block = 1 << 16;
 
-/// Calls `each` for the lengths of every row, blocks of them.
+constexpr std::uint32_t of_fractions = 0xf4ac7104u; // no epoch: the order in which a part of a split is drawn
+
+/// Calls each(row, least, most) for every row: its length, or those of the two documents.
 template <class F>
 void for_lengths(const Examples& examples, F&& each) {
   std::vector<std::int32_t> lengths(static_cast<std::size_t>(std::min(block, examples.size())));
+  std::vector<std::int32_t> second(examples.pairs() ? lengths.size() : 0);
   for (std::int64_t at = 0; at < examples.size(); at += block) {
     const std::int64_t count = std::min(block, examples.size() - at);
     examples.read(at, count, nullptr, lengths.data(), nullptr);
-    std::for_each(lengths.begin(), lengths.begin() + count, each);
-    if (!examples.pairs())
-      continue;
-    examples.read_second(at, count, nullptr, lengths.data());
-    std::for_each(lengths.begin(), lengths.begin() + count, each);
+    if (examples.pairs())
+      examples.read_second(at, count, nullptr, second.data());
+    for (std::size_t i = 0; i < static_cast<std::size_t>(count); ++i) {
+      const std::int32_t a = lengths[i], b = examples.pairs() ? second[i] : a;
+      each(at + static_cast<std::int64_t>(i), std::min(a, b), std::max(a, b));
+    }
   }
 }
 
@@ -67,7 +72,7 @@ std::int64_t classes_of(const std::string& folder, const std::string& split) {
 }
 
 Labelled::Labelled(const std::string& folder, const std::string& split, std::int64_t length, std::int64_t sequences,
-                   KeyBits bits, std::int64_t classes)
+                   KeyBits bits, std::int64_t classes, const RowChoice& choice)
     : Task(folder, split), examples_(folder, split), bits_(bits) {
   if (examples_.size() == 0)
     throw DataError(fmt::format("the {} split of {} is empty; make the data set again", split, folder));
@@ -75,9 +80,11 @@ Labelled::Labelled(const std::string& folder, const std::string& split, std::int
     throw InputError(fmt::format(
         "the {} split of {} holds {}; {}", split, folder, examples_.pairs() ? "pairs of sequences" : "single sequences",
         examples_.pairs() ? "set data.task = \"pairs\"" : "data.task = \"pairs\" needs pairs"));
-  if (examples_.length() != length)
+  const bool cut = choice.max_length > 0 && choice.max_length <= length && length < examples_.length();
+  if (examples_.length() != length && !cut)
     throw InputError(fmt::format("model.context is {} and the examples of the {} split of {} have {} tokens, padding "
-                                 "included; set model.context = {}",
+                                 "included; set model.context = {}, or data.max_length, at most model.context, to "
+                                 "leave longer ones out",
                                  length, split, folder, examples_.length(), examples_.length()));
   shape_.tokens = length;
   shape_.sequences = sequences;
@@ -87,9 +94,36 @@ Labelled::Labelled(const std::string& folder, const std::string& split, std::int
   if (shape_.classes < found)
     throw InputError(fmt::format("got model.classes = {}, expected at least {}, the classes of the {} split of {}",
                                  classes, found, split, folder));
+  choose(choice);
   shape_.padded = bits == KeyBits::by_token; // black pixels are found only by reading all of them
   if (!shape_.padded)
-    for_lengths(examples_, [&](std::int32_t one) { shape_.padded = shape_.padded || one < length; });
+    for_lengths(examples_, [&](std::int64_t row, std::int32_t least, std::int32_t) {
+      shape_.padded =
+          shape_.padded || (least < length && (all_ || std::binary_search(chosen_.begin(), chosen_.end(), row)));
+    });
+}
+
+void Labelled::choose(const RowChoice& choice) {
+  if (choice.min_length == 0 && choice.max_length == 0 && choice.fraction == 1)
+    return;
+  all_ = false;
+  for_lengths(examples_, [&](std::int64_t row, std::int32_t least, std::int32_t most) {
+    if (least >= choice.min_length && (choice.max_length == 0 || most <= choice.max_length))
+      chosen_.push_back(row);
+  });
+  const auto fitting = static_cast<std::int64_t>(chosen_.size());
+  if (fitting == 0)
+    throw InputError(fmt::format("no example of the {} split of {} has data.min_length = {} to data.max_length = {} "
+                                 "tokens; set other ones",
+                                 split(), folder(), choice.min_length, choice.max_length));
+  if (choice.fraction == 1)
+    return;
+  const auto count = std::max<std::int64_t>(1, std::llround(choice.fraction * static_cast<double>(fitting)));
+  std::vector<std::int64_t> drawn;
+  for (std::int64_t i = 0; i < count; ++i)
+    drawn.push_back(chosen_[static_cast<std::size_t>(shuffled(i, fitting, choice.seed, of_fractions))]);
+  std::sort(drawn.begin(), drawn.end());
+  chosen_ = std::move(drawn);
 }
 
 void Labelled::require_length(std::int64_t row, std::int64_t length) const {
@@ -103,11 +137,22 @@ void Labelled::training(std::uint64_t seed, std::int64_t epoch, std::int64_t ind
   evaluation(shuffled(index, per_epoch(), seed, static_cast<std::uint32_t>(epoch)), to);
 }
 
-void Labelled::evaluation(std::int64_t row, Row& to) const {
+void Labelled::evaluation(std::int64_t index, Row& to) const {
+  const std::int64_t row = all_ ? index : chosen_[static_cast<std::size_t>(index)];
   std::int32_t length[2] = {0, 0}, label = 0;
-  examples_.read(row, 1, to.tokens[0], &length[0], &label);
-  if (examples_.pairs())
-    examples_.read_second(row, 1, to.tokens[1], &length[1]);
+  if (examples_.length() == shape_.tokens) {
+    examples_.read(row, 1, to.tokens[0], &length[0], &label);
+    if (examples_.pairs())
+      examples_.read_second(row, 1, to.tokens[1], &length[1]);
+  } else { // what lies behind the context is padding
+    std::vector<std::uint16_t> whole(static_cast<std::size_t>(examples_.length()));
+    examples_.read(row, 1, whole.data(), &length[0], &label);
+    std::copy_n(whole.begin(), shape_.tokens, to.tokens[0]);
+    if (examples_.pairs()) {
+      examples_.read_second(row, 1, whole.data(), &length[1]);
+      std::copy_n(whole.begin(), shape_.tokens, to.tokens[1]);
+    }
+  }
   if (label < 0 || label >= shape_.classes)
     throw DataError(fmt::format("example {} of the {} split of {} has the label {}, expected 0 to {}; make the data "
                                 "set again",

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace weft {
 
@@ -20,29 +21,39 @@ enum class KeyBits {
 /// negative (no label), or above `classes`.
 std::int64_t classes_of(const std::string& folder, const std::string& split);
 
+/// Which rows of a split a task takes, in the split's order.
+struct RowChoice {
+  std::int64_t min_length = 0, max_length = 0; ///< of a row, of both documents of a pair; 0: any
+  double fraction = 1;                         ///< of these: so many, drawn by the seed
+  std::uint64_t seed = 0;
+};
+
 /// A task whose row is a labelled example, or two documents and the label of the pair: one prediction of a class.
 class Labelled : public Task {
  public:
   TaskShape shape() const override { return shape_; }
-  std::int64_t per_epoch() const override { return examples_.size(); }
+  std::int64_t per_epoch() const override { return size(); }
   void training(std::uint64_t seed, std::int64_t epoch, std::int64_t index, Row& to) const override;
-  std::int64_t rows() const override { return examples_.size(); }
+  std::int64_t rows() const override { return size(); }
   void evaluation(std::int64_t row, Row& to) const override;
   int vocabulary() const override { return examples_.vocabulary(); }
   std::string source_digest() const override { return examples_.info().source_sha256; }
-  std::int64_t size() const override { return examples_.size(); }
+  std::int64_t size() const override { return all_ ? examples_.size() : static_cast<std::int64_t>(chosen_.size()); }
 
  protected:
   /// `sequences`: 1 or 2, as the data must be. `classes`: that the model tells apart, not fewer than the data has; 0:
-  /// as many. Throws as open_task.
+  /// as many. Rows are cut behind `length` where none is longer. Throws as open_task.
   Labelled(const std::string& folder, const std::string& split, std::int64_t length, std::int64_t sequences,
-           KeyBits bits, std::int64_t classes);
+           KeyBits bits, std::int64_t classes, const RowChoice& choice);
 
  private:
+  void choose(const RowChoice& choice);
   void require_length(std::int64_t row, std::int64_t length) const;
   Examples examples_;
   TaskShape shape_;
   KeyBits bits_;
+  bool all_ = true;
+  std::vector<std::int64_t> chosen_; ///< rows of the split; not where all are taken
 };
 
 } // namespace weft

@@ -25,15 +25,23 @@ void Task::require_sound(const std::uint16_t* tokens, std::int64_t count) const 
                                 split_, folder_, largest, vocabulary()));
 }
 
+namespace {
+/// The test split is never thinned out: a figure of it is one of all its rows.
+RowChoice choice_of(const Config& c, const std::string& split) {
+  return {c.data.min_length, c.data.max_length, split == "test" ? 1 : c.data.fraction,
+          static_cast<std::uint64_t>(c.run.seed)};
+}
+} // namespace
+
 std::unique_ptr<Task> open_task(const Config& config, const std::string& split) {
   const std::string &name = config.data.task, &folder = config.data.path;
   const std::int64_t N = config.model.context;
   const bool by_token = config.attention.form == "lra" || config.model.code == "nystromformer";
   const KeyBits bits = by_token ? KeyBits::by_token : KeyBits::by_length;
   if (name == "classify")
-    return std::make_unique<Classify>(folder, split, N, bits, config.model.classes);
+    return std::make_unique<Classify>(folder, split, N, bits, config.model.classes, choice_of(config, split));
   if (name == "pairs")
-    return std::make_unique<Pairs>(folder, split, N, bits, config.model.classes);
+    return std::make_unique<Pairs>(folder, split, N, bits, config.model.classes, choice_of(config, split));
   if (name == "copy")
     return std::make_unique<Copy>(config, split);
   return std::make_unique<NextToken>(folder, split, N, config.evaluation.minimum_context);

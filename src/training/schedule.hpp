@@ -12,7 +12,8 @@ namespace weft {
 ///   cosine:    e + (1 - e) (1 + cos(pi x)) / 2    (Child et al. 2019, section 6)
 ///              with C = schedule.cycle_steps > 0 that of the Long Range Arena's code, s = step - 1 as in rsqrt:
 ///              min(1, s / w) (e + (1 - e) (1 + cos(pi frac(max(0, s - w) / C))) / 2)
-///   step:      step_factor ^ (number of milestones <= step)
+///   step:      step_factor ^ (number of milestones <= step), or with n = step_every > 0
+///              step_factor ^ ((step - 1) div n): steps 1 .. n, an epoch, have the whole rate
 ///   rsqrt:     min(1, s / w) / sqrt(max(s, w)), s = step - 1: the factor rule of the Long Range Arena's code, which
 ///              takes the rate from the count of steps before the update, so that the first update has rate 0
 ///   one_cycle: from 1/25 up to 1 at peak_at * steps, then down to e, both along half a cosine (Smith and Topin 2018)

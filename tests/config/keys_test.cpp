@@ -30,12 +30,12 @@ constexpr std::size_t members() {
 
 TEST(Keys, every_member_of_Config_has_one_key) {
   Config c;
-  const std::size_t expected = members<decltype(c.run)>() + members<decltype(c.data)>() + members<decltype(c.model)>() +
-                               members<decltype(c.attention)>() + members<decltype(c.optimizer)>() +
-                               members<decltype(c.schedule)>() + members<decltype(c.training)>() +
-                               members<decltype(c.checkpoint)>() + members<decltype(c.evaluation)>() +
-                               members<decltype(c.parallel)>() + members<decltype(c.log)>() +
-                               members<decltype(c.energy)>() + members<decltype(c.debug)>();
+  const std::size_t expected =
+      members<decltype(c.run)>() + members<decltype(c.data)>() + members<decltype(c.model)>() +
+      members<decltype(c.attention)>() + members<decltype(c.loss)>() + members<decltype(c.optimizer)>() +
+      members<decltype(c.schedule)>() + members<decltype(c.training)>() + members<decltype(c.checkpoint)>() +
+      members<decltype(c.evaluation)>() + members<decltype(c.parallel)>() + members<decltype(c.log)>() +
+      members<decltype(c.energy)>() + members<decltype(c.debug)>();
   EXPECT_EQ(members<Config>(), section_names().size());
   std::set<const void*> pointers;
   for (const Key& key : keys_of(c))
@@ -56,8 +56,9 @@ TEST(Keys, names_are_unique_and_described_and_sections_stay_together) {
       sections.push_back(key.section());
   }
   EXPECT_EQ(sections, section_names());
-  EXPECT_THAT(sections, testing::ElementsAre("run", "data", "model", "attention", "optimizer", "schedule", "training",
-                                             "checkpoint", "evaluation", "parallel", "log", "energy", "debug"));
+  EXPECT_THAT(sections,
+              testing::ElementsAre("run", "data", "model", "attention", "loss", "optimizer", "schedule", "training",
+                                   "checkpoint", "evaluation", "parallel", "log", "energy", "debug"));
 }
 
 TEST(Keys, every_default_is_within_its_limits) {

@@ -223,6 +223,9 @@ INSTANTIATE_TEST_SUITE_P(
         Case{{"optimizer.loss_scale=33554432"}, "expected a number in [1, 16777216]"},
         Case{{"run.precision=fp16", "optimizer.loss_scale=1024"}, ""},
         Case{{"schedule.kind=step", "schedule.step_milestones=[5,50]"}, ""},
+        Case{{"schedule.kind=step", "schedule.step_every=5"}, ""},
+        Case{{"schedule.kind=step", "schedule.step_every=5", "schedule.step_milestones=[5,50]"},
+             "expected one of them"},
         Case{{"schedule.kind=step", "schedule.step_milestones=[50,5]"}, "expected rising numbers"},
         Case{{"schedule.kind=step", "schedule.step_milestones=[5,100]"}, "all below training.steps = 100"},
         Case{{"schedule.kind=one_cycle", "schedule.warmup_steps=5"}, "rises by itself"},
@@ -262,6 +265,13 @@ INSTANTIATE_TEST_SUITE_P(
 INSTANTIATE_TEST_SUITE_P(
     Families, Rules,
     testing::Values(
+        Case{{arena, classify, learned, whole, "data.fraction=0.1", "data.min_length=5", "data.max_length=9"}, ""},
+        Case{{arena, classify, learned, whole, "data.min_length=9", "data.max_length=5"}, "got 9 to 5 tokens"},
+        Case{{arena, classify, learned, whole, "data.fraction=0"}, "data.fraction: got 0"},
+        Case{{"data.fraction=0.1"}, "data.fraction: is set and nothing reads it"},
+        Case{{arena, classify, learned, whole, "loss.function=class_proximity", "loss.proximity=2"}, ""},
+        Case{{arena, classify, learned, whole, "loss.proximity=2"}, "expected function class_proximity"},
+        Case{{"loss.function=class_proximity"}, "loss.function: is set and nothing reads it"},
         Case{{arena, classify, learned, whole}, ""}, Case{{arena, "data.task=pairs", learned, whole}, ""},
         Case{{classify}, "data.task: got \"classify\", which model.family = \"sparse_transformer\" cannot do"},
         Case{{arena, learned, whole}, "cannot do, expected classify or pairs"},

@@ -139,6 +139,114 @@ TEST(Classify, TheLastRowFillsAnEvaluationsLastMicroBatch) {
   }
 }
 
+/// First tokens, which tell the row, of a task's rows in an evaluation.
+std::vector<std::int64_t> rows_of(const Task& task, std::int64_t width = N) {
+  std::vector<std::int64_t> rows;
+  for (std::int64_t r = 0; r < task.rows(); ++r) {
+    std::vector<std::uint16_t> tokens(static_cast<std::size_t>(width), 0xffff);
+    std::uint16_t target = 99;
+    Row row;
+    row.tokens[0] = tokens.data();
+    row.targets = &target;
+    task.evaluation(r, row);
+    rows.push_back(tokens[0] - 1);
+    EXPECT_EQ(target, rows.back() % 3);
+    EXPECT_EQ(row.length[0], 10 + 9 * rows.back());
+    for (std::int64_t i = row.length[0]; i < width; ++i)
+      EXPECT_EQ(tokens[static_cast<std::size_t>(i)], 0);
+  }
+  return rows;
+}
+
+TEST(Choice, LeavesOutWhatIsTooShortOrTooLong) {
+  LabelledFolder folder;
+  folder.split("train", 20, N, false, fill, label);
+  const Classify task(folder.path, "train", N, KeyBits::by_length, 0, {28, 55});
+  EXPECT_EQ(rows_of(task), (std::vector<std::int64_t>{2, 3, 4, 5})); // 28, 37, 46, 55 tokens
+  EXPECT_EQ(task.per_epoch(), 4);
+  EXPECT_EQ(task.size(), 4);
+  std::set<std::uint16_t> met;
+  for (std::int64_t i = 0; i < 4; ++i) {
+    std::vector<std::uint16_t> tokens(N);
+    std::uint16_t target = 99;
+    Row row;
+    row.tokens[0] = tokens.data();
+    row.targets = &target;
+    task.training(1, 0, i, row);
+    met.insert(tokens[0]);
+  }
+  EXPECT_EQ(met, (std::set<std::uint16_t>{3, 4, 5, 6}));
+}
+
+TEST(Choice, LetsTheContextBeShorterThanTheStoredRows) {
+  LabelledFolder folder;
+  folder.split("train", 20, N, false, fill, label);
+  const Classify task(folder.path, "train", 64, KeyBits::by_length, 0, {0, 64});
+  EXPECT_EQ(task.shape().tokens, 64);
+  EXPECT_EQ(rows_of(task, 64), (std::vector<std::int64_t>{0, 1, 2, 3, 4, 5, 6}));
+  const auto refused = [&](std::int64_t context, std::int64_t most) {
+    return message_of<InputError>([&] {
+      Classify(folder.path, "train", context, KeyBits::by_length, 0, RowChoice{0, most});
+    });
+  };
+  EXPECT_THAT(refused(64, 65), testing::HasSubstr("set model.context = 200, or data.max_length, at most"));
+  EXPECT_THAT(refused(64, 0), testing::HasSubstr("set model.context = 200"));
+  EXPECT_THAT(refused(N + 1, 64), testing::HasSubstr("set model.context = 200"));
+  EXPECT_THAT(refused(N, 9), testing::HasSubstr("no example of the train split"));
+}
+
+TEST(Choice, OfPairsGoesByTheLongerAndTheShorterDocument) {
+  LabelledFolder folder;
+  folder.split("train", 20, N, true, fill, label); // 10 + 9 r and 5 + 4 r tokens
+  const Pairs task(folder.path, "train", N, KeyBits::by_length, 0, {13, 55});
+  EXPECT_EQ(task.rows(), 4); // 13 / 28, 17 / 37, 21 / 46, 25 / 55
+  const Pairs narrow(folder.path, "train", 64, KeyBits::by_length, 0, {0, 64});
+  std::vector<std::uint16_t> tokens(64), second(64);
+  std::uint16_t target = 99;
+  Row row;
+  row.tokens = {tokens.data(), second.data()};
+  row.targets = &target;
+  narrow.evaluation(6, row);
+  EXPECT_EQ(row.length[1], 29);
+  EXPECT_EQ(second[28], 107);
+  EXPECT_EQ(second[29], 0);
+}
+
+TEST(Choice, AFractionIsDrawnByTheSeedAndKeepsTheOrderOfTheSplit) {
+  LabelledFolder folder;
+  folder.split("train", 20, N, false, fill, label);
+  const auto drawn = [&](double fraction, std::uint64_t seed) {
+    return rows_of(Classify(folder.path, "train", N, KeyBits::by_length, 0, {0, 0, fraction, seed}));
+  };
+  const auto some = drawn(0.3, 1);
+  EXPECT_EQ(some.size(), 6u);
+  EXPECT_TRUE(std::is_sorted(some.begin(), some.end()));
+  EXPECT_EQ(std::set<std::int64_t>(some.begin(), some.end()).size(), 6u);
+  EXPECT_EQ(drawn(0.3, 1), some);
+  EXPECT_NE(drawn(0.3, 2), some);
+  EXPECT_EQ(drawn(0.001, 1).size(), 1u); // never none
+  const auto more = drawn(0.6, 1);
+  EXPECT_TRUE(std::includes(more.begin(), more.end(), some.begin(), some.end()));
+  EXPECT_EQ(rows_of(Classify(folder.path, "train", N, KeyBits::by_length, 0, {28, 55, 0.5, 1})).size(), 2u);
+}
+
+TEST(Choice, TheTestSplitIsNeverThinnedOut) {
+  LabelledFolder folder;
+  folder.split("train", 20, N, false, fill, label).split("valid", 20, N, false, fill, label);
+  folder.split("test", 20, N, false, fill, label);
+  Config config;
+  config.data.path = folder.path;
+  config.data.task = "classify";
+  config.data.fraction = 0.1;
+  config.data.max_length = 100;
+  config.model.family = "arena";
+  config.model.context = N;
+  const Splits splits = open_splits(config);
+  EXPECT_EQ(splits.train->rows(), 1);
+  EXPECT_EQ(splits.valid->rows(), 1);
+  EXPECT_EQ(splits.test->rows(), 11);
+}
+
 TEST(Pairs, FirstDocumentsComeBeforeSecondOnes) {
   LabelledFolder folder;
   folder.split("train", 12, N, true, fill, label);

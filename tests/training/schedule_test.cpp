@@ -41,6 +41,21 @@ TEST(Schedule, LinearConstantAndStep) {
   EXPECT_NEAR(learning_rate(c, 40, 110), 0.02, 1e-15);
 }
 
+// The whole rate in the first epoch, a factor behind each.
+TEST(Schedule, StepEveryFallsBehindEachEpoch) {
+  Config c = with("step");
+  c.schedule.warmup_steps = 0;
+  c.schedule.step_every = 657;
+  c.schedule.step_factor = 0.95;
+  EXPECT_DOUBLE_EQ(learning_rate(c, 1, 6570), 2);
+  EXPECT_DOUBLE_EQ(learning_rate(c, 657, 6570), 2);
+  EXPECT_DOUBLE_EQ(learning_rate(c, 658, 6570), 2 * 0.95);
+  EXPECT_DOUBLE_EQ(learning_rate(c, 1314, 6570), 2 * 0.95);
+  EXPECT_DOUBLE_EQ(learning_rate(c, 6570, 6570), 2 * std::pow(0.95, 9));
+  c.schedule.warmup_steps = 10;
+  EXPECT_DOUBLE_EQ(learning_rate(c, 5, 6570), 1);
+}
+
 // Long Range Arena, utils/train_utils.py: constant * linear_warmup * rsqrt_decay at the optimiser's step before the
 // update.
 TEST(Schedule, RsqrtIsTheFactorRuleOfTheArena) {

@@ -100,6 +100,7 @@ FeedForwardSetup feed_forward_of(const Config& c) {
 ClassSetup head_of(const Config& c) {
   const std::int64_t F = c.model.head_width > 0 ? c.model.head_width : hidden_width(c);
   ClassSetup setup{c.model.width, pooling_kind(c.model.pooling), std::nullopt, {F}, c.model.classes};
+  setup.proximity = proximity_of(c);
   if (nystromformer(c)) { // its rows are padded to a power of two
     setup.divisor = static_cast<float>(std::bit_ceil(static_cast<std::uint64_t>(c.model.context)));
     setup.start = ClassStart::torch;

@@ -27,9 +27,15 @@ inline EmbeddingSetup tokens_alone(const Config& c) {
   return setup;
 }
 
+/// The strength of the distance of classes in the loss; below 0: cross-entropy.
+inline float proximity_of(const Config& c) {
+  return c.loss.function == "class_proximity" ? static_cast<float>(c.loss.proximity) : -1.0f;
+}
+
 /// One linear map of pooled rows of this width, or of what a pair makes of them.
 inline ClassSetup one_map(const Config& c, std::int64_t width) {
   ClassSetup setup{width, pooling_kind(c.model.pooling), std::nullopt, {}, c.model.classes};
+  setup.proximity = proximity_of(c);
   if (pairs_of(c))
     setup.pairs = c.model.pair_features == "four" ? PairFeatures::four : PairFeatures::both;
   return setup;

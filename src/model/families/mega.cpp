@@ -42,6 +42,7 @@ LanguageSetup language_of(const Config& c) {
 ClassSetup head_of(const Config& c) {
   const std::int64_t F = c.model.head_width > 0 ? c.model.head_width : hidden_width(c);
   ClassSetup setup{c.model.width, pooling_kind(c.model.pooling), std::nullopt, {F}, c.model.classes};
+  setup.proximity = proximity_of(c);
   setup.activation = Activation::gelu;
   setup.dropout = static_cast<float>(c.model.dropout);
   setup.start = ClassStart::xavier;

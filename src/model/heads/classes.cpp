@@ -56,6 +56,7 @@ ClassHead<T>::ClassHead(Plan& plan, const ClassSetup& setup)
   dwide_[1] = plan.scratch<T>("head.gradient1", P * widest);
   partial_ = plan.scratch<float>("partial", column_sum_workspace(P, widest));
   predictions_ = Predictions<T>(plan, P, setup.classes, false);
+  predictions_.proximity = setup.proximity;
 }
 
 template <class T>

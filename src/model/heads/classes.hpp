@@ -29,6 +29,7 @@ struct ClassSetup {
   float dropout = -1;                       ///< in front of it; below 0: the family has none
   bool last_bias = true;                    ///< of the logits
   std::int64_t pooling_width = 0;           ///< A of attention pooling; 0: D
+  float proximity = -1;                     ///< of the loss (Predictions)
 };
 
 template <class T>
