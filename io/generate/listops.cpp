@@ -115,7 +115,8 @@ bool to_be_written(const AtomicFolder& built, const std::string& target, ListOps
 bool draw_listops(ListOpsDice& dice, const ListOpsRule& rule, ListOps& symbols) {
   symbols.clear();
   const auto limit = static_cast<std::size_t>(rule.max_length == 0 ? most_listops_symbols + 1 : rule.max_length);
-  return draw_node(dice, rule, 1, limit, symbols) && static_cast<int>(symbols.size()) > rule.min_length;
+  return draw_node(dice, rule, 1, limit, symbols) && static_cast<int>(symbols.size()) > rule.min_length &&
+         rule.characters.take(listops_characters(symbols));
 }
 
 Prepared generate_listops(const std::string& folder, const ListOpsRequest& request, const ListOpsShape& shape,
@@ -134,7 +135,7 @@ Prepared generate_listops(const std::string& folder, const ListOpsRequest& reque
   const std::int64_t kept = set.rows.size();
   ListOpsShape sized = shape;
   if (sized.length == 0 && request.rule.max_length > 0)
-    sized.length = request.rule.max_length * std::int64_t{shape.tokens == ListOpsTokens::brackets ? 3 : 1};
+    sized.length = request.rule.max_length * std::int64_t{listops_tokens_per_symbol(shape.tokens)};
   Prepared prepared =
       write_listops(built.temporary(), set, sized, official ? official->temporary() : "", request.form, console);
   prepared.note = fmt::format("kept {} of {} draws ({:.1f} %); {}", exact_count(kept), exact_count(draws),

@@ -9,10 +9,11 @@ namespace weft {
 
 /// Which trees are drawn and kept.
 struct ListOpsRule {
-  int max_depth = 10;     ///< at this depth there are digits only; the root has depth 1
-  int max_arguments = 10; ///< of a list; at least 2
-  int min_length = 500;   ///< kept: min_length < L < max_length, L symbols without parentheses
-  int max_length = 2000;  ///< 0: at most most_listops_symbols
+  int max_depth = 10;             ///< at this depth there are digits only; the root has depth 1
+  int max_arguments = 10;         ///< of a list; at least 2
+  int min_length = 500;           ///< kept: min_length < L < max_length, L symbols without parentheses
+  int max_length = 2000;          ///< 0: at most most_listops_symbols
+  ListOpsCharacters characters{}; ///< kept, too: of the official text
 };
 constexpr int most_listops_symbols = 100'000;
 

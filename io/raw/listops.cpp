@@ -44,7 +44,8 @@ struct Found {
 
 class Reader {
  public:
-  Reader(ListOpsSet& set, Console* console) : set_(set), progress_(console, "ListOps rows read") {}
+  Reader(ListOpsSet& set, const ListOpsCharacters& characters, Console* console)
+      : set_(set), characters_(characters), progress_(console, "ListOps rows read") {}
 
   void take(const std::string& name, const MemberBytes& bytes) {
     const auto split = static_cast<std::size_t>(*split_of(name));
@@ -56,7 +57,7 @@ class Reader {
     found.first[split] = set_.rows.size();
     Lines lines(name, bytes, longest_line);
     Digest digest(Digest::Kind::sha256);
-    bool value_first = true;
+    bool value_first = true, any = false;
     for (std::string_view line; lines.next(line);) {
       digest.update(line.data(), line.size());
       digest.update("\n", 1);
@@ -70,12 +71,16 @@ class Reader {
       } catch (const DataError& error) {
         throw DataError(fmt::format("line {} of {}: {}; {}", lines.number(), name, error.what(), advice));
       }
+      any = true;
       progress_.at(set_.rows.size());
     }
     found.count[split] = set_.rows.size() - found.first[split];
     found.digests[split] = digest.hex();
-    if (found.count[split] == 0)
+    if (!any)
       throw DataError(fmt::format("{} holds no row; {}", name, advice));
+    if (found.count[split] == 0)
+      throw InputError(fmt::format("no row of {} has {} characters or more and fewer than {}; set other limits", name,
+                                   characters_.least, characters_.below));
   }
 
   /// The set to use: the innermost of those that are complete.
@@ -125,10 +130,12 @@ class Reader {
     const ListOps symbols = read_listops(text);
     if (const int worth = listops_value(symbols); worth != value.front() - '0')
       throw DataError(fmt::format("the expression is worth {}, but {} stands beside it", worth, value));
-    set_.rows.append(value.front() - '0', symbols);
+    if (characters_.take(listops_characters(symbols)))
+      set_.rows.append(value.front() - '0', symbols);
   }
 
   ListOpsSet& set_;
+  ListOpsCharacters characters_;
   Progress progress_;
   std::map<std::string, Found> found_;
 };
@@ -136,12 +143,12 @@ class Reader {
 } // namespace
 
 Prepared prepare_listops(const std::vector<std::string>& from, const std::string& folder, const ListOpsShape& shape,
-                         std::int64_t held_out, Console* console) {
+                         std::int64_t held_out, Console* console, const ListOpsCharacters& characters) {
   check_target(folder);
   const StopGuard guard;
   AtomicFolder built(folder);
   ListOpsSet set(built.temporary());
-  Reader reader(set, console);
+  Reader reader(set, characters, console);
   each_member(
       from, [](const std::string& name) { return split_of(name).has_value(); },
       [&](const std::string& name, const MemberBytes& bytes) { reader.take(name, bytes); });

@@ -18,8 +18,11 @@ namespace weft {
 /// hold_out(order, count, "weft listops ") says. 0 or more: so many, and 0 for the test rows as valid; an InputError
 /// where the files have a valid split.
 ///
+/// `characters`: rows with other lengths are left out. InputError where a file then has none.
+///
 /// DataError, naming file and line, at anything else than this; where train or test is missing.
 Prepared prepare_listops(const std::vector<std::string>& from, const std::string& folder, const ListOpsShape& shape,
-                         std::int64_t held_out = -1, Console* console = nullptr);
+                         std::int64_t held_out = -1, Console* console = nullptr,
+                         const ListOpsCharacters& characters = {});
 
 } // namespace weft

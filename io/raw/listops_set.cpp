@@ -69,7 +69,7 @@ Prepared write_listops(const std::string& folder, ListOpsSet& set, const ListOps
       throw InputError(
           fmt::format("the {} split of ListOps would be empty; each needs one example at least", split_names[split]));
   }
-  splits.length = shape.length > 0 ? shape.length : shape.tokens == ListOpsTokens::brackets ? 6000 : 2000;
+  splits.length = shape.length > 0 ? shape.length : 2000 * listops_tokens_per_symbol(shape.tokens);
   splits.attributes = {"listops", listops_vocabulary(shape.tokens), write_official(set, tsv, form, console), 10};
   splits.attributes.symbols = listops_vocabulary_words(shape.tokens);
   std::int64_t cut = 0, longest = 0, all = 0, rows = 0;

@@ -23,7 +23,8 @@ struct ListOpsSet {
 /// How a set becomes shards.
 struct ListOpsShape {
   ListOpsTokens tokens = ListOpsTokens::lra;
-  std::int64_t length = 0; ///< of a row, padding included; longer expressions lose their end; 0: 2000, brackets 6000
+  std::int64_t length = 0; ///< of a row, padding included; longer expressions lose their end; 0: 2000, or 6000 or
+                           ///< 8000 where a symbol has up to three or four tokens
   int shards = 1;
 };
 

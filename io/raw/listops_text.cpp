@@ -1,7 +1,8 @@
 #include "io/raw/listops_text.hpp"
 #include "io/error.hpp"
 #include <algorithm>
-#include <fmt/core.h>
+#include <fmt/format.h>
+#include <iterator>
 
 namespace weft {
 namespace {
@@ -19,6 +20,14 @@ std::uint8_t symbol_of(std::string_view word) {
       return symbol;
   throw DataError(
       fmt::format("\"{}\" is no symbol of ListOps (digits, [MIN, [MAX, [MED, [SM, ], (, ))", shown(word, 20)));
+}
+
+/// How the tokenizer of the published runs of MEGA counts (docs/listops_study.md).
+constexpr std::string_view parts[] = {"<pad>", "<unk>", "<cls>", "<sep>", "<mask>", "(",   ")", "[",
+                                      "]",     "8",     "7",     "9",     "5",      "4",   "6", "3",
+                                      "1",     "0",     "2",     "MIN",   "MED",    "MAX", "SM"};
+std::uint16_t part(std::string_view word) {
+  return static_cast<std::uint16_t>(std::find(std::begin(parts), std::end(parts), word) - std::begin(parts));
 }
 
 /// The value of one list; `arguments` is reordered.
@@ -128,6 +137,14 @@ std::string listops_text(const ListOps& symbols) {
   return text;
 }
 
+std::int64_t listops_characters(const ListOps& symbols) {
+  const auto L = static_cast<std::int64_t>(symbols.size());
+  std::int64_t sum = 2 * (L - 1) + 3 * (L - 1); // parentheses, and the blanks between 3 L - 2 words
+  for (const std::uint8_t symbol : symbols)
+    sum += static_cast<std::int64_t>(words[symbol].size());
+  return sum;
+}
+
 ListOps read_listops(std::string_view text) {
   std::vector<std::uint8_t> all;
   ListOps symbols;
@@ -147,21 +164,43 @@ ListOps read_listops(std::string_view text) {
   return symbols;
 }
 
+const std::vector<std::string>& listops_tokens_names() {
+  static const std::vector<std::string> names = {"lra", "lra2020", "brackets", "blind", "words"};
+  return names;
+}
+
 ListOpsTokens listops_tokens_named(const std::string& name) {
-  if (name == "lra")
-    return ListOpsTokens::lra;
-  if (name == "lra2020")
-    return ListOpsTokens::lra2020;
-  if (name == "brackets")
-    return ListOpsTokens::brackets;
-  throw InputError(fmt::format("got --tokens {}, expected lra, lra2020 or brackets", name));
+  const auto& names = listops_tokens_names();
+  const auto found = std::find(names.begin(), names.end(), name);
+  if (found == names.end())
+    throw InputError(fmt::format("got --tokens {}, expected {}", name, fmt::join(names, ", ")));
+  return static_cast<ListOpsTokens>(found - names.begin());
 }
 
 int listops_vocabulary(ListOpsTokens kind) {
-  return kind == ListOpsTokens::lra ? 17 : kind == ListOpsTokens::lra2020 ? 16 : 19;
+  switch (kind) {
+  case ListOpsTokens::lra:
+    return 17;
+  case ListOpsTokens::lra2020:
+    return 16;
+  case ListOpsTokens::blind:
+    return 15;
+  case ListOpsTokens::words:
+    return static_cast<int>(std::size(parts));
+  default:
+    return 19;
+  }
+}
+
+int listops_tokens_per_symbol(ListOpsTokens kind) {
+  return kind == ListOpsTokens::lra || kind == ListOpsTokens::lra2020 ? 1 : kind == ListOpsTokens::words ? 4 : 3;
 }
 
 std::string listops_vocabulary_words(ListOpsTokens kind) {
+  if (kind == ListOpsTokens::words)
+    return fmt::format("{}", fmt::join(parts, " "));
+  if (kind == ListOpsTokens::blind)
+    return "<pad> 0 1 2 3 4 5 6 7 8 9 ] ( ) <unk>";
   std::string all = "<pad>";
   for (int token = 1; token < listops_vocabulary(kind) - 1; ++token) {
     const std::string_view word = words[token - 1];
@@ -173,9 +212,21 @@ std::string listops_vocabulary_words(ListOpsTokens kind) {
 
 std::vector<std::uint16_t> listops_tokens(const ListOps& symbols, ListOpsTokens kind) {
   std::vector<std::uint16_t> tokens;
-  for (const std::uint8_t symbol : kind == ListOpsTokens::brackets ? with_parentheses(symbols) : symbols)
-    if (symbol != listops_close || kind != ListOpsTokens::lra2020)
+  const bool whole = kind != ListOpsTokens::lra && kind != ListOpsTokens::lra2020;
+  for (const std::uint8_t symbol : whole ? with_parentheses(symbols) : symbols) {
+    if (kind == ListOpsTokens::words) {
+      std::string_view word = words[symbol];
+      if (operation(symbol)) {
+        tokens.push_back(part("["));
+        word.remove_prefix(1);
+      }
+      tokens.push_back(part(word));
+    } else if (kind == ListOpsTokens::blind) {
+      tokens.push_back(static_cast<std::uint16_t>(operation(symbol) ? 14 : symbol < 10 ? symbol + 1 : symbol - 3));
+    } else if (symbol != listops_close || kind != ListOpsTokens::lra2020) {
       tokens.push_back(static_cast<std::uint16_t>(symbol + 1));
+    }
+  }
   return tokens;
 }
 

@@ -38,21 +38,36 @@ std::vector<std::uint8_t> with_parentheses(const ListOps& symbols);
 /// "( ( ( [MAX 2 ) 9 ) ] )": with_parentheses as words with blanks between them.
 std::string listops_text(const ListOps& symbols);
 
+/// Its length, without making it.
+std::int64_t listops_characters(const ListOps& symbols);
+
+/// Lengths of a text in characters that are taken.
+struct ListOpsCharacters {
+  std::int64_t least = 0, below = 0; ///< least <= characters < below; below = 0: any
+  bool take(std::int64_t characters) const { return characters >= least && (below == 0 || characters < below); }
+};
+
 /// The symbols of such a text. DataError at any other word, where it is not a whole expression, and where its
 /// parentheses are not those of with_parentheses.
 ListOps read_listops(std::string_view text);
 
 /// How expressions become tokens; 0 is padding in all of them.
 enum class ListOpsTokens {
-  lra,     ///< the arena since March 2021: digits 1-10, MIN MAX MED SM 11-14, ] 15; 16 stands for unknown words
-  lra2020, ///< the arena before: brackets were lost; digits 1-10, MIN MAX MED SM 11-14; 15 unknown
-  brackets ///< everything: as lra, ( 16, ) 17; 18 unknown
+  lra,      ///< the arena since March 2021: digits 1-10, MIN MAX MED SM 11-14, ] 15; 16 stands for unknown words
+  lra2020,  ///< the arena before: brackets were lost; digits 1-10, MIN MAX MED SM 11-14; 15 unknown
+  brackets, ///< everything: as lra, ( 16, ) 17; 18 unknown
+  blind,    ///< digits 1-10, ] 11, ( 12, ) 13; every operator is the unknown word 14: a fault of published runs
+  words ///< everything, [ and the operator apart, with the five special words and the order of a published tokenizer
 };
+/// "lra", "lra2020", ...
+const std::vector<std::string>& listops_tokens_names();
 ListOpsTokens listops_tokens_named(const std::string& name); ///< InputError at another name
-/// Tokens are below this: 17, 16, 19.
+/// Tokens are below this: 17, 16, 19, 15, 23.
 int listops_vocabulary(ListOpsTokens kind);
 /// What the tokens mean, in order, with blanks between: "<pad> 0 1 ... ] <unk>".
 std::string listops_vocabulary_words(ListOpsTokens kind);
+/// Tokens of an expression of L symbols are below this times L.
+int listops_tokens_per_symbol(ListOpsTokens kind);
 /// The tokens of an expression.
 std::vector<std::uint16_t> listops_tokens(const ListOps& symbols, ListOpsTokens kind);
 

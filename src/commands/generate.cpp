@@ -1,5 +1,6 @@
 #include "commands/generate.hpp"
 #include "commands/generate_pathfinder.hpp"
+#include "commands/listops_options.hpp"
 #include "commands/prepared_report.hpp"
 #include "io/console.hpp"
 #include "io/error.hpp"
@@ -74,7 +75,7 @@ struct ListOpsOptions : Common {
       return !option->empty() ? given : d20 ? original : arena;
     };
     request.rule = {chosen(depth, rule.max_depth, 10, 20), chosen(arguments, rule.max_arguments, 10, 5),
-                    chosen(shortest, rule.min_length, 500, 0), chosen(most, rule.max_length, 2000, 0)};
+                    chosen(shortest, rule.min_length, 500, 0), chosen(most, rule.max_length, 2000, 0), rule.characters};
     request.examples = sizes(d20 ? std::array<std::int64_t, 3>{86'400, 3'600, 10'000} : request.examples);
     request.seed = seed;
     request.form = d20 ? ListOpsForm::d20 : ListOpsForm::arena;
@@ -104,11 +105,11 @@ void add_listops(CLI::App& generate, std::function<int()>& action) {
   options->most =
       task->add_option("--max-length", options->rule.max_length, "and of fewer; 0: any; default 2000 (2018: 0)")
           ->check(CLI::Range(0, most_listops_symbols));
-  task->add_option("--tokens", options->tokens, "lra (17 tokens), lra2020 (16, without brackets), brackets (19)")
-      ->check(CLI::IsMember({"lra", "lra2020", "brackets"}))
-      ->capture_default_str();
+  add_listops_text(*task, options->tokens, options->rule.characters);
   task->add_option("--length", options->length,
-                   "tokens per row, padded; default --max-length (brackets: three times that), 2000 (6000) without it")
+                   "tokens per row, padded; default --max-length (brackets, blind: three times that, words: four "
+                   "times), 2000 (6000, "
+                   "8000) without it")
       ->check(CLI::Range(std::int64_t{1}, longest));
   task->add_option("--tsv", options->tsv, "a folder for the same examples as official files");
   task->callback([options, &action] {

@@ -1,4 +1,5 @@
 #include "commands/prepare_arena_text.hpp"
+#include "commands/listops_options.hpp"
 #include "commands/prepared_report.hpp"
 #include "io/console.hpp"
 #include "io/raw/imdb.hpp"
@@ -13,6 +14,7 @@ struct Options {
   std::vector<std::string> from;
   std::string to, tokens = "lra";
   ListOpsShape listops;
+  ListOpsCharacters characters;
   std::int64_t listops_held_out = -1;
   ImdbShape imdb;
 };
@@ -39,12 +41,11 @@ void add_prepare_arena_text(CLI::App& prepare, std::function<int()>& action) {
                "(lra_release.gz as it is, its folder or the files), or train_d20s.tsv and test_d20s.tsv "
                "of 2018; every label is computed again",
                *options, options->listops.shards);
-  listops->add_option("--tokens", options->tokens, "lra (17 tokens), lra2020 (16, without brackets), brackets (19)")
-      ->check(CLI::IsMember({"lra", "lra2020", "brackets"}))
-      ->capture_default_str();
+  add_listops_text(*listops, options->tokens, options->characters);
   listops
-      ->add_option("--length", options->listops.length,
-                   "tokens per row, padded; longer ones lose their end; default 2000, brackets 6000")
+      ->add_option(
+          "--length", options->listops.length,
+          "tokens per row, padded; longer ones lose their end; default 2000, brackets and blind 6000, words 8000")
       ->check(CLI::Range(std::int64_t{1}, longest));
   listops
       ->add_option("--held-out", options->listops_held_out,
@@ -56,7 +57,8 @@ void add_prepare_arena_text(CLI::App& prepare, std::function<int()>& action) {
       Prepared prepared;
       {
         Console console;
-        prepared = prepare_listops(options->from, options->to, options->listops, options->listops_held_out, &console);
+        prepared = prepare_listops(options->from, options->to, options->listops, options->listops_held_out, &console,
+                                   options->characters);
       }
       return report(prepared, options->to);
     };

@@ -232,12 +232,13 @@ TEST(GenerateListops, TheSeedDecidesEverythingAndSplitsShareNothing) {
 TEST(GenerateListops, OfficialFilesReadBackToTheSameBits) {
   const Scratch scratch;
   for (const ListOpsForm form : {ListOpsForm::arena, ListOpsForm::d20})
-    for (const ListOpsTokens tokens : {ListOpsTokens::lra, ListOpsTokens::lra2020, ListOpsTokens::brackets}) {
+    for (const ListOpsTokens tokens : {ListOpsTokens::lra, ListOpsTokens::lra2020, ListOpsTokens::brackets,
+                                       ListOpsTokens::blind, ListOpsTokens::words}) {
       ListOpsRequest request = small_request();
       request.form = form;
       request.tsv = scratch / "tsv";
       const Prepared made = generate_listops(scratch / "made", request, {tokens, 0, 1});
-      const std::int64_t length = tokens == ListOpsTokens::brackets ? 600 : 200;
+      const std::int64_t length = 200 * listops_tokens_per_symbol(tokens);
       const Prepared read = prepare_listops({scratch / "tsv"}, scratch / "made", {tokens, length, 1});
       EXPECT_FALSE(read.written) << "other attributes, tokens, lengths or labels";
       for (std::size_t split = 0; split < 3; ++split)
@@ -252,6 +253,27 @@ TEST(GenerateListops, OfficialFilesReadBackToTheSameBits) {
       for (const char* name : {"tsv", "made"})
         fs::remove_all(scratch / name);
     }
+}
+
+TEST(GenerateListops, TheTextHasTheCharactersAskedFor) {
+  const Scratch scratch;
+  ListOpsRequest request;
+  request.rule = {20, 5, 0, 0, {100, 300}};
+  request.examples = {200, 10, 10};
+  request.tsv = scratch / "tsv";
+  generate_listops(scratch / "set", request, {ListOpsTokens::words, 400, 1});
+  std::istringstream lines(get(scratch / ("tsv/" + listops_file(ListOpsForm::arena, 0))));
+  std::size_t shortest = 1000, longest = 0, rows = 0;
+  std::string line;
+  for (std::getline(lines, line); std::getline(lines, line); ++rows) {
+    shortest = std::min(shortest, line.find('\t'));
+    longest = std::max(longest, line.find('\t'));
+  }
+  EXPECT_EQ(rows, 200u);
+  EXPECT_GE(shortest, 100u);
+  EXPECT_LT(longest, 300u);
+  EXPECT_LT(shortest, 120u) << "the limit is not what cuts";
+  EXPECT_GT(longest, 250u);
 }
 
 TEST(GenerateListops, RulesThatCannotBeMetAreInputErrors) {

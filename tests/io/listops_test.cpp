@@ -93,7 +93,48 @@ TEST(ListOpsText, TokensAreThoseOfTheTokenisation) {
   EXPECT_EQ(listops_vocabulary_words(ListOpsTokens::lra2020), "<pad> 0 1 2 3 4 5 6 7 8 9 MIN MAX MED SM <unk>");
   EXPECT_EQ(listops_vocabulary_words(ListOpsTokens::brackets),
             "<pad> 0 1 2 3 4 5 6 7 8 9 [MIN [MAX [MED [SM ] ( ) <unk>");
-  EXPECT_FAILS(exit_input, "expected lra, lra2020 or brackets", listops_tokens_named("bpe"));
+  EXPECT_FAILS(exit_input, "expected lra, lra2020, brackets, blind, words", listops_tokens_named("bpe"));
+}
+
+// A published tokenizer splits at punctuation and counts from the most frequent digit on; a faulty one knows no
+// operator.
+TEST(ListOpsText, TokensOfThePublishedStudyAreThere) {
+  const ListOps symbols = read_listops(nested); // ( ( ( ( [MAX 2 ) 9 ) ( ( ( [MIN 4 ) 7 ) ] ) ) ] )
+  EXPECT_EQ(listops_tokens(symbols, ListOpsTokens::words),
+            (std::vector<std::uint16_t>{5, 5, 5, 5, 7, 21, 18, 6, 11, 6, 5, 5, 5, 7, 19, 13, 6, 10, 6, 8, 6, 6, 8, 6}));
+  EXPECT_EQ(listops_tokens(symbols, ListOpsTokens::blind),
+            (std::vector<std::uint16_t>{12, 12, 12, 12, 14, 3,  13, 10, 13, 12, 12,
+                                        12, 14, 5,  13, 8,  13, 11, 13, 13, 11, 13}));
+  EXPECT_EQ(listops_vocabulary_words(ListOpsTokens::words),
+            "<pad> <unk> <cls> <sep> <mask> ( ) [ ] 8 7 9 5 4 6 3 1 0 2 MIN MED MAX SM");
+  EXPECT_EQ(listops_vocabulary_words(ListOpsTokens::blind), "<pad> 0 1 2 3 4 5 6 7 8 9 ] ( ) <unk>");
+  EXPECT_EQ(listops_vocabulary(ListOpsTokens::words), 23);
+  EXPECT_EQ(listops_vocabulary(ListOpsTokens::blind), 15);
+  for (const std::string& name : listops_tokens_names()) {
+    const ListOpsTokens kind = listops_tokens_named(name);
+    const std::vector<std::uint16_t> tokens = listops_tokens(symbols, kind);
+    EXPECT_LE(tokens.size(), symbols.size() * static_cast<std::size_t>(listops_tokens_per_symbol(kind))) << name;
+    EXPECT_LT(*std::max_element(tokens.begin(), tokens.end()), listops_vocabulary(kind)) << name;
+  }
+}
+
+TEST(ListOpsText, CharactersAreCountedAsTheTextHasThem) {
+  for (const std::string& text : {std::string("7"), med, nested, sum})
+    EXPECT_EQ(listops_characters(read_listops(text)), static_cast<std::int64_t>(text.size()));
+}
+
+TEST(PrepareListops, RowsOfOtherLengthsInCharactersAreLeftOut) {
+  const Scratch scratch;
+  put_archive(scratch / "a.tar", official(""), false, false);
+  const auto size = static_cast<std::int64_t>(nested.size());
+  const auto prepared = [&](const std::string& to, const ListOpsCharacters& characters) {
+    return prepare_listops({scratch / "a.tar"}, to, {ListOpsTokens::lra, 32, 1}, -1, nullptr, characters);
+  };
+  EXPECT_EQ(prepared(scratch / "all", {0, size + 1}).splits[0].size, 2);
+  EXPECT_EQ(prepared(scratch / "short", {0, size}).splits[0].size, 1); // fewer than
+  EXPECT_EQ(rows_of(scratch / "short", "train")[0].label, 3);
+  EXPECT_FAILS(exit_input, "no row of basic_val.tsv has 2 characters or more", prepared(scratch / "none", {2, 0}));
+  EXPECT_FALSE(fs::exists(scratch / "none"));
 }
 
 TEST(PrepareListops, TheArenaFilesComeOutTheSameFromAllTheyLieIn) {
