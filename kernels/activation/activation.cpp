@@ -49,6 +49,8 @@ void activation_forward(T* out, const T* u, std::int64_t n, Activation kind) {
     return forward_of<Relu>(out, u, n);
   case Activation::silu:
     return forward_of<Silu>(out, u, n);
+  case Activation::tanh:
+    return forward_of<Tanh>(out, u, n);
   }
 }
 
@@ -66,6 +68,8 @@ void activation_backward(T* out, T* du, float* dbias, const T* dout, const T* u,
     return backward_of<Relu>(out, du, dbias, dout, u, rows, width, partial);
   case Activation::silu:
     return backward_of<Silu>(out, du, dbias, dout, u, rows, width, partial);
+  case Activation::tanh:
+    return backward_of<Tanh>(out, du, dbias, dout, u, rows, width, partial);
   }
 }
 

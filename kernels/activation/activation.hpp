@@ -6,13 +6,14 @@
 //   gelu          u Phi(u), Phi the normal distribution (exact: error function)
 //   relu          max(u, 0); its slope at 0 is 0
 //   silu          u sigmoid(u)
+//   tanh          tanh(u)
 #pragma once
 #include "kernels/common/types.hpp"
 #include "kernels/sum/sum.hpp"
 
 namespace weft {
 
-enum class Activation { sigmoid_gelu, gelu_tanh, gelu, relu, silu };
+enum class Activation { sigmoid_gelu, gelu_tanh, gelu, relu, silu, tanh };
 
 /// out[i] = f(u[i]), i in [0, n); overwrites out, which may be u.
 template <class T>

@@ -20,6 +20,8 @@ double value_of(Activation kind, double x) {
     return x < 0 ? 0 : x;
   case Activation::silu:
     return x * sigmoid(x);
+  case Activation::tanh:
+    return std::tanh(x);
   }
   return x;
 }
@@ -42,6 +44,8 @@ double slope_of(Activation kind, double x) {
     const double s = sigmoid(x);
     return s + x * s * (1 - s);
   }
+  case Activation::tanh:
+    return 1 - std::tanh(x) * std::tanh(x);
   }
   return 1;
 }

@@ -23,6 +23,20 @@ struct Silu {
   }
 };
 
+struct Tanh {
+  /// Next to 0, where 1 - 2 / (1 + exp(2x)) loses its digits, the Taylor polynomial.
+  static WEFT_FUNCTION Numbers value(Numbers x) {
+    const Numbers far = tanh_of(x), low = x < -0.25f ? Numbers{} - 0.25f : x, y = low > 0.25f ? Numbers{} + 0.25f : low;
+    const Numbers s = y * y, near = y * (1.0f + s * (-0.33333333f + s * (0.13333333f + s * -0.053968254f)));
+    const Numbers below = x > -0.25f ? near : far;
+    return x < 0.25f ? below : far;
+  }
+  static WEFT_FUNCTION void both(Numbers x, Numbers& value, Numbers& slope) {
+    value = Tanh::value(x);
+    slope = 1.0f - value * value;
+  }
+};
+
 /// (1 + tanh(z)) / 2 = sigmoid(2 z).
 struct GeluTanh {
   static constexpr float root = 0.79788456f, cubic = 0.044715f; // sqrt(2/pi)

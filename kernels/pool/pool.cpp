@@ -4,6 +4,17 @@
 
 namespace weft {
 
+namespace {
+/// The last seen row of sequence s; -1: none.
+KOKKOS_INLINE_FUNCTION std::int64_t last_seen(const std::uint32_t* seen, std::int64_t length, std::int64_t s) {
+  const std::int64_t words = seen_words(length);
+  std::int64_t i = length - 1;
+  while (i >= 0 && !is_seen(seen, words, s, i))
+    --i;
+  return i;
+}
+} // namespace
+
 template <class T>
 void pool_first_forward(T* out, const T* x, const PoolShape& shape) {
   const std::int64_t N = shape.length, D = shape.width;
@@ -19,6 +30,29 @@ void pool_first_backward(T* dx, const T* dout, const PoolShape& shape) {
       "weft::pool_first_backward", shape.sequences * N, KOKKOS_LAMBDA(std::int64_t row) {
         for (std::int64_t j = 0; j < D; ++j)
           dx[row * D + j] = row % N == 0 ? dout[row / N * D + j] : store<T>(0.0f);
+      });
+}
+
+template <class T>
+void pool_last_forward(T* out, const T* x, const std::uint32_t* seen, const PoolShape& shape) {
+  const std::int64_t N = shape.length, D = shape.width;
+  for_each(
+      "weft::pool_last_forward", shape.sequences, KOKKOS_LAMBDA(std::int64_t s) {
+        const std::int64_t i = last_seen(seen, N, s);
+        for (std::int64_t j = 0; j < D; ++j)
+          out[s * D + j] = i >= 0 ? x[(s * N + i) * D + j] : store<T>(0.0f);
+      });
+}
+
+template <class T>
+void pool_last_backward(T* dx, const T* dout, const std::uint32_t* seen, const PoolShape& shape) {
+  const std::int64_t N = shape.length, D = shape.width;
+  for_each(
+      "weft::pool_last_backward", shape.sequences, KOKKOS_LAMBDA(std::int64_t s) {
+        const std::int64_t last = last_seen(seen, N, s);
+        for (std::int64_t i = 0; i < N; ++i)
+          for (std::int64_t j = 0; j < D; ++j)
+            dx[(s * N + i) * D + j] = i == last ? dout[s * D + j] : store<T>(0.0f);
       });
 }
 
@@ -57,6 +91,8 @@ void pool_mean_backward(T* dx, const T* dout, const std::uint32_t* seen, float d
 #define WEFT_POOL_OF(T)                                                                                                \
   template void pool_first_forward(T*, const T*, const PoolShape&);                                                    \
   template void pool_first_backward(T*, const T*, const PoolShape&);                                                   \
+  template void pool_last_forward(T*, const T*, const std::uint32_t*, const PoolShape&);                               \
+  template void pool_last_backward(T*, const T*, const std::uint32_t*, const PoolShape&);                              \
   template void pool_mean_forward(T*, const T*, const std::uint32_t*, float, const PoolShape&, float*);                \
   template void pool_mean_backward(T*, const T*, const std::uint32_t*, float, const PoolShape&)
 WEFT_FOR_EACH_STORAGE(WEFT_POOL_OF);

@@ -1,6 +1,7 @@
 // From the rows of a sequence to one vector: x (S, N, D) to out (S, D). Sums are fp32, in blocks of 64 rows, the blocks
 // in order.
 //   first  out[s,:] = x[s,0,:]
+//   last   out[s,:] = x[s,i,:], i the last seen row
 //   mean   out[s,:] = sum over the seen rows i of x[s,i,:] / n_s, n_s = the number of seen rows, or a number given
 // Rows that are not seen are not read, whatever they hold.
 #pragma once
@@ -29,6 +30,14 @@ void pool_first_forward(T* out, const T* x, const PoolShape& shape);
 template <class T>
 void pool_first_backward(T* dx, const T* dout, const PoolShape& shape);
 
+/// Overwrites out[S,D]. seen: null where every row is. A sequence without a seen row gives zeros.
+template <class T>
+void pool_last_forward(T* out, const T* x, const std::uint32_t* seen, const PoolShape& shape);
+
+/// Overwrites dx[S,N,D]: dout in the last seen row, zeros in the others.
+template <class T>
+void pool_last_backward(T* dx, const T* dout, const std::uint32_t* seen, const PoolShape& shape);
+
 /// Overwrites out[S,D]. seen: null where every row is. divisor: what the sum is divided by; 0: the number of seen rows
 /// of each sequence. A sequence without a seen row gives zeros.
 /// partial: workspace of pool_workspace(shape) floats.
@@ -48,6 +57,8 @@ constexpr std::int64_t pool_workspace(const PoolShape& s) {
 namespace reference {
 void pool_first_forward(double* out, const double* x, const PoolShape& shape);
 void pool_first_backward(double* dx, const double* dout, const PoolShape& shape);
+void pool_last_forward(double* out, const double* x, const std::uint32_t* seen, const PoolShape& shape);
+void pool_last_backward(double* dx, const double* dout, const std::uint32_t* seen, const PoolShape& shape);
 void pool_mean_forward(double* out, const double* x, const std::uint32_t* seen, double divisor, const PoolShape& shape);
 void pool_mean_backward(double* dx, const double* dout, const std::uint32_t* seen, double divisor,
                         const PoolShape& shape);

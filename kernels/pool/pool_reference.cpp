@@ -29,6 +29,30 @@ void pool_first_backward(double* dx, const double* dout, const PoolShape& p) {
     std::copy_n(dout + s * p.width, p.width, dx + s * p.length * p.width);
 }
 
+namespace {
+/// The last seen row; -1: none.
+std::int64_t last_of(const std::uint32_t* seen, const PoolShape& p, std::int64_t s) {
+  std::int64_t i = p.length - 1;
+  while (i >= 0 && !seen_at(seen, p, s, i))
+    --i;
+  return i;
+}
+} // namespace
+
+void pool_last_forward(double* out, const double* x, const std::uint32_t* seen, const PoolShape& p) {
+  std::fill_n(out, p.sequences * p.width, 0.0);
+  for (std::int64_t s = 0; s < p.sequences; ++s)
+    if (const std::int64_t i = last_of(seen, p, s); i >= 0)
+      std::copy_n(x + (s * p.length + i) * p.width, p.width, out + s * p.width);
+}
+
+void pool_last_backward(double* dx, const double* dout, const std::uint32_t* seen, const PoolShape& p) {
+  std::fill_n(dx, p.sequences * p.length * p.width, 0.0);
+  for (std::int64_t s = 0; s < p.sequences; ++s)
+    if (const std::int64_t i = last_of(seen, p, s); i >= 0)
+      std::copy_n(dout + s * p.width, p.width, dx + (s * p.length + i) * p.width);
+}
+
 void pool_mean_forward(double* out, const double* x, const std::uint32_t* seen, double divisor, const PoolShape& p) {
   std::fill_n(out, p.sequences * p.width, 0.0);
   for (std::int64_t s = 0; s < p.sequences; ++s)

@@ -35,7 +35,7 @@ struct Config {
   } loss;
   struct {
     std::string family = "sparse_transformer"; // config/families.hpp
-    std::string code = "lra";                  // lra | nystromformer: whose encoder the arena's is
+    std::string code = "lra";                  // lra | nystromformer | bert | gpt2: whose encoder the arena's is
     std::int64_t layers = 6;                   // L
     std::int64_t width = 256;                  // D
     std::int64_t heads = 8;                    // H
@@ -65,10 +65,12 @@ struct Config {
     double r_min = 0.0;                        // ring in which its factors begin
     double r_max = 1.0;
     double phase_max = 6.283185307179586; // and their largest angle
-    std::string pooling = "cls";          // cls | mean | mean_all | attention
+    std::string pooling = "cls";          // cls | first | last | mean | mean_all | attention
     std::int64_t pooling_width = 0;       // of attention pooling; 0: that of the rows
     std::int64_t classes = 0;             // 0: from the data
+    std::string head = "own";             // own | pooler: of the arena and mega
     std::int64_t head_width = 0;          // hidden width of the classifier; 0: the family's own
+    double token_deviation = 0;           // of token vectors in the beginning; 0: the family's own
     std::string pair_features = "two";    // two | four
   } model;
   struct {

@@ -42,7 +42,7 @@ const std::vector<FamilyRow>& family_table() {
       {"arena",
        "encoder of the Long Range Arena (arXiv:2011.04006)",
        {"classify", "pairs"},
-       {"learned", "sinusoid", "none"}},
+       {"learned", "axial", "sinusoid", "none"}},
       {"reformer",
        "Kitaev et al. 2020 (arXiv:2001.04451)",
        {"next_token", "copy"},

@@ -52,9 +52,10 @@ std::vector<Key> size_keys(Config& c) {
        "kind of model: " + words_of(family_table()),
        {},
        Shapes::parameters},
-      {"model.code", &c.model.code, one_of({"lra", "nystromformer"}), "",
+      {"model.code", &c.model.code, one_of({"lra", "nystromformer", "bert", "gpt2"}), "",
        "whose released code the encoder follows in what their papers leave open: lra (the Long Range Arena's), "
-       "nystromformer (with attention.form = \"paper\"; docs/arena.md has the differences)",
+       "nystromformer, bert (norms behind the additions and behind the embedding), gpt2 (causal; all three with "
+       "attention.form = \"paper\"; docs/arena.md has the differences)",
        of_family({"arena"}), Shapes::parameters},
       {"model.layers",
        &c.model.layers,
@@ -122,13 +123,13 @@ std::vector<Key> block_keys(Config& c) {
        "",
        "what the backward pass computes again instead of keeping it; changes memory and time, not one bit of the "
        "result",
-       {{{"model.family", {"sparse_transformer", "arena"}}},
-        {{"model.family", {"reformer"}}, {"model.stream", {"pre_norm"}}}}},
+       {{{"model.family", {"sparse_transformer"}}},
+        {{"model.family", {"arena", "reformer"}}, {"model.stream", {"pre_norm"}}}}},
       {"model.stream", &c.model.stream, one_of({"pre_norm", "post_norm", "reversible"}), "",
        "how layers add up: pre_norm (a norm in front of each, one at the end), post_norm (a norm behind each "
        "addition), reversible (two streams, which the backward pass computes again from their end: memory that does "
        "not grow with depth)",
-       of_family({"reformer", "mega", "lru"}), Shapes::attention},
+       of_family({"arena", "reformer", "mega", "lru"}), Shapes::attention},
       {"model.input",
        &c.model.input,
        one_of({"tokens", "pixels"}),
@@ -174,9 +175,10 @@ std::vector<Key> block_keys(Config& c) {
 
 std::vector<Key> head_keys(Config& c) {
   return {
-      {"model.pooling", &c.model.pooling, one_of({"cls", "mean", "mean_all", "attention"}), "",
+      {"model.pooling", &c.model.pooling, one_of({"cls", "first", "last", "mean", "mean_all", "attention"}), "",
        "the row that a classifier reads: cls (a learned vector in front of the sequence; for pairs the first token), "
-       "mean (over the rows of real tokens), mean_all (over all rows, padded ones too), attention (a learned "
+       "first (the first token's), last (the last real token's), mean (over the rows of real tokens), mean_all (over "
+       "all rows, padded ones too), attention (a learned "
        "weighting)",
        with("data.task", class_tasks()), Shapes::parameters},
       {"model.pooling_width", &c.model.pooling_width, at_least(0), "",
@@ -184,9 +186,20 @@ std::vector<Key> head_keys(Config& c) {
        Shapes::parameters},
       {"model.classes", &c.model.classes, between(0, 65535), "", "classes of the labels; 0: from the data",
        with("data.task", class_tasks()), Shapes::parameters},
-      {"model.head_width", &c.model.head_width, at_least(0), "",
-       "width of the hidden layer of the classifier; 0: that of a block", of_family({"arena", "mega"}),
+      {"model.head", &c.model.head, one_of({"own", "pooler"}), "",
+       "the classifier: own (the family's), pooler (that of BERT's kin: dropout, a dense layer of the rows' width, "
+       "tanh, "
+       "dropout, a map to the classes; GELU instead of tanh with code bert and pattern bigbird)",
+       of_family({"arena", "mega"}), Shapes::parameters},
+      {"model.head_width",
+       &c.model.head_width,
+       at_least(0),
+       "",
+       "width of the hidden layer of the classifier; 0: that of a block",
+       {{{"model.family", {"arena", "mega"}}, {"model.head", {"own"}}}},
        Shapes::parameters},
+      {"model.token_deviation", &c.model.token_deviation, at_least(0), "",
+       "standard deviation of token vectors in the beginning; 0: the family's own", of_family({"arena", "mega"})},
       {"model.pair_features", &c.model.pair_features, one_of({"two", "four"}), "",
        "what the classifier of pairs reads of the vectors a and b of both sequences: two (a, b; of mega b, a, as its "
        "authors have it) or four (a, b, a * b, a - b)",

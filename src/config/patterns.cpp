@@ -14,7 +14,7 @@ int window(const Config& c) { return c.attention.window > 0 ? static_cast<int>(c
 int longformer_window(const Config& c) { return c.attention.window > 0 ? static_cast<int>(c.attention.window) : 512; }
 int dilation(const Config& c) { return static_cast<int>(c.attention.dilation); }
 
-bool causal(const Config& c) { return task_row(c.data.task).causal; }
+bool causal(const Config& c) { return is_causal(c); }
 bool reads_first_slot(const Config& c) { return !causal(c) && c.model.pooling == "cls"; }
 
 const KeySet earlier{"j <= i", [](const Config&, const Seat& s) { return dense(s.length); }};
@@ -90,9 +90,7 @@ const KeySet none;
 
 // The two that the engine runs, with keys of their own and with a table of scores.
 Pattern mixed_keys(const Config& c, int n) { return every_key(n, static_cast<int>(c.attention.projected)); }
-Pattern same_as_dense(const Config& c, int n) {
-  return task_row(c.data.task).causal ? dense(n) : dense_bidirectional(n);
-}
+Pattern same_as_dense(const Config& c, int n) { return is_causal(c) ? dense(n) : dense_bidirectional(n); }
 
 const std::vector<std::string> of_summary = {"stride", "summary", "shared_summary"};
 
@@ -263,6 +261,10 @@ bool has_global_rows(const Config& config) {
 bool has_global_projections(const Config& config) {
   return has_global_rows(config) ||
          (config.attention.pattern == "longformer" && !causal(config) && config.attention.form == "lra");
+}
+
+bool is_causal(const Config& config) {
+  return task_row(config.data.task).causal || (config.model.family == "arena" && config.model.code == "gpt2");
 }
 
 bool looks_ahead(const Config& config) {

@@ -93,6 +93,9 @@ bool has_global_rows(const Config& config);
 /// Whether layers of this input hold those projections: the released code holds them and uses them nowhere.
 bool has_global_projections(const Config& config);
 
+/// Whether a position sees none behind it: the task says so, or a classifier whose encoder is causal (model.code).
+bool is_causal(const Config& config);
+
 /// Whether some layer of this input lets a query see keys that come later.
 bool looks_ahead(const Config& config);
 

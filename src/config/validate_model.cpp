@@ -47,14 +47,37 @@ void check_lstm(const Config& c, Checker& rules) {
                           m.pooling));
 }
 
-/// The second code masks keys as the papers do, and has none of the first one's forms.
+/// Where the norms of an encoder stand, and that a causal one sees no later keys.
+void check_stream_of_code(const Config& c, Checker& rules) {
+  const auto& m = c.model;
+  const char* stream = m.code == "bert" ? "post_norm" : m.code == "lra" ? "" : "pre_norm";
+  rules.check(*stream == 0 || m.stream == stream, {"model.stream", "model.code"},
+              fmt::format("got \"{}\" with model.code = \"{}\", whose norms stand elsewhere, expected \"{}\"", m.stream,
+                          m.code, stream));
+  if (m.code != "gpt2" || !rules.sound({"attention.pattern", "data.task"}))
+    return;
+  rules.check(!looks_ahead(c), {"attention.pattern", "model.code"},
+              fmt::format("got \"{}\", which has no causal form, with model.code = \"gpt2\", which is causal, expected "
+                          "another pattern",
+                          c.attention.pattern));
+  rules.check(m.pooling != "first", {"model.pooling", "model.code"},
+              "got \"first\" with model.code = \"gpt2\", in which the first row sees itself alone, expected last, or a "
+              "mean");
+}
+
+/// The other codes mask keys as the papers do, and have none of the first one's forms.
 void check_code(const Config& c, Checker& rules) {
-  if (!rules.reads("model.code") || c.model.code != "nystromformer")
+  if (!rules.reads("model.code"))
+    return;
+  check_stream_of_code(c, rules);
+  if (c.model.code == "lra")
     return;
   rules.check(c.attention.form == "paper", {"attention.form", "model.code"},
-              fmt::format("got \"{}\", the Long Range Arena's code, with model.code = \"nystromformer\", which is "
-                          "another one, expected \"paper\"",
-                          c.attention.form));
+              fmt::format("got \"{}\", the Long Range Arena's code, with model.code = \"{}\", which is another one, "
+                          "expected \"paper\"",
+                          c.attention.form, c.model.code));
+  if (c.model.code != "nystromformer")
+    return;
   rules.check(!rules.reads("model.pooling") || c.model.pooling == "mean", {"model.pooling", "model.code"},
               fmt::format("got \"{}\" with model.code = \"nystromformer\", which is here for the mean of its "
                           "settings, expected \"mean\"",
@@ -101,10 +124,10 @@ void check_mega(const Config& c, Checker& rules) {
                           a.pattern));
   rules.check(a.combination == std::vector<std::string>{"merged"}, {"attention.combination", "model.family"},
               "got other sets beside that of the pattern, expected \"merged\": the layers of mega are alike");
-  rules.check(!classes || c.model.pooling == "mean" || c.model.pooling == "attention",
+  rules.check(!classes || (c.model.pooling != "cls" && c.model.pooling != "mean_all"),
               {"model.pooling", "model.family"},
-              fmt::format("got \"{}\", expected mean, or attention: mega has no CLS vector, and padded rows are not "
-                          "part of it",
+              fmt::format("got \"{}\", expected mean, or attention, first or last: mega has no CLS vector, and padded "
+                          "rows are not part of it",
                           c.model.pooling));
   rules.check(!rules.reads("model.input") || c.model.input != "pixels" || c.model.vocabulary <= 256,
               {"model.vocabulary", "model.input"},
@@ -325,7 +348,7 @@ void check_big_bird(const Config& c, Checker& rules) {
   if (a.pattern != "bigbird" || a.stride < 1 || a.random < 0 || a.random > c.model.context ||
       !rules.sound({"attention.stride", "attention.random", "model.context", "model.heads", "attention.form"}))
     return;
-  const bool released = !task_row(c.data.task).causal && a.form == "lra";
+  const bool released = !is_causal(c) && a.form == "lra";
   BigBird sizes{static_cast<int>(a.stride), static_cast<int>(a.random)};
   sizes.form = released ? BigBirdForm::released : BigBirdForm::paper;
   const int slots = static_cast<int>(c.model.context) + slots_in_front(c);

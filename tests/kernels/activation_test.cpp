@@ -10,8 +10,8 @@ using weft::test::Guarded, weft::test::same_bits;
 
 namespace {
 
-constexpr Activation kinds[] = {Activation::sigmoid_gelu, Activation::gelu_tanh, Activation::gelu, Activation::relu,
-                                Activation::silu};
+constexpr Activation kinds[] = {Activation::sigmoid_gelu, Activation::gelu_tanh, Activation::gelu,
+                                Activation::relu,         Activation::silu,      Activation::tanh};
 
 template <class T>
 struct Activations : ::testing::Test {
@@ -59,8 +59,8 @@ TEST(Reference, ActivationsFollowTheirFormulasAndFiniteDifferences) {
   }
   // Values from the published definitions, to the digits given.
   const double at = 1.5;
-  const double want[] = {1.5 / (1 + std::exp(-2.553)), 1.399572, 1.399789, 1.5, 1.226362};
-  for (std::size_t k = 0; k < 5; ++k) {
+  const double want[] = {1.5 / (1 + std::exp(-2.553)), 1.399572, 1.399789, 1.5, 1.226362, 0.905148};
+  for (std::size_t k = 0; k < 6; ++k) {
     double got = NAN;
     reference::activation_forward(&got, &at, 1, kinds[k]);
     EXPECT_NEAR(got, want[k], 1e-6);
@@ -115,6 +115,12 @@ TYPED_TEST(Activations, KeepNanAndAreFiniteForLargeNumbers) {
     EXPECT_TRUE(std::isnan(out[0]));
     EXPECT_TRUE(std::isnan(du[0]));
     for (std::size_t i = 1; i < u.size(); ++i) {
+      const double sign = u[i] > 0 ? 1 : u[i] < 0 ? -1 : 0;
+      if (kind == Activation::tanh) {
+        EXPECT_AT_MOST(std::fabs(out[i] - sign), 1e-6) << u[i];
+        EXPECT_AT_MOST(std::fabs(du[i] - (1 - sign * sign)), 1e-6) << u[i];
+        continue;
+      }
       EXPECT_AT_MOST(std::fabs(out[i] - std::max(load(store<TypeParam>(static_cast<float>(u[i]))), 0.0f)), 1e-6)
           << u[i];
       EXPECT_AT_MOST(std::fabs(du[i] - (u[i] > 0 ? 1 : u[i] < 0 || kind == Activation::relu ? 0 : 0.5)), 1e-6) << u[i];
@@ -126,7 +132,7 @@ TEST(ActivationForms, HaveFiniteSlopesForVeryLargeNumbers) {
   const Doubles u = {1e30, -1e30}, ones(2, 1);
   for (const Activation kind : kinds) {
     const auto got = run<float>(kind, u, ones, 1, 2);
-    EXPECT_EQ(got.du[0], 1.0f);
+    EXPECT_EQ(got.du[0], kind == Activation::tanh ? 0.0f : 1.0f);
     EXPECT_AT_MOST(std::fabs(got.du[1]), 1e-6);
   }
 }

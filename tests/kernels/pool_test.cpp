@@ -64,6 +64,13 @@ TEST(Reference, PoolGradientsAreThoseOfFiniteDifferences) {
   EXPECT_AT_MOST(
       relative_error(dx, slope([&](double* out, const double* at) { reference::pool_first_forward(out, at, p); })),
       1e-7);
+  for (const std::uint32_t* bits : {static_cast<const std::uint32_t*>(nullptr), seen.data()}) {
+    reference::pool_last_backward(dx.data(), dout.data(), bits, p);
+    EXPECT_AT_MOST(relative_error(dx, slope([&](double* out, const double* at) {
+                                    reference::pool_last_forward(out, at, bits, p);
+                                  })),
+                   1e-7);
+  }
   for (const double divisor : {0.0, 4.5})
     for (const std::uint32_t* bits : {static_cast<const std::uint32_t*>(nullptr), seen.data()}) {
       reference::pool_mean_backward(dx.data(), dout.data(), bits, divisor, p);
@@ -119,6 +126,29 @@ TYPED_TEST(Pool, FirstFollowsTheReferenceToTheBit) {
     EXPECT_EQ(widened(got_dx.get()), dx);
     EXPECT_TRUE(got.guards_survive() && got_dx.guards_survive());
   }
+}
+
+TYPED_TEST(Pool, LastCopiesTheLastSeenRowAndReadsNoOther) {
+  for (const PoolShape& p : shapes)
+    for (const bool masked : {false, true}) {
+      const auto seen = some_seen(p);
+      const auto dev_seen = on_device(seen);
+      const std::uint32_t *bits = masked ? seen.data() : nullptr, *dev_bits = masked ? dev_seen.data() : nullptr;
+      const auto x = rounded<TypeParam>(random_doubles(p.sequences * p.length * p.width, 1)),
+                 dout = rounded<TypeParam>(random_doubles(p.sequences * p.width, 2));
+      Doubles out(dout.size()), dx(x.size());
+      reference::pool_last_forward(out.data(), x.data(), bits, p);
+      reference::pool_last_backward(dx.data(), dout.data(), bits, p);
+      Guarded<TypeParam> from(test::stored<TypeParam>(masked ? spoilt(x, seen, p) : x)),
+          d(test::stored<TypeParam>(dout)), got(out.size()), got_dx(x.size());
+      pool_last_forward(got.data(), from.data(), dev_bits, p);
+      pool_last_backward(got_dx.data(), d.data(), dev_bits, p);
+      EXPECT_EQ(widened(got.get()), out);
+      EXPECT_EQ(widened(got_dx.get()), dx);
+      EXPECT_TRUE(got.guards_survive() && got_dx.guards_survive());
+      for (std::size_t s = 2; masked && s < static_cast<std::size_t>(p.sequences); s += 3) // nothing is seen there
+        EXPECT_EQ(out[s * static_cast<std::size_t>(p.width)], 0);
+    }
 }
 
 TYPED_TEST(Pool, MeanFollowsTheReferenceAndReadsSeenRowsOnly) {

@@ -76,8 +76,8 @@ void add_rows(Hash& hash) {
   Buffer<T> out(rows * D, "test"), dx(rows * D, "test");
   Buffer<float> first(rows, "test"), second(rows, "test"), dgain(D, "test"), dbias(D, "test"), dtable(D * D, "test"),
       partial(std::max(norm_workspace(rows, D), column_sum_workspace(rows, D)), "test");
-  for (const Activation kind :
-       {Activation::sigmoid_gelu, Activation::gelu_tanh, Activation::gelu, Activation::relu, Activation::silu}) {
+  for (const Activation kind : {Activation::sigmoid_gelu, Activation::gelu_tanh, Activation::gelu, Activation::relu,
+                                Activation::silu, Activation::tanh}) {
     activation_backward(out.data(), dx.data(), dbias.data(), dout.data(), x.data(), rows, D, partial.data(), kind);
     hash.add(out);
     hash.add(dx);

@@ -28,6 +28,7 @@ pattern = "dense"
 """ + one_step.ONE_STEP
 
 SECOND_CODE = ["model.code=nystromformer", "run.fresh=true"]
+BERT = ["model.code=bert", "model.stream=post_norm", "model.head=pooler", "run.fresh=true"]
 
 
 class Arena(unittest.TestCase):
@@ -94,6 +95,14 @@ class ArenaTwin(Arena):
         self.pairs()
         self.assert_agrees(self.compare("listops", "classify", "learned", "mean", *SECOND_CODE))
         self.assert_agrees(self.compare("pairs", "pairs", "learned", "mean", *SECOND_CODE, "model.pair_features=four"))
+
+    def test_the_codes_of_bert_and_gpt2_are_torchs_layers_with_norms_behind_or_a_causal_mask(self):
+        self.listops()
+        self.pairs()
+        self.assert_agrees(self.compare("listops", "classify", "learned", "cls", *BERT))
+        self.assert_agrees(self.compare("listops", "classify", "learned", "first", *BERT))
+        self.assert_agrees(self.compare("pairs", "pairs", "learned", "first", *BERT, "model.pair_features=four"))
+        self.assert_agrees(self.compare("listops", "classify", "learned", "last", "model.code=gpt2", "run.fresh=true"))
 
     def test_a_wrong_gradient_is_noticed(self):
         def spoil(path):

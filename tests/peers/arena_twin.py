@@ -47,13 +47,14 @@ class Twin(torch.nn.Module):
         self.pairs = config["data.task"] == "pairs"
         self.front = "embedding.start" in self.w
         self.second_code = config["model.code"] == "nystromformer"  # the Nystromformer's: torch's own defaults
-        self.epsilon = 1e-5 if self.second_code else 1e-6
+        self.bert, self.gpt2 = (config["model.code"] == code for code in ("bert", "gpt2"))
+        self.epsilon = 1e-12 if self.bert else 1e-5 if self.second_code or self.gpt2 else 1e-6
         self.layers = []
         for r in range(int(config["model.layers"])):
             name = f"block.{r:02d}."
             layer = torch.nn.TransformerEncoderLayer(
-                D, H, self.w[name + "feedforward.in.bias"].numel(), dropout=0.0, batch_first=True, norm_first=True,
-                activation=lambda x: torch.nn.functional.gelu(x, approximate="none" if self.second_code else "tanh"),
+                D, H, self.w[name + "feedforward.in.bias"].numel(), dropout=0.0, batch_first=True, norm_first=not self.bert,
+                activation=lambda x: torch.nn.functional.gelu(x, approximate="none" if self.second_code or self.bert else "tanh"),
                 layer_norm_eps=self.epsilon, dtype=torch.float64)
             self.layers.append((name, layer))
 
@@ -103,15 +104,21 @@ class Twin(torch.nn.Module):
             h = torch.cat([self.w["embedding.start"].expand(h.shape[0], 1, D), h], 1)
             real = torch.cat([torch.ones(h.shape[0], 1, dtype=torch.bool), real], 1)
         h = h + self.positions(h.shape[1], D)
+        if self.bert:
+            h = torch.nn.functional.layer_norm(h, (D,), self.w["embedding.norm.gain"], self.w["embedding.norm.bias"], self.epsilon)
+        ahead = torch.ones(h.shape[1], h.shape[1], dtype=torch.bool).triu(1) if self.gpt2 else None
         for name, layer in self.layers:
             if self.c["attention.pattern"] != "dense":
                 h = self.linear_block(name, h)
                 continue
             h = torch.nn.utils.stateless.functional_call(layer, self.layer_weights(name), (h,),
-                                                         {"src_key_padding_mask": ~real})
-        h = torch.nn.functional.layer_norm(h, (D,), self.w["norm.gain"], self.w["norm.bias"], self.epsilon)
-        if self.c["model.pooling"] == "cls":
+                                                         {"src_key_padding_mask": ~real, "src_mask": ahead})
+        if not self.bert:
+            h = torch.nn.functional.layer_norm(h, (D,), self.w["norm.gain"], self.w["norm.bias"], self.epsilon)
+        if self.c["model.pooling"] in ("cls", "first"):
             x = h[:, 0]
+        elif self.c["model.pooling"] == "last":
+            x = h[torch.arange(h.shape[0]), real.sum(1) - 1]
         else:
             whole = 2 ** math.ceil(math.log2(int(self.c["model.context"])))  # what the second code pads to
             x = (h * real[:, :, None]).sum(1) / (whole if self.second_code else real.sum(1, keepdim=True))
@@ -122,8 +129,9 @@ class Twin(torch.nn.Module):
                 x = torch.cat([x, first * second, first - second], 1)
         for name in ("head.mlp", "head.mlp2"):
             if name + ".weight" in self.w:
-                x = torch.relu(x @ self.w[name + ".weight"] + self.w[name + ".bias"])
-        return x @ self.w["head.logits.weight"] + self.w["head.logits.bias"]
+                x = (torch.tanh if self.c["model.head"] == "pooler" else torch.relu)(x @ self.w[name + ".weight"]
+                                                                                     + self.w[name + ".bias"])
+        return x @ self.w["head.logits.weight"] + self.w.get("head.logits.bias", 0)
 
 
 def split_of(config, split):

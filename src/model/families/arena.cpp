@@ -1,6 +1,7 @@
 #include "model/families/arena.hpp"
 #include "config/keys.hpp"
 #include "config/patterns.hpp"
+#include "config/resolved.hpp"
 #include "io/error.hpp"
 #include "model/families/classifier.hpp"
 #include "model/sampling/decoder.hpp"
@@ -14,8 +15,13 @@ namespace weft {
 
 namespace {
 
-/// The encoder of the Nystromformer's code (arena.hpp).
+/// The encoder of the Nystromformer's code, and of the two of the transformers library (arena.hpp).
 bool nystromformer(const Config& c) { return c.model.code == "nystromformer"; }
+bool bert(const Config& c) { return c.model.code == "bert"; }
+bool gpt2(const Config& c) { return c.model.code == "gpt2"; }
+constexpr double small_deviation = 0.02;
+
+float epsilon_of(const Config& c) { return bert(c) ? 1e-12f : nystromformer(c) || gpt2(c) ? 1e-5f : 1e-6f; }
 
 bool among(const std::string& word, const std::vector<std::string>& words) {
   return std::find(words.begin(), words.end(), word) != words.end();
@@ -33,9 +39,20 @@ EmbeddingSetup embedding_of(const Config& c) {
   setup.slots = front_of(c) ? Slots::front : Slots::plain;
   if (c.model.positions == "learned")
     setup.position_tables = {c.model.context + (front_of(c) ? 1 : 0)};
+  if (c.model.positions == "axial") {
+    setup.position_tables = position_tables(c);
+    setup.position_widths = c.model.position_widths;
+    if (setup.position_widths.empty())
+      setup.position_widths.assign(setup.position_tables.size(),
+                                   c.model.width / static_cast<std::int64_t>(setup.position_tables.size()));
+  }
   setup.sinusoid = c.model.positions == "sinusoid";
-  setup.token = {Initialiser::normal, nystromformer(c) ? 0.02 : 1.0};
-  setup.position = {Initialiser::normal, 0.02};
+  setup.token = token_start(c, c.model.code == "lra" ? 1.0 : small_deviation);
+  setup.position = {Initialiser::normal, small_deviation};
+  if (bert(c)) {
+    setup.start = {Initialiser::normal, small_deviation}; // CLS is a token there
+    setup.norm_epsilon = epsilon_of(c);
+  }
   setup.dropout = static_cast<float>(c.model.dropout);
   return setup;
 }
@@ -61,6 +78,12 @@ Initial xavier(std::int64_t inputs, std::int64_t outputs) {
   return {Initialiser::uniform, std::sqrt(6.0 / static_cast<double>(inputs + outputs))};
 }
 
+/// Of the transformers library: N(0, 0.02), and in GPT-2 less at the end of a branch.
+Initial small_start(const Config& c, bool ends) {
+  return {Initialiser::normal,
+          ends && gpt2(c) ? small_deviation / std::sqrt(2 * static_cast<double>(c.model.layers)) : small_deviation};
+}
+
 /// What a dense layer of torch begins with, weights and biases.
 Initial torch_uniform(std::int64_t inputs) {
   return {Initialiser::uniform, 1 / std::sqrt(static_cast<double>(inputs))};
@@ -73,8 +96,12 @@ AttentionSetup attention_of(const Config& c) {
   const bool own = c.attention.width > 0 && !released_lsh(c);
   const std::int64_t D = c.model.width, wide = own ? c.attention.width : D, E = wide / c.model.heads;
   AttentionSetup setup{D, c.model.heads, E, E, xavier(D, wide), xavier(wide, D)};
-  setup.biases = nystromformer(c);
-  if (setup.biases) {
+  setup.biases = c.model.code != "lra";
+  if (bert(c) || gpt2(c)) {
+    setup.qkv = small_start(c, false);
+    setup.out = small_start(c, true);
+  }
+  if (nystromformer(c)) {
     setup.qkv = setup.qkv_bias = torch_uniform(D);
     setup.out = setup.out_bias = torch_uniform(wide);
   }
@@ -86,27 +113,53 @@ AttentionSetup attention_of(const Config& c) {
 
 std::int64_t hidden_width(const Config& c) { return c.model.feedforward > 0 ? c.model.feedforward : 4 * c.model.width; }
 
+/// Of the two codes of the transformers library.
+Activation activation_of(const Config& c) {
+  return gpt2(c) || c.attention.pattern == "bigbird" ? Activation::gelu_tanh : Activation::gelu;
+}
+
 FeedForwardSetup feed_forward_of(const Config& c) {
   const std::int64_t D = c.model.width, F = hidden_width(c);
   const auto dropout = static_cast<float>(c.model.dropout);
   const Initial small{Initialiser::normal, 1e-6}, in = torch_uniform(D), out = torch_uniform(F);
   if (nystromformer(c))
     return {D, F, in, out, in, out, Activation::gelu, dropout};
+  if (bert(c) || gpt2(c)) // no dropout between the two maps
+    return {D, F, small_start(c, false), small_start(c, true), {}, {}, activation_of(c)};
   return {D, F, xavier(D, F), xavier(F, D), small, small, Activation::gelu_tanh, dropout};
+}
+
+std::optional<PairFeatures> features_of(const Config& c) {
+  if (!pairs_of(c))
+    return std::nullopt;
+  return c.model.pair_features == "four" ? PairFeatures::four : PairFeatures::both;
 }
 
 /// One hidden layer, and none in the released code's Sinkhorn transformer; for the two vectors of a pair side by side a
 /// second one of half its width, as the released code has it, and for four features one, as the paper has it.
 ClassSetup head_of(const Config& c) {
+  if (c.model.head == "pooler") {
+    ClassSetup setup =
+        pooler(c, bert(c) && c.attention.pattern == "bigbird" ? Activation::gelu_tanh : Activation::tanh);
+    setup.pairs = features_of(c);
+    return setup;
+  }
   const std::int64_t F = c.model.head_width > 0 ? c.model.head_width : hidden_width(c);
   ClassSetup setup{c.model.width, pooling_kind(c.model.pooling), std::nullopt, {F}, c.model.classes};
   setup.proximity = proximity_of(c);
+  if (gpt2(c)) { // one map
+    setup.hidden.clear();
+    setup.start = ClassStart::small;
+    setup.last_bias = false;
+    setup.pairs = features_of(c);
+    return setup;
+  }
   if (nystromformer(c)) { // its rows are padded to a power of two
     setup.divisor = static_cast<float>(std::bit_ceil(static_cast<std::uint64_t>(c.model.context)));
     setup.start = ClassStart::torch;
   }
+  setup.pairs = features_of(c);
   if (pairs_of(c)) {
-    setup.pairs = c.model.pair_features == "four" ? PairFeatures::four : PairFeatures::both;
     if (setup.pairs == PairFeatures::both)
       setup.hidden.push_back(F / 2);
   } else if (c.attention.form == "lra" && c.attention.pattern == "sinkhorn") {
@@ -124,10 +177,10 @@ const Config& supported(const Config& c) {
 }
 
 ChainSetup chain_of(const Config& c) {
-  const float epsilon = nystromformer(c) ? 1e-5f : 1e-6f;
+  const float epsilon = epsilon_of(c);
   return {c.model.layers,  embedding_of(c),
           attention_of(c), feed_forward_of(c),
-          "pre_norm",      static_cast<float>(c.model.dropout),
+          c.model.stream,  static_cast<float>(c.model.dropout),
           epsilon,         epsilon};
 }
 } // namespace

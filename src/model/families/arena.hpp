@@ -8,6 +8,13 @@
 // LRA/code/model.py): biases in attention, the exact GELU, torch's epsilon of norms and initial numbers of dense
 // layers, token vectors N(0, 0.02), and a mean that divides the sum of the real rows by the length that its code pads
 // to.
+// With "bert" the encoder of BERT (Devlin et al. 2019, arXiv:1810.04805) and of its relatives with other patterns, as
+// the transformers library has them (modeling_bert.py, modeling_longformer.py, modeling_big_bird.py): a norm of the
+// embedding, norms behind the additions and none at the end, biases in attention, everything N(0, 0.02), the exact GELU
+// (its tanh form with bigbird).
+// With "gpt2" that of GPT-2 (Radford et al. 2019; modeling_gpt2.py): no position sees one behind it, norms in front and
+// one at the end, biases in attention, N(0, 0.02), less by sqrt(2L) where a branch ends, GELU in its tanh form, and one
+// map without a bias, by default of the last real row.
 #pragma once
 #include "model/families/chain.hpp"
 #include "model/heads/classes.hpp"

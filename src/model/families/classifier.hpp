@@ -32,6 +32,22 @@ inline float proximity_of(const Config& c) {
   return c.loss.function == "class_proximity" ? static_cast<float>(c.loss.proximity) : -1.0f;
 }
 
+/// model.head = "pooler", the classifier of BERT's kin (transformers, modeling_bert.py, BertPooler and the heads of its
+/// relatives): dropout of the pooled rows, a dense layer of their width, the activation, dropout, a map to the classes.
+inline ClassSetup pooler(const Config& c, Activation activation) {
+  ClassSetup setup{c.model.width, pooling_kind(c.model.pooling), std::nullopt, {c.model.width}, c.model.classes};
+  setup.proximity = proximity_of(c);
+  setup.start = ClassStart::small;
+  setup.activation = activation;
+  setup.wide_dropout = static_cast<float>(c.model.dropout);
+  return setup;
+}
+
+/// model.token_deviation, or the family's own.
+inline Initial token_start(const Config& c, double own) {
+  return {Initialiser::normal, c.model.token_deviation > 0 ? c.model.token_deviation : own};
+}
+
 /// One linear map of pooled rows of this width, or of what a pair makes of them.
 inline ClassSetup one_map(const Config& c, std::int64_t width) {
   ClassSetup setup{width, pooling_kind(c.model.pooling), std::nullopt, {}, c.model.classes};

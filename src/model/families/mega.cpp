@@ -17,7 +17,7 @@ std::int64_t hidden_width(const Config& c) { return c.model.feedforward > 0 ? c.
 
 EmbeddingSetup embedding_of(const Config& c) {
   EmbeddingSetup setup = tokens_alone(c);
-  setup.token = setup.start = {Initialiser::normal, 1 / std::sqrt(static_cast<double>(c.model.width))};
+  setup.token = setup.start = token_start(c, 1 / std::sqrt(static_cast<double>(c.model.width)));
   if (c.model.input == "pixels" && !causal(c)) {
     setup.pixels = PixelSetup{static_cast<float>(c.model.pixel_mean), static_cast<float>(c.model.pixel_deviation)};
     setup.token = {Initialiser::normal, 1};
@@ -40,6 +40,8 @@ LanguageSetup language_of(const Config& c) {
 }
 
 ClassSetup head_of(const Config& c) {
+  if (c.model.head == "pooler")
+    return pooler(c, Activation::tanh);
   const std::int64_t F = c.model.head_width > 0 ? c.model.head_width : hidden_width(c);
   ClassSetup setup{c.model.width, pooling_kind(c.model.pooling), std::nullopt, {F}, c.model.classes};
   setup.proximity = proximity_of(c);

@@ -5,6 +5,7 @@
 // with norms behind the additions, or in front of both layers and one at the end (model.stream);
 //   classes: logits = gelu(dropout(mean(H_L) W + b)) W', of pairs with the means of both documents, the second first
 //   the next token: averages from the front alone, logits = H_L W or H_L E', E the tokens' vectors
+// or, with model.head = "pooler" and model.pooling = "first", the classifier of the Hugging Face form.
 #pragma once
 #include "model/families/chain.hpp"
 #include "model/heads/classes.hpp"

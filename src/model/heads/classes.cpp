@@ -16,6 +16,8 @@ Initial start_of(ClassStart start, std::int64_t inputs, std::int64_t outputs) {
     return {Initialiser::uniform, 1 / std::sqrt(in)};
   case ClassStart::xavier:
     return {Initialiser::uniform, std::sqrt(6 / (in + out))};
+  case ClassStart::small:
+    return {Initialiser::normal, 0.02};
   }
   return {};
 }
@@ -25,7 +27,7 @@ template <class T>
 ClassHead<T>::ClassHead(Plan& plan, const ClassSetup& setup)
     : D(setup.width), pooling_(plan, {setup.pooling, setup.width, setup.divisor, setup.pooling_width,
                                       setup.start == ClassStart::torch}),
-      activation_(setup.activation), dropout_(setup.dropout), pairs_(setup.pairs) {
+      activation_(setup.activation), dropout_(setup.dropout), wide_dropout_(setup.wide_dropout), pairs_(setup.pairs) {
   const std::int64_t P = pairs_ ? plan.S / 2 : plan.S;
   pooled_ = plan.keep<T>("head.pooled", plan.S * D);
   dpooled_ = plan.scratch<T>("dpooled", plan.S * D);
@@ -48,6 +50,8 @@ ClassHead<T>::ClassHead(Plan& plan, const ClassSetup& setup)
       d.u = plan.keep<T>(name + ".u", P * d.outputs);
       input = plan.keep<T>(name + ".output", P * d.outputs);
     }
+    if (wide_dropout_ >= 0)
+      d.wide_site = plan.dropout_site();
     plan.product({P, d.inputs, d.outputs});
     layers_.push_back(d);
   }
@@ -60,23 +64,27 @@ ClassHead<T>::ClassHead(Plan& plan, const ClassSetup& setup)
 }
 
 template <class T>
-void ClassHead<T>::drop(const Pass<T>& p, T* x, const Dense& d) const {
-  const Dropout dropout = p.dropout(std::max(dropout_, 0.0f), d.site);
+void ClassHead<T>::drop(const Pass<T>& p, T* x, float probability, std::uint32_t site, std::int64_t rows,
+                        std::int64_t width) const {
+  const Dropout dropout = p.dropout(std::max(probability, 0.0f), site);
   if (dropout.probability > 0)
-    dropout_forward(x, x, dropout, {predictions_.P, 1, d.outputs});
+    dropout_forward(x, x, dropout, {rows, 1, width});
 }
 
 template <class T>
 void ClassHead<T>::forward(const Pass<T>& p, const T* x) const {
   const std::int64_t P = predictions_.P;
   pooling_.forward(p, p(pooled_), x);
+  drop(p, p(pooled_), wide_dropout_, layers_.front().wide_site, pairs_ ? 2 * P : P, D);
   if (pairs_)
     pairs_forward(p(layers_.front().input), p(pooled_), *pairs_, P, D);
   for (std::size_t i = 0; i + 1 < layers_.size(); ++i) {
     const Dense& d = layers_[i];
     linear_forward(shape(d), p(d.u), p(d.input), p.low(d.weight), p.w(d.bias));
-    drop(p, p(d.u), d);
-    activation_forward(p(layers_[i + 1].input), p(d.u), P * d.outputs, activation_);
+    drop(p, p(d.u), dropout_, d.site, P, d.outputs);
+    const Dense& next = layers_[i + 1];
+    activation_forward(p(next.input), p(d.u), P * d.outputs, activation_);
+    drop(p, p(next.input), wide_dropout_, next.wide_site, P, d.outputs);
   }
   const Dense& last = layers_.back();
   linear_forward(shape(last), p(predictions_.logits), p(last.input), p.low(last.weight),
@@ -98,6 +106,7 @@ T* ClassHead<T>::backward(const Pass<T>& p, const T* x) const {
     linear_backward_input(shape(d), dinput, dy, p.low(d.weight));
     if (i > 0) { // through the activation, whose output was this layer's input; the bias before it ends there
       const Dense& before = layers_[i - 1];
+      drop(p, dinput, wide_dropout_, d.wide_site, P, d.inputs);
       activation_backward(p(d.input), dinput, p.dw(before.bias), dinput, p(before.u), P, before.outputs, p(partial_),
                           activation_);
       const Dropout dropout = p.dropout(std::max(dropout_, 0.0f), before.site);
@@ -108,6 +117,7 @@ T* ClassHead<T>::backward(const Pass<T>& p, const T* x) const {
       pairs_backward(p(dpooled_), dinput, p(pooled_), *pairs_, P, D);
     }
   }
+  drop(p, p(dpooled_), wide_dropout_, layers_.front().wide_site, pairs_ ? 2 * P : P, D);
   pooling_.backward(p, p(dx_), p(dpooled_), x);
   return p(dx_);
 }

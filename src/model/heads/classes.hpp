@@ -15,6 +15,7 @@ enum class ClassStart {
   lecun,  ///< LeCun's numbers, biases 0
   torch,  ///< within 1 / sqrt(inputs) of 0, biases too
   xavier, ///< Xavier's uniform numbers, biases 0
+  small,  ///< N(0, 0.02), biases 0
 };
 
 struct ClassSetup {
@@ -27,9 +28,10 @@ struct ClassSetup {
   ClassStart start = ClassStart::lecun;
   Activation activation = Activation::relu; ///< between the layers
   float dropout = -1;                       ///< in front of it; below 0: the family has none
-  bool last_bias = true;                    ///< of the logits
-  std::int64_t pooling_width = 0;           ///< A of attention pooling; 0: D
-  float proximity = -1;                     ///< of the loss (Predictions)
+  float wide_dropout = -1;        ///< of the pooled rows, and behind the activation; below 0: the family has none
+  bool last_bias = true;          ///< of the logits
+  std::int64_t pooling_width = 0; ///< A of attention pooling; 0: D
+  float proximity = -1;           ///< of the loss (Predictions)
 };
 
 template <class T>
@@ -48,18 +50,19 @@ class ClassHead {
   struct Dense {
     Weight weight, bias;
     std::int64_t inputs, outputs;
-    Piece<T> input; ///< (P, inputs)
-    Piece<T> u;     ///< (P, outputs) before the activation; the last layer has the logits instead
-    std::uint32_t site = 0;
+    Piece<T> input;              ///< (P, inputs)
+    Piece<T> u;                  ///< (P, outputs) before the activation; the last layer has the logits instead
+    std::uint32_t site = 0;      ///< of the dropout in front of its activation
+    std::uint32_t wide_site = 0; ///< and of that of its input
   };
-  /// x = dropout(x), of a layer's outputs.
-  void drop(const Pass<T>& p, T* x, const Dense& d) const;
+  /// x = dropout(x) in place, rows (rows, width); the gradient by x is the same function of that by the result.
+  void drop(const Pass<T>& p, T* x, float probability, std::uint32_t site, std::int64_t rows, std::int64_t width) const;
   LinearShape shape(const Dense& d) const { return {predictions_.P, d.inputs, d.outputs}; }
 
   std::int64_t D;
   Pooling<T> pooling_;
   Activation activation_;
-  float dropout_;
+  float dropout_, wide_dropout_;
   std::optional<PairFeatures> pairs_;
   Piece<T> pooled_, dpooled_, dx_; ///< (S, D), (S, D), (R, D)
   Piece<T> dwide_[2];              ///< (P, the widest): gradients of the layers' inputs in turn

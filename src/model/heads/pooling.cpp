@@ -10,6 +10,8 @@ PoolingKind pooling_kind(const std::string& word) {
     return PoolingKind::mean;
   if (word == "mean_all")
     return PoolingKind::mean_all;
+  if (word == "last")
+    return PoolingKind::last;
   return word == "attention" ? PoolingKind::attention : PoolingKind::first;
 }
 
@@ -39,6 +41,8 @@ void Pooling<T>::forward(const Pass<T>& p, T* out, const T* x) const {
   switch (kind_) {
   case PoolingKind::first:
     return pool_first_forward(out, x, shape(p));
+  case PoolingKind::last:
+    return pool_last_forward(out, x, p.seen(), shape(p));
   case PoolingKind::mean:
     return pool_mean_forward(out, x, p.seen(), divisor_, shape(p), p(partial_));
   case PoolingKind::mean_all:
@@ -55,6 +59,8 @@ void Pooling<T>::backward(const Pass<T>& p, T* dx, const T* dout, const T* x) co
   switch (kind_) {
   case PoolingKind::first:
     return pool_first_backward(dx, dout, shape(p));
+  case PoolingKind::last:
+    return pool_last_backward(dx, dout, p.seen(), shape(p));
   case PoolingKind::mean:
     return pool_mean_backward(dx, dout, p.seen(), divisor_, shape(p));
   case PoolingKind::mean_all:

@@ -9,6 +9,7 @@ namespace weft {
 /// model.pooling
 enum class PoolingKind {
   first,    ///< the first row: the CLS vector's where there is one
+  last,     ///< the last row of a real position
   mean,     ///< over the rows of real positions
   mean_all, ///< over all rows, padding included
   attention ///< a learned weighting of the rows of real positions

@@ -18,7 +18,7 @@
 namespace weft {
 
 namespace {
-bool causal(const Config& c) { return task_row(c.data.task).causal; }
+bool causal(const Config& c) { return is_causal(c); }
 bool released(const Config& c) { return c.attention.form == "lra"; }
 
 LinearSetup linear_of(const Config& c) { return {FeatureMap::elu, 1e-6f, 0, causal(c), released(c)}; }

@@ -27,6 +27,10 @@ Embedding<T>::Embedding(Plan& plan, const EmbeddingSetup& setup)
     position_[static_cast<std::size_t>(c)] =
         plan.weight("embedding.position." + std::to_string(c), {extent, coordinates_.width(c, D)}, setup.position);
   }
+  if (setup.norm_epsilon > 0) {
+    norm_ = Norm<T>(plan, "embedding.norm", "embedding.mean", "embedding.rstd", D, setup.norm_epsilon);
+    sums_ = plan.keep<T>("embedding.sums", plan.R * D);
+  }
   if (setup.sinusoid) {
     std::vector<float> table(static_cast<std::size_t>(plan.N * D));
     fill_sinusoid(table.data(), plan.N, D);
@@ -60,14 +64,18 @@ void Embedding<T>::forward(const Pass<T>& p, T* out) const {
   if (pixels_)
     pixels_forward(pixels(p.rows()), out, p.tokens(), p.w(token_), p.w(start_));
   else
-    embedding_forward(out, shape(p.sequences(), p.length()), coordinates_,
+    embedding_forward(norm_.gain ? p(sums_) : out, shape(p.sequences(), p.length()), coordinates_,
                       tables<const float*>([&](Weight w) { return p.w(w); }), p.tokens());
+  if (norm_.gain)
+    norm_.forward(p, out, p(sums_));
   p.drop(out, D, dropout_, site_);
 }
 
 template <class T>
 void Embedding<T>::backward(const Pass<T>& p, T* dout) const {
   p.drop(dout, D, dropout_, site_);
+  if (norm_.gain)
+    norm_.backward(p, dout, dout, p(sums_), Into::overwrite);
   if (pixels_)
     pixels_backward(pixels(p.rows()), p.dw(token_), p.dw(start_), static_cast<const T*>(dout), p.tokens(), p(partial_));
   else

@@ -1,7 +1,9 @@
-// The first layer: tokens and positions, or grey values, to rows, and dropout on them (kernels/embedding).
+// The first layer: tokens and positions, or grey values, to rows, a norm where the family has one, and dropout
+// (kernels/embedding).
 #pragma once
 #include "kernels/embedding/embedding.hpp"
 #include "kernels/embedding/pixels.hpp"
+#include "model/layers/norm.hpp"
 #include "model/layers/rows.hpp"
 #include "model/pass.hpp"
 #include <array>
@@ -24,14 +26,15 @@ struct EmbeddingSetup {
   Initial token{}, start{}, position{};
   float dropout = -1;                 ///< below 0: the family has none
   std::optional<PixelSetup> pixels{}; ///< tokens are grey values, and slots plain, without positions
+  float norm_epsilon = 0;             ///< of a layer norm of the sums; 0: the family has none
   bool tied = false;                  ///< the head uses the token's tensor too, and writes its gradient first
 };
 
 template <class T>
 class Embedding {
  public:
-  /// Tensors embedding.token, embedding.start (not where slots are plain), embedding.position.0, ..., or with pixels
-  /// embedding.pixel.weight, embedding.pixel.bias.
+  /// Tensors embedding.token, embedding.start (not where slots are plain), embedding.position.0, ..., embedding.norm.*;
+  /// or with pixels embedding.pixel.weight, embedding.pixel.bias.
   Embedding(Plan& plan, const EmbeddingSetup& setup);
   /// Overwrites out (S, N, D).
   void forward(const Pass<T>& p, T* out) const;
@@ -58,6 +61,8 @@ class Embedding {
   Piece<float> partial_;
   Weight token_, start_; ///< with pixels: of value 1, and of value 0
   std::array<Weight, max_coordinates> position_;
+  Norm<T> norm_;  ///< without a gain: none
+  Piece<T> sums_; ///< (S, N, D) in front of it
 };
 
 } // namespace weft

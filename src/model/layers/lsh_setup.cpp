@@ -1,4 +1,4 @@
-#include "config/families.hpp"
+#include "config/patterns.hpp"
 #include "kernels/lsh/released.hpp"
 #include "model/layers/lsh_attention.hpp"
 #include <cmath>
@@ -45,7 +45,7 @@ LshSetup lsh_setup_of(const Config& config, const AttentionSetup& sizes, std::in
   const auto& a = config.attention;
   const auto root = static_cast<float>(std::sqrt(static_cast<double>(sizes.key_width)));
   LshSetup setup;
-  setup.released = a.pattern == "lsh" && a.form == "lra" && !task_row(config.data.task).causal;
+  setup.released = a.pattern == "lsh" && a.form == "lra" && !is_causal(config);
   if (setup.released) { // fixed key of the random numbers, ten buckets, scores multiplied by the root
     setup.hash.one_for_all_heads = setup.fixed_hashes = true;
     use_buckets(setup.hash, {10});
@@ -59,7 +59,7 @@ LshSetup lsh_setup_of(const Config& config, const AttentionSetup& sizes, std::in
   setup.qv_bias = config.model.code != "nystromformer"; // its hashing layer has none
   setup.keys = keys_of(a.score);
   setup.rule.scale = setup.keys == SharedKeys::trax ? 1 : 1 / root;
-  setup.rule.causal = task_row(config.data.task).causal;
+  setup.rule.causal = is_causal(config);
   setup.rule.self_last = a.self == "last_resort";
   if (a.pattern == "dense") { // everything in one bucket and one chunk
     setup.dense = true;
