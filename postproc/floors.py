@@ -25,6 +25,7 @@ import hashlib
 import json
 import os
 import sys
+import zlib
 
 import h5py
 import numpy as np
@@ -212,11 +213,11 @@ class Floors:
         """What floors_arena.accuracies finds for the first `limit` rows (None: all) of a split, or None where neither the data set nor an earlier result is at
         hand: without it the one of `digest`, if it is the only one."""
         try:
-            digest, rows, length = labelled_shape(folder, split)
+            digest, rows, length, symbols = labelled_shape(folder, split)
         except RunError:
             kept = [v for k, v in self.known.items() if k.startswith(f"{digest}/{split}/accuracies ")]
             return kept[0] if len(kept) == 1 else None
-        key = f"{digest}/{split}/accuracies {min(rows, limit or rows)} of {rows} x {length}"
+        key = f"{digest}/{split}/accuracies {min(rows, limit or rows)} of {rows} x {length}" + (f" in symbols {symbols}" if symbols else "")
         if key not in self.known:
             print(f"floors of {folder} ({split}) ...", file=sys.stderr)
             try:
@@ -229,15 +230,19 @@ class Floors:
 
 
 def labelled_shape(folder, split):
-    """Of a split of examples: source_sha256, rows and length, which tell one preparation of a source from another."""
+    """Of a split of examples: source_sha256, rows, length and what its tokens mean (as a check sum), which tell one preparation of
+    a source from another."""
     rows = length = 0
+    symbols = ""
     for path in shards(folder, split):
         with h5py.File(path, "r") as f:
             if f["tokens"].ndim != 2:
                 raise RunError(f"{path} holds a stream, expected examples")
             rows, length = rows + f["tokens"].shape[0], f["tokens"].shape[1]
-            digest = f.attrs.get("source_sha256", "unknown")
-    return digest.decode() if isinstance(digest, bytes) else str(digest), rows, length
+            digest, symbols = f.attrs.get("source_sha256", "unknown"), f.attrs.get("symbols", "")
+    symbols = symbols.encode() if isinstance(symbols, str) else bytes(symbols)
+    symbols = f"{zlib.crc32(symbols):08x}" if symbols else ""
+    return digest.decode() if isinstance(digest, bytes) else str(digest), rows, length, symbols
 
 
 def has_classes(folder, split):

@@ -5,6 +5,7 @@ from floors_shares import by_group, share
 from runs import RunError
 
 LEVELS = 4
+OPERATORS = ("MIN", "MAX", "MED", "SM")
 
 
 def apply(operator, values):
@@ -57,15 +58,16 @@ def listops(train, test):
     if not names:
         raise RunError("ListOps shards without the attribute symbols, which says what the tokens mean: prepare or generate "
                        "the data set again")
-    parentheses = [i for i, name in enumerate(names) if name == "("]
+    passed_over = [i for i, name in enumerate(names) if name in ("(", "[")]
 
     def first(tokens):
-        return tokens[np.arange(len(tokens)), np.isin(tokens, parentheses, invert=True).argmax(axis=1)]
+        return tokens[np.arange(len(tokens)), np.isin(tokens, passed_over, invert=True).argmax(axis=1)]
 
     root = by_group(first(train.tokens), train.label, first(test.tokens), test.classes)
     out = {"root_operator": share(root, test.label)}
-    if "]" not in names:
-        return out  # the trees are lost
+    if "]" not in names or not any(name.lstrip("[") in OPERATORS for name in names):
+        return out  # the trees, or the operators, are lost
+    names = ["[" + name if name in OPERATORS else "" if name == "[" else name for name in names]
     predicted = np.repeat(root[:, None], LEVELS, 1)
     for i, (row, length) in enumerate(zip(test.tokens, test.length)):
         for k, value in enumerate(level_values([names[t] for t in row[:length]])):

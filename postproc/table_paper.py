@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 """A published table beside our runs and beside what needs no neural network.
 
-  table_paper.py --table sparse2|sparse3|repro1|repro2|lra|lra_speed|reformer|all [--runs runs] [--out tables] [--no-floors]
-                 [--columns A,B,...]
+  table_paper.py --table sparse2|sparse3|repro1|repro2|lra|lra_speed|reformer|listops_study|all [--runs runs] [--out tables]
+                 [--no-floors] [--columns A,B,...]
 
   sparse2  Child et al. 2019, Table 2 (enwik8, CIFAR-10) and ImageNet 64x64
   sparse3  Child et al. 2019, Table 3: minimum context on enwik8, from the records of `weft eval`
@@ -11,6 +11,7 @@
   lra      Tay et al. 2020, Table 1: the Long Range Arena; table_lra.py says which runs count and what stuck means
   lra_speed  Tay et al. 2020, Table 2: speed and memory, from --bench FILE of weft bench FOLDER --arena --json FILE
   reformer  Kitaev et al. 2020, Table 2: the copy task by training and evaluation; table_reformer.py says which runs count
+  listops_study  the ListOps study of 2024, and comparisons of depth and of length; table_listops_study.py says which runs count
 
 Writes OUT/<table>.csv, .md and .tex, prints the Markdown and keeps the floors in OUT/floors.json (see floors.py). Rows are
 in tables.toml, published figures in published.toml. A run counts for a row if its run.name is the row's (with _seed1 or
@@ -27,6 +28,7 @@ import tomllib
 from floors import Floors
 from records import differences, evaluation, evaluations_of
 from runs import RunError, load_all
+import table_listops_study
 import table_lra
 import table_lra_speed
 import table_reformer
@@ -43,7 +45,7 @@ TITLES = {"measures": "what the published figure is", "ours": "ours (test)", "gz
           "step": "our s/step"}
 TEXT, WIDE = ("row", "measures", "machine", "commit", "note"), ("row", "measures", "note")
 FORM = Form(COLUMNS, TITLES, TEXT, WIDE)
-OWN = {"lra": table_lra, "reformer": table_reformer}  # tables with columns of their own
+OWN = {"lra": table_lra, "reformer": table_reformer, "listops_study": table_listops_study}  # tables with columns of their own
 NOT_RUN = "not run"
 # What an empty cell says in a column where other lines have something to say.
 EMPTY = {**dict.fromkeys(FLOORS, "n/a"), "published": "none", "published_step": "none", "note": "none"}
@@ -227,6 +229,8 @@ def make_table(name, runs, floors=None):
 def title_and_lines(name, runs, floors):
     if name == "lra":
         return table_lra.make_lra(runs, floors)
+    if name == "listops_study":
+        return table_listops_study.make_listops_study(runs, floors)
     return table_reformer.make_reformer(runs) if name == "reformer" else make_table(name, runs, floors)
 
 

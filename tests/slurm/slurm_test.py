@@ -237,6 +237,21 @@ class SlurmTest(ProgramTest):
             self.assertEqual(done.returncode, 2)
             self.assertIn(told, done.stderr)
 
+    def test_the_rows_of_the_listops_study_are_told_and_their_data_generated(self):
+        def script(*arguments, **environment):
+            return subprocess.run(["slurm/listops_study.sh", *arguments], cwd=SOURCE, capture_output=True, text=True,
+                                  timeout=60, env={**os.environ, **environment})
+        self.assertEqual(script("--list", "--models", "A,H_as_published", "--seeds", "2").stdout.splitlines()[1:3],
+                         ["2 inputs/listops_study/A.toml seed 2", "3 inputs/listops_study/H_as_published.toml seed 1"])
+        self.assertEqual(len(script("--depth", "--list").stdout.splitlines()), 4)
+        listed = script("--data", "--list").stdout.splitlines()
+        self.assertEqual(len(set(listed)), 13)
+        self.assertTrue(all(re.match(r"weft generate listops .*--to data/listops_(study|depth)/\w+$", x) for x in listed))
+        done = script("--data", WEFT="echo")  # the program of the site file gets the same
+        self.assertEqual([x for x in done.stdout.splitlines() if not x.startswith("weft ")], [x[5:] for x in listed])
+        failed = script("--data", WEFT="false")
+        self.assertEqual((failed.returncode, len(failed.stdout.splitlines())), (1, 1))
+
     def test_every_job_script_is_one_that_Slurm_would_take(self):
         scripts = [path for path in sorted(glob.glob(SOURCE + "/slurm/*.sh")) if self.text(path).startswith("#!")]
         self.assertGreaterEqual(len(scripts), 4)
