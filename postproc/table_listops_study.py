@@ -88,8 +88,9 @@ def valid_cell(runs):
 def line(name, entry, runs, notes, floors):
     out = {"id": name, "model": entry.get("title", ""), "data": entry.get("data", ""),
            "published": entry.get("published", "none"), "was": entry.get("was", "nothing was published"),
-           **dict.fromkeys(FIGURES, NOT_RUN), "n": str(len(runs)), **dict.fromkeys(FLOORS, "" if floors is None else "no data set"),
-           "minutes": NOT_RUN, "parameters": NOT_RUN, "commit": NOT_RUN, "note": "; ".join(notes) or "none"}
+           **dict.fromkeys(FIGURES, NOT_RUN), "n": str(len(runs)),
+           **dict.fromkeys(FLOORS, "" if floors is None else "no data set"), "minutes": NOT_RUN,
+           "parameters": NOT_RUN, "commit": NOT_RUN, "note": "; ".join(notes) or "none"}
     if not runs:
         return out
     tests = [r.final.get("test_accuracy") for r in runs]

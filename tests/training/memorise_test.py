@@ -60,6 +60,12 @@ MEGA = ("model.family='mega'", "model.positions='grid'", "model.heads=1", "model
 MEGA_PATTERNS = {"mega": (*MEGA, "model.stream='post_norm'"), "mega in chunks": (*MEGA, "attention.pattern='block_bidirectional'", "attention.stride=16")}
 MEGA_OF_PIXELS = {"mega of pixels": (*MEGA, "model.input='pixels'", "model.pixel_mean=0.02", "model.pixel_deviation=0.015",
                                     "attention.function='laplace'", "attention.bias='rotary'", "training.steps=250")}
+HEADS = {"bert": ("model.code='bert'", "model.stream='post_norm'", "model.head='pooler'", "model.pooling='first'",
+                  "model.positions='learned'", "training.steps=150"),
+         "gpt2": ("model.code='gpt2'", "model.pooling='last'", "model.positions='learned'", "training.steps=150"),
+         "reversible, axial": ("model.stream='reversible'", "model.positions='axial'", "model.position_shape=[5,8]",
+                               "model.head='pooler'", "model.pooling='first'", "training.steps=150"),
+         "close classes": ("loss.function='class_proximity'", "model.pooling='mean'")}
 LRU = ("model.family='lru'", "model.positions='grid'", "model.heads=8", "model.feedforward=0", "attention.pattern='fixed'",
        "model.pooling='mean'", "model.state_width=24")
 LRUS = {"lru": LRU, "lru from the front, post-norm": (*LRU, "model.bidirectional=false", "model.stream='post_norm'")}
@@ -102,7 +108,7 @@ class MemoriseTest(unittest.TestCase):
         tokens, lengths = self.rows()
         labels = self.random.integers(0, CLASSES, EXAMPLES)
         write_split(self.folder + "/data", "train", SYMBOLS, tokens, lengths, labels, CLASSES)
-        for name, pattern in {**PATTERNS, **MEGA_PATTERNS, **MEGA_OF_PIXELS, **LSTMS, **LRUS}.items():
+        for name, pattern in {**PATTERNS, **MEGA_PATTERNS, **MEGA_OF_PIXELS, **LSTMS, **LRUS, **HEADS}.items():
             with self.subTest(name):
                 self.assertEqual(self.accuracy(LENGTH, SYMBOLS, *pattern), 1)
 
