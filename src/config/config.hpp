@@ -50,6 +50,7 @@ struct Config {
     bool half_size = false;                    // query/key width D/2, feed-forward 2D
     std::string recompute = "none";            // none | attention | block
     std::string stream = "pre_norm";           // pre_norm | post_norm | reversible
+    bool final_norm = true;                    // of the stream pre_norm, behind the last block
     std::string input = "tokens";              // mega: tokens | pixels
     double pixel_mean = 0.5;                   // of values in [0, 1]
     double pixel_deviation = 0.5;

@@ -130,6 +130,13 @@ std::vector<Key> block_keys(Config& c) {
        "addition), reversible (two streams, which the backward pass computes again from their end: memory that does "
        "not grow with depth)",
        of_family({"arena", "reformer", "mega", "lru"}), Shapes::attention},
+      {"model.final_norm",
+       &c.model.final_norm,
+       any,
+       "",
+       "whether a stream pre_norm ends in a norm in front of the classifier",
+       {{{"model.family", {"arena", "mega"}}, {"model.stream", {"pre_norm"}}, {"data.task", class_tasks()}}},
+       Shapes::parameters},
       {"model.input",
        &c.model.input,
        one_of({"tokens", "pixels"}),

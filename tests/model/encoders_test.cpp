@@ -22,6 +22,10 @@ void close_classes(Config& c) {
   c.loss.function = "class_proximity";
   c.loss.proximity = 3;
 }
+void no_last_norm(Config& c) {
+  c.model.final_norm = false;
+  c.model.head = "pooler";
+}
 void reformer(Config& c) {
   c.model.stream = "reversible";
   c.model.positions = "axial";
@@ -48,6 +52,7 @@ const Encoder encoders[] = {{"bert", "classify", "cls", "dense", bert},
                             {"gpt2", "classify", "last", "dense", gpt2},
                             {"gpt2, pairs", "pairs", "mean", "local", gpt2},
                             {"close classes", "classify", "last", "dense", close_classes},
+                            {"no last norm", "classify", "first", "dense", no_last_norm},
                             {"reformer", "classify", "mean", "lsh", reformer},
                             {"mega", "classify", "first", "dense", mega}};
 
@@ -154,7 +159,11 @@ TEST(Encoders, BeginAsTheirKinDo) {
   EXPECT_FALSE(has(*second, "head.mlp.weight"));
   config.model.token_deviation = 0.3;
   EXPECT_DOUBLE_EQ(parameter(*make_model(config), "embedding.token").std, 0.3);
-  const auto scaled = make_model(config_of(encoders[8]));
+  config = config_of(encoders[7]);
+  EXPECT_FALSE(has(*make_model(config), "norm.gain"));
+  config.model.final_norm = true;
+  EXPECT_TRUE(has(*make_model(config), "norm.gain"));
+  const auto scaled = make_model(config_of(encoders[9]));
   EXPECT_DOUBLE_EQ(parameter(*scaled, "embedding.token").std, 0.3);
   EXPECT_TRUE(has(*scaled, "head.logits.bias"));
   EXPECT_EQ(parameter(*scaled, "head.mlp.weight").shape, (std::vector<std::int64_t>{24, 24}));

@@ -178,10 +178,12 @@ const Config& supported(const Config& c) {
 
 ChainSetup chain_of(const Config& c) {
   const float epsilon = epsilon_of(c);
-  return {c.model.layers,  embedding_of(c),
-          attention_of(c), feed_forward_of(c),
-          c.model.stream,  static_cast<float>(c.model.dropout),
-          epsilon,         epsilon};
+  ChainSetup setup{c.model.layers,  embedding_of(c),
+                   attention_of(c), feed_forward_of(c),
+                   c.model.stream,  static_cast<float>(c.model.dropout),
+                   epsilon,         epsilon};
+  setup.final_norm = c.model.final_norm;
+  return setup;
 }
 } // namespace
 

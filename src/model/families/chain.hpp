@@ -20,6 +20,7 @@ struct ChainSetup {
   float dropout;                      ///< of the two additions of a block
   float block_epsilon, final_epsilon; ///< of the norms
   std::int64_t feed_forward_chunks = 1;
+  bool final_norm = true;           ///< of a stream "pre_norm"
   NormKind norms = NormKind::layer; ///< of a stream "pre_norm" or "post_norm"
 };
 
@@ -69,7 +70,7 @@ class Chain : public Program<T> {
       else
         stream->add(std::make_unique<FeedForward<T>>(plan_, block, setup.feed_forward));
     }
-    stream->end("norm", setup.final_epsilon);
+    stream->end(setup.final_norm ? "norm" : "", setup.final_epsilon);
     return stream;
   }
 };

@@ -59,6 +59,7 @@ ChainSetup chain_of(const Config& c) {
                    feed_forward_of(c), c.model.stream,  static_cast<float>(c.model.dropout),
                    norm_epsilon,       norm_epsilon};
   setup.norms = c.model.norm == "scale" ? NormKind::scale : c.model.norm == "rms" ? NormKind::rms : NormKind::layer;
+  setup.final_norm = c.model.final_norm;
   return setup;
 }
 } // namespace

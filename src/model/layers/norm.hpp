@@ -9,7 +9,8 @@ namespace weft {
 enum class NormKind {
   layer, ///< kernels/norm/norm.hpp
   scale, ///< kernels/norm/rms_norm.hpp with one gain: no bias, no mean
-  rms    ///< the same with a gain for each channel
+  rms,   ///< the same with a gain for each channel
+  none   ///< the rows themselves, without weights
 };
 
 template <class T>
@@ -34,13 +35,25 @@ struct Norm {
     partial = plan.scratch<float>("partial", norm_workspace(plan.R, width));
   }
 
+  /// What stands where a norm could and is none: rows go through as they are.
+  static Norm identity(std::int64_t width) {
+    Norm norm;
+    norm.D = width;
+    norm.kind = NormKind::none;
+    return norm;
+  }
+
   void forward(const Pass<T>& p, T* out, const T* x) const {
+    if (kind == NormKind::none)
+      return dropout_forward(out, x, Dropout{}, {p.sequences(), p.length(), D});
     if (kind != NormKind::layer)
       return rms_norm_forward(rms(p), out, p(rstd), x, p.w(gain), epsilon);
     norm_forward(out, p(mean), p(rstd), x, p.w(gain), p.w(bias), p.rows(), D, epsilon);
   }
   /// The same `out` from the statistics that are there.
   void again(const Pass<T>& p, T* out, const T* x) const {
+    if (kind == NormKind::none)
+      return forward(p, out, x);
     if (kind != NormKind::layer)
       return rms_norm_again(rms(p), out, p(rstd), x, p.w(gain));
     norm_again(out, p(mean), p(rstd), x, p.w(gain), p.w(bias), p.rows(), D);
@@ -56,6 +69,9 @@ struct Norm {
   }
   /// dx += gradient through the norm, or dx = that gradient.
   void backward(const Pass<T>& p, T* dx, const T* dout, const T* x, Into into = Into::add) const {
+    if (kind == NormKind::none)
+      return into == Into::add ? residual_add(dx, dout, 1, Dropout{}, {p.sequences(), p.length(), D})
+                               : forward(p, dx, dout);
     if (kind != NormKind::layer)
       return rms_norm_backward(rms(p), dx, p.dw(gain), dout, x, p(rstd), p.w(gain), p(partial), into);
     norm_backward(dx, p.dw(gain), p.dw(bias), dout, x, p(mean), p(rstd), p.w(gain), p.rows(), D, p(partial), into);

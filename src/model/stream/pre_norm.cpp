@@ -30,7 +30,7 @@ template <class T>
 void PreNorm<T>::end(const std::string& name, float epsilon) {
   Stage stage;
   stage.input = plan_.keep<T>("stream", plan_.R * D);
-  stage.norm = Norm<T>(plan_, name, "mean", "rstd", D, epsilon, norms_);
+  stage.norm = name.empty() ? Norm<T>::identity(D) : Norm<T>(plan_, name, "mean", "rstd", D, epsilon, norms_);
   stages_.push_back(std::move(stage));
 }
 
@@ -69,7 +69,8 @@ T* PreNorm<T>::backward(const Pass<T>& p, T* dout) {
   device_zero(dstream, static_cast<std::size_t>(p.rows() * D) * sizeof(T));
   const Stage& end = stages_.back();
   end.norm.backward(p, dstream, dout, p(end.input));
-  p.done(end.norm.gain);
+  if (end.norm.gain)
+    p.done(end.norm.gain);
   for (std::size_t b = blocks_.size(); b-- > 0;) {
     const TracedSpan span("backward layer", static_cast<std::int64_t>(b));
     if (recompute_ == Recompute::block)

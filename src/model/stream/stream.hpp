@@ -53,7 +53,7 @@ class Stream {
   virtual void norm(const std::string& name, const std::string& block, const std::string& input,
                     const std::string& number, float epsilon) = 0;
   virtual void add(std::unique_ptr<Layer<T>> layer) = 0;
-  /// Behind the last stage; the norm there, where the kind has one.
+  /// Behind the last stage; the norm there, where the kind has one, and none where it has no name (pre_norm).
   virtual void end(const std::string& name, float epsilon) = 0;
 
   virtual T* entry(const Pass<T>& p) const = 0;               ///< where the embedding writes
