@@ -39,6 +39,7 @@ void mega(Config& c) {
   c.model.positions = "none";
   c.model.norm = "scale";
   c.model.head = "pooler";
+  c.model.final_norm = false;
   c.model.token_deviation = 0.3;
   c.attention.width = 0;
   c.attention.shared_width = 12;
@@ -130,6 +131,18 @@ TEST(Encoders, HaveTheParametersOfTheirKin) {
   c.model.vocabulary = 50257;
   c.model.context = 1024;
   EXPECT_EQ(make_model(c)->parameters().count(), 124'439'808 + 10 * 768); // gpt2, and a map without a bias
+  Config m;
+  mega(m);
+  m.data.task = "classify";
+  take_sizes(m, 4, 16, 1, 256, 1024, 23, 10);
+  m.model.pooling = "first";
+  m.attention.pattern = "dense";
+  m.attention.bias = "rotary";
+  m.attention.shared_width = 64;
+  m.attention.value_width = 256;
+  m.attention.states = 16;
+  m.training.micro_batch = 1;
+  EXPECT_EQ(make_model(m)->parameters().count(), 102258); // of the ListOps study
 }
 
 TEST(Encoders, BeginAsTheirKinDo) {
