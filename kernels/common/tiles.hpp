@@ -30,7 +30,7 @@ constexpr int side_by_side = 3;
 constexpr int rows_together = 4; ///< and rows
 
 /// Numbers in a row of a tile: whole groups.
-constexpr std::int64_t padded(std::int64_t width) { return padded_to_lanes(width); }
+KOKKOS_INLINE_FUNCTION constexpr std::int64_t padded(std::int64_t width) { return padded_to_lanes(width); }
 
 /// body(member, scratch, task) for every task; `floats` of scratch memory for each.
 template <class Body>
