@@ -8,33 +8,16 @@ seed are one row, mean ± standard deviation (n - 1). Published figures are foun
 --compressors adds gzip, bzip2 and xz on the very bytes that each row's test figure was measured on.
 """
 import argparse
-import os
-import statistics
 import sys
-import tomllib
 
 from runs import RunError, compressed_bits, load_all
-from tables import Form, write_all
+from tables import Form, published, spread, write_all
 
 COLUMNS = ("row", "published", "ours", "seeds", "valid", "train", "parameters", "epochs", "steps", "commit", "source",
            "note")
 TITLES = {"ours": "ours (test)", "valid": "ours (best valid)", "train": "ours (last train)"}
 FORM = Form(COLUMNS, TITLES, text=("row", "commit", "source", "note"), always=("row", "published", "ours"))
 HEAD = "Bits per token (byte), lower is better."
-
-
-def published():
-    with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "published.toml"), "rb") as f:
-        return tomllib.load(f)
-
-
-def spread(values):
-    """'1.2345', or '1.2345 ± 0.0012' of several, or '' of none. Values that are missing are left out."""
-    values = [v for v in values if v is not None]
-    if not values:
-        return ""
-    mean = f"{statistics.fmean(values):.4f}"
-    return mean if len(values) == 1 else f"{mean} ± {statistics.stdev(values):.4f}"
 
 
 def make_row(runs, known):
@@ -71,7 +54,7 @@ def make_table(runs, compressors=False):
     rows, groups = [], {}
     for run in runs:
         groups.setdefault(run.row_key, []).append(run)
-    known, seen = published(), set()
+    known, seen = published("published.toml"), set()
     for group in groups.values():
         group.sort(key=lambda r: (r.seed is None, r.seed))
         rows.append(make_row(group, known))

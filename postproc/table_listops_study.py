@@ -8,16 +8,14 @@ published_listops_study.toml.
 train: hits of the training steps of the last epoch; valid: the best evaluation of the validation split, and in brackets the
 last; test: of the test split, when training was done. They stand apart because the study mixed them.
 """
-import glob
 import os
 import statistics
-import tomllib
 
 import numpy as np
 
 from floors_arena import WORDS
 from records import differences
-from tables import Form
+from tables import Form, published, spread
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 INPUTS = os.path.join(HERE, "..", "inputs")
@@ -36,11 +34,6 @@ NOTES = (
     "answer to the root operator, and the expression without its lists nested deeper than 1, 2 and 3. Where operators are no "
     "tokens there are no levels. Rows _as_published repeat the fault behind a figure. Minutes: wall time of the training steps "
     "of one seed, on average.",)
-
-
-def published():
-    with open(os.path.join(HERE, "published_listops_study.toml"), "rb") as f:
-        return tomllib.load(f)
 
 
 def rows_of(known, inputs):
@@ -71,18 +64,12 @@ def valid_accuracies(run):
     return (float(found.max()), float(found[-1])) if len(found) else None
 
 
-def spread(values):
-    """Shares as per cent, with two digits."""
-    values = [v for v in values if v is not None]
-    if not values:
-        return ""
-    mean = f"{100 * statistics.fmean(values):.2f}"
-    return mean if len(values) == 1 else f"{mean} ± {100 * statistics.stdev(values):.2f}"
-
-
 def valid_cell(runs):
     found = [v for v in map(valid_accuracies, runs) if v]
-    return f"{spread([best for best, _ in found])} ({spread([last for _, last in found])})" if found else ""
+    if not found:
+        return ""
+    best, last = (spread(values, 2, 100) for values in zip(*found))
+    return f"{best} ({last})"
 
 
 def line(name, entry, runs, notes, floors):
@@ -98,8 +85,9 @@ def line(name, entry, runs, notes, floors):
     if missing:
         notes = [*notes, f"{missing} of {len(runs)} runs without a test figure"]
     hours = [r.hours for r in runs if r.hours is not None]
-    out.update(train=spread([train_accuracy(r) for r in runs]) or "not recorded", valid=valid_cell(runs) or "not recorded",
-               test=spread(tests) or "no test figure yet",
+    out.update(train=spread([train_accuracy(r) for r in runs], 2, 100) or "not recorded",
+               valid=valid_cell(runs) or "not recorded",
+               test=spread(tests, 2, 100) or "no test figure yet",
                minutes=f"{60 * statistics.fmean(hours):.3g}" if hours else "not recorded",
                parameters=" / ".join(f"{n:,}" for n in sorted({r.parameters for r in runs if r.parameters is not None}))
                or "not recorded",
@@ -120,7 +108,7 @@ def belongs(run, names):
 
 def make_listops_study(runs, floors=None, inputs=INPUTS):
     """Title and lines of the table."""
-    table = rows_of(published(), inputs)
+    table = rows_of(published("published_listops_study.toml"), inputs)
     paths = {name: path for name, _, _, path in table}
     counted, others = {}, {}
     for run in runs:

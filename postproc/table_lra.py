@@ -18,7 +18,7 @@ import tomllib
 from floors_arena import ORDER, WORDS
 from records import differences
 from runs import RunError, shards
-from tables import Form
+from tables import Form, published, spread
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 COLUMNS = ("task", "model", "published", "ours", "n", "stuck", "escape", "floors", "parameters", "ratio", "hours", "commit",
@@ -34,11 +34,6 @@ NOTES = (
     "constant answer; step of escape: for each seed the first evaluation from which on it stays above chance. Floors are of "
     "the very test rows of the line, counted on its training split: they need no neural network. Parameters: ours, and as a "
     "multiple of the base Transformer of the task's released setting (the arena's rule allows 1.10).",)
-
-
-def published():
-    with open(os.path.join(HERE, "published_lra.toml"), "rb") as f:
-        return tomllib.load(f)
 
 
 def input_names(folder):
@@ -68,14 +63,6 @@ def model_of(run, models):
             if model["pattern"] == wanted:
                 return name
     return None
-
-
-def spread(values):
-    """Shares as per cent, with two digits."""
-    if not values:
-        return ""
-    mean = f"{100 * statistics.fmean(values):.2f}"
-    return mean if len(values) == 1 else f"{mean} ± {100 * statistics.stdev(values):.2f}"
 
 
 def chance_of(task, floors):
@@ -137,7 +124,7 @@ def line(task, label, model, runs, notes, floors):
     sizes = sorted({r.parameters for r in runs if r.parameters is not None})
     hours = [r.hours for r in runs if r.hours is not None]
     escapes = [escape(r, limit) for r in runs]
-    out.update(ours=spread(scores) or "no test figure yet", n=str(len(scores)),
+    out.update(ours=spread(scores, 2, 100) or "no test figure yet", n=str(len(scores)),
                stuck=f"{sum(s <= limit for s in scores)} of {len(scores)}" if scores else "none",
                escape=" / ".join("never" if e is None else f"{e:,}" for e in escapes),
                parameters=" / ".join(f"{n:,}" for n in sizes) or "not recorded",
@@ -176,14 +163,14 @@ def average_line(key, model, counted):
         means += [statistics.fmean(scores)] if scores else []
     out = dict.fromkeys(COLUMNS, "")
     out.update(task="average of five", model=model["title"], published=f"{model['average']:.2f}",
-               ours=spread([statistics.fmean(means)]) if len(means) == len(FIVE) else f"{len(means)} of 5 tasks run",
+               ours=spread([statistics.fmean(means)], 2, 100) if len(means) == len(FIVE) else f"{len(means)} of 5 tasks run",
                note=model.get("note", ""))
     return out
 
 
 def make_lra(runs, floors=None, inputs=os.path.join(HERE, "..", "inputs")):
     """Title and lines of the table."""
-    known = published()
+    known = published("published_lra.toml")
     counted, others = sorted_out(runs, known, input_names(inputs))
     lines = []
     for task in known["tasks"]:

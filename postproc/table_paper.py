@@ -32,8 +32,7 @@ import table_listops_study
 import table_lra
 import table_lra_speed
 import table_reformer
-from table_bits import published, spread
-from tables import Form, write_all
+from tables import Form, published, spread, write_all
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 INPUTS = os.path.join(HERE, "..", "inputs")
@@ -220,7 +219,7 @@ def make_table(name, runs, floors=None):
     """Title and lines of one of the tables of tables.toml."""
     with open(os.path.join(HERE, "tables.toml"), "rb") as f:
         table = tomllib.load(f)[name]
-    known = published()
+    known = published("published.toml")
     rows = assigned(runs, known)
     make = context_lines if "minimum_context" in table else bits_lines
     return table["title"], filled(make(table, known, rows, floors))

@@ -10,12 +10,11 @@ task get lines of their own, which say what they are.
 """
 import os
 import statistics
-import tomllib
 
 from copy_task import chance, chance_of, escape, is_copy, last_slot_bits, length, scoring, symbols_alone
 from records import differences
-from table_lra import input_names, spread
-from tables import Form
+from table_lra import input_names
+from tables import Form, published, spread
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 EVALUATED = ("full", "lsh8", "lsh4", "lsh2", "lsh1")
@@ -36,11 +35,6 @@ NOTES = (
 
 # What an evaluation must share with the training, whatever its attention.
 SHARED = ("self", "other_buckets", "duplicates", "look_back", "join", "fixed_hashes")
-
-
-def published():
-    with open(os.path.join(HERE, "published_reformer.toml"), "rb") as f:
-        return tomllib.load(f)
 
 
 def column_of(attention):
@@ -124,7 +118,7 @@ class Matrix:
             mark = "≥ " if statistics.fmean(high - low for low, high in bounds) >= 5e-5 else ""
             if None in bits:
                 notes.append("the last slot is taken as right")
-        return mark + spread(values) + (f" (n = {len(found)})" if len(found) < len(self.runs) else "")
+        return mark + spread(values, 2, 100) + (f" (n = {len(found)})" if len(found) < len(self.runs) else "")
 
 
 def blank(trained, figures):
@@ -231,7 +225,7 @@ def sorted_out(runs, known, inputs):
 
 def make_reformer(runs, inputs=os.path.join(HERE, "..", "inputs")):
     """Title and lines of the table."""
-    known = published()
+    known = published("published_reformer.toml")
     counted, raw, others = sorted_out(runs, known, inputs)
     lines = []
     for key in [*known["trained"], *(k for k in others if k not in known["trained"])]:

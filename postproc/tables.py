@@ -2,6 +2,8 @@
 import csv
 import io
 import os
+import statistics
+import tomllib
 
 SPECIAL = {"\\": r"\textbackslash{}", "±": r"$\pm$", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
            "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "|": r"\textbar{}",
@@ -11,6 +13,21 @@ SPECIAL = {"\\": r"\textbackslash{}", "±": r"$\pm$", "&": r"\&", "%": r"\%", "$
 def tex(text):
     """The text with every character that LaTeX would take as a command written out."""
     return "".join(SPECIAL.get(c, c) for c in text)
+
+
+def published(name):
+    """What was published: the file of this name beside this one."""
+    with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), name), "rb") as f:
+        return tomllib.load(f)
+
+
+def spread(values, digits=4, factor=1):
+    """'1.2345', or '1.2345 ± 0.0012' of several, or '' of none, all times `factor`. Values that are missing are left out."""
+    values = [factor * v for v in values if v is not None]
+    if not values:
+        return ""
+    mean = f"{statistics.fmean(values):.{digits}f}"
+    return mean if len(values) == 1 else f"{mean} ± {statistics.stdev(values):.{digits}f}"
 
 
 class Form:

@@ -88,6 +88,16 @@ class Started(subprocess.Popen):
         taken.put(None)
 
 
+class FolderTest(unittest.TestCase):
+    """A folder for all tests of a class."""
+
+    @classmethod
+    def setUpClass(cls):
+        scratch = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(scratch.cleanup)
+        cls.folder = scratch.name
+
+
 class ProgramTest(unittest.TestCase):
     """A folder of its own for each test, with a text data set and the input file above."""
 

@@ -1,4 +1,5 @@
 #include "kernels/loss/class_proximity.hpp"
+#include "kernels/loss/loss.hpp"
 #include <algorithm>
 #include <cmath>
 #include <vector>
@@ -7,31 +8,24 @@ namespace weft::reference {
 
 void class_proximity(double* losses, double* dlogits, const double* logits, const std::uint16_t* targets,
                      double strength, double factor, std::int64_t rows, std::int64_t classes, const double* shares) {
+  cross_entropy(losses, dlogits, logits, targets, factor, rows, classes, shares);
   const double span = static_cast<double>(std::max<std::int64_t>(1, classes - 1));
   std::vector<double> p(static_cast<std::size_t>(classes));
   for (std::int64_t i = 0; i < rows; ++i) {
     const double share = shares ? shares[i] : 1;
-    if (share == 0) {
-      losses[i] = 0;
-      std::fill_n(dlogits + i * classes, classes, 0.0);
+    if (share == 0)
       continue;
-    }
     const double* z = logits + i * classes;
-    const std::int64_t target = targets[i];
     const double largest = *std::max_element(z, z + classes);
     double sum = 0, distance = 0;
-    for (std::int64_t v = 0; v < classes; ++v)
-      sum += std::exp(z[v] - largest);
-    const auto away = [&](std::int64_t v) { return std::abs(static_cast<double>(v - target)) / span; };
-    for (std::int64_t v = 0; v < classes; ++v) {
-      p[static_cast<std::size_t>(v)] = std::exp(z[v] - largest) / sum;
-      distance += p[static_cast<std::size_t>(v)] * away(v);
-    }
-    losses[i] = share * (std::log(sum) + largest - z[target] + strength * distance);
-    for (std::int64_t v = 0; v < classes; ++v) {
-      const double pv = p[static_cast<std::size_t>(v)];
-      dlogits[i * classes + v] = share * factor * (pv - (v == target ? 1 : 0) + strength * pv * (away(v) - distance));
-    }
+    for (std::size_t v = 0; v < p.size(); ++v)
+      sum += p[v] = std::exp(z[v] - largest);
+    const auto away = [&](std::size_t v) { return std::abs(static_cast<double>(v) - targets[i]) / span; };
+    for (std::size_t v = 0; v < p.size(); ++v)
+      distance += (p[v] /= sum) * away(v);
+    losses[i] += share * strength * distance;
+    for (std::size_t v = 0; v < p.size(); ++v)
+      dlogits[i * classes + static_cast<std::int64_t>(v)] += share * factor * strength * p[v] * (away(v) - distance);
   }
 }
 

@@ -1,13 +1,11 @@
 """A model trained with hash buckets: its score does not depend on when it is asked for, and it can be scored otherwise."""
 import os
 import sys
-import tempfile
-import unittest
 
 import h5py
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-from programs import main, run  # noqa: E402
+from programs import FolderTest, main, run  # noqa: E402
 
 INPUT = """
 [run]
@@ -41,12 +39,10 @@ tensorboard = false
 """
 
 
-class LshTest(unittest.TestCase):
+class LshTest(FolderTest):
     @classmethod
     def setUpClass(cls):
-        scratch = tempfile.TemporaryDirectory()
-        cls.addClassCleanup(scratch.cleanup)
-        cls.folder = scratch.name
+        super().setUpClass()
         run(["generate", "copy", "--to", cls.folder + "/data", "--examples", "64,32,32", "--length", "32", "--symbols", "15"])
         with open(cls.folder + "/input.toml", "w", encoding="ascii") as file:
             file.write(INPUT.format(folder=cls.folder))

@@ -3,14 +3,12 @@ rules of docs/attention.md; that the drawn sets are those of the forward pass it
 import os
 import struct
 import sys
-import tempfile
-import unittest
 
 import numpy as np
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from examples import write_input, write_split  # noqa: E402
-from programs import main, run  # noqa: E402
+from programs import FolderTest, main, run  # noqa: E402
 
 COPY = """
 [run]
@@ -81,13 +79,7 @@ def seen(buckets, m, causal=True, real=None, other_buckets=False, duplicates=Fal
     return keys, times
 
 
-class Folder(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        scratch = tempfile.TemporaryDirectory()
-        cls.addClassCleanup(scratch.cleanup)
-        cls.folder = scratch.name
-
+class Folder(FolderTest):
     def pattern(self, what, *arguments):
         """What is printed, the keys, the buckets (N, R)."""
         keys, buckets = self.folder + "/keys.csv", self.folder + "/buckets.csv"

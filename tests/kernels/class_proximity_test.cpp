@@ -2,7 +2,7 @@
 // user expects of it: near is cheaper than far, and strength 0 is the cross-entropy.
 #include "kernels/loss/class_proximity.hpp"
 #include "kernels/loss/loss.hpp"
-#include "tests/kernels/numbers.hpp"
+#include "tests/kernels/rows_of_classes.hpp"
 #include "tests/kernels/support.hpp"
 #include <gtest/gtest.h>
 
@@ -13,23 +13,6 @@ using weft::test::Guarded, weft::test::same_bits;
 namespace {
 
 WEFT_STORAGE_SUITE(ClassProximity);
-
-constexpr std::int64_t rows = 37;
-
-/// 0 in every third row, else something between 0.25 and 2.
-Doubles some_shares() {
-  Doubles shares;
-  for (int i = 0; i < rows; ++i)
-    shares.push_back(i % 3 == 1 ? 0 : 0.25 + 0.125 * (i % 15));
-  return shares;
-}
-
-std::vector<std::uint16_t> some_targets(std::int64_t classes) {
-  std::vector<std::uint16_t> targets;
-  for (int i = 0; i < rows; ++i)
-    targets.push_back(static_cast<std::uint16_t>(i * 7 % classes));
-  return targets;
-}
 
 /// What the kernel says of logits z; shares: none where empty.
 template <class T>
@@ -114,30 +97,9 @@ TYPED_TEST(ClassProximity, FollowsTheReference) {
 }
 
 TYPED_TEST(ClassProximity, OfRowsWithoutAShareIsZeroWhateverTheyHold) {
-  const std::int64_t classes = 10;
-  auto z = rounded<float>(random_doubles(rows * classes, 1, 3));
-  const auto shares = some_shares();
-  auto targets = some_targets(classes);
-  for (std::size_t i = 0; i < rows; ++i)
-    if (shares[i] == 0) {
-      targets[i] = 0xffff; // far behind the logits
-      std::fill_n(z.begin() + static_cast<std::ptrdiff_t>(i) * classes, classes, NAN);
-    }
-  const Losses<TypeParam> all(z, shares, targets, classes, 1);
-  const Doubles got = test::widened(all.losses.get()), hits = test::widened(all.hits.get()),
-                dz = test::widened(all.dz.get());
-  for (std::size_t i = 0; i < rows; ++i) {
-    const Doubles row(dz.begin() + static_cast<std::ptrdiff_t>(i) * classes,
-                      dz.begin() + static_cast<std::ptrdiff_t>(i + 1) * classes);
-    if (shares[i] == 0) {
-      EXPECT_EQ(got[i], 0);
-      EXPECT_EQ(hits[i], 0);
-      EXPECT_EQ(test::largest(row), 0);
-    } else {
-      EXPECT_GT(got[i], 0);
-      EXPECT_GT(test::largest(row), 0); // and not NaN
-    }
-  }
+  expect_zero_without_a_share([](const auto& z, const auto& shares, const auto& targets, std::int64_t classes) {
+    return Losses<TypeParam>(z, shares, targets, classes, 1.0f);
+  });
 }
 
 TYPED_TEST(ClassProximity, CountsTheHitsOfTheCrossEntropy) {

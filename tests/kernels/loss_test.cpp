@@ -1,6 +1,6 @@
 // Cross-entropy with a share for each row: rows that count less, more, or not at all.
 #include "kernels/loss/loss.hpp"
-#include "tests/kernels/numbers.hpp"
+#include "tests/kernels/rows_of_classes.hpp"
 #include "tests/kernels/support.hpp"
 #include <gtest/gtest.h>
 
@@ -11,23 +11,6 @@ using weft::test::Guarded, weft::test::same_bits;
 namespace {
 
 WEFT_STORAGE_SUITE(Loss);
-
-constexpr std::int64_t rows = 37;
-
-/// 0 in every third row, else something between 0.25 and 2.
-Doubles some_shares() {
-  Doubles shares;
-  for (int i = 0; i < rows; ++i)
-    shares.push_back(i % 3 == 1 ? 0 : 0.25 + 0.125 * (i % 15));
-  return shares;
-}
-
-std::vector<std::uint16_t> some_targets(std::int64_t classes) {
-  std::vector<std::uint16_t> targets;
-  for (int i = 0; i < rows; ++i)
-    targets.push_back(static_cast<std::uint16_t>(i * 7 % classes));
-  return targets;
-}
 
 std::vector<float> floats(const Doubles& values) { return test::stored<float>(values); }
 
@@ -76,30 +59,9 @@ TYPED_TEST(Loss, WithSharesFollowsTheReference) {
 }
 
 TYPED_TEST(Loss, OfRowsWithoutAShareIsZeroWhateverTheyHold) {
-  const std::int64_t classes = 10;
-  auto z = rounded<float>(random_doubles(rows * classes, 1, 3));
-  const auto shares = some_shares();
-  auto targets = some_targets(classes);
-  for (std::size_t i = 0; i < rows; ++i)
-    if (shares[i] == 0) {
-      targets[i] = 0xffff; // far behind the logits
-      std::fill_n(z.begin() + static_cast<std::ptrdiff_t>(i) * classes, classes, NAN);
-    }
-  const Losses<TypeParam> all(z, shares, targets, classes);
-  const Doubles got = test::widened(all.losses.get()), got_hits = test::widened(all.hits.get()),
-                got_dz = test::widened(all.dz.get());
-  for (std::size_t i = 0; i < rows; ++i) {
-    const Doubles row(got_dz.begin() + static_cast<std::ptrdiff_t>(i) * classes,
-                      got_dz.begin() + static_cast<std::ptrdiff_t>(i + 1) * classes);
-    if (shares[i] == 0) {
-      EXPECT_EQ(got[i], 0);
-      EXPECT_EQ(got_hits[i], 0);
-      EXPECT_EQ(test::largest(row), 0);
-    } else {
-      EXPECT_GT(got[i], 0);
-      EXPECT_GT(test::largest(row), 0); // and not NaN
-    }
-  }
+  expect_zero_without_a_share([](const auto& z, const auto& shares, const auto& targets, std::int64_t classes) {
+    return Losses<TypeParam>(z, shares, targets, classes);
+  });
 }
 
 TYPED_TEST(Loss, WithSharesOfOneHasTheBitsOfNone) {

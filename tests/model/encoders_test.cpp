@@ -1,6 +1,7 @@
 // The encoder with the codes of BERT's and GPT-2's kin, the classifier that they share, and the loss of close classes:
 // counts, initial numbers, gradients with and without dropout, padding, causality, low precision.
 #include "tests/model/checks.hpp"
+#include "tests/model/mega_fixture.hpp"
 
 using namespace weft;
 using namespace weft::testing;
@@ -34,17 +35,11 @@ void reformer(Config& c) {
   c.model.head = "pooler";
 }
 void mega(Config& c) {
-  c.model.family = "mega";
-  c.model.heads = 1;
-  c.model.positions = "none";
-  c.model.norm = "scale";
+  make_mega(c, c.attention.pattern, c.model.stream, "scale", "softmax", 20);
   c.model.head = "pooler";
   c.model.final_norm = false;
   c.model.token_deviation = 0.3;
   c.attention.width = 0;
-  c.attention.shared_width = 12;
-  c.attention.value_width = 20;
-  c.attention.states = 5;
 }
 const Encoder encoders[] = {{"bert", "classify", "cls", "dense", bert},
                             {"bert, pairs", "pairs", "first", "dense", bert},
@@ -108,13 +103,7 @@ TEST(Encoders, HaveTheParametersOfTheirKin) {
   Config c;
   c.data.task = "classify";
   c.model.family = "arena";
-  c.model.layers = 12;
-  c.model.width = 768;
-  c.model.heads = 12;
-  c.model.feedforward = 3072;
-  c.model.context = 512;
-  c.model.vocabulary = 30522;
-  c.model.classes = 10;
+  take_sizes(c, 12, 768, 12, 3072, 512, 30522, 10);
   c.model.positions = "learned";
   c.attention.pattern = "dense";
   c.training.micro_batch = 1;
@@ -214,20 +203,14 @@ TEST(Encoders, GradientIsThatOfTheStepsLossWithItsDropout) {
   }
 }
 
-TEST(Encoders, PaddingMovesNothingAndAShorterMicroBatchGivesTheSame) {
+TEST(Encoders, KeepWhatEveryClassifierKeeps) {
   for (const Encoder& e : encoders) {
     Config config = config_of(e);
     config.model.dropout = 0.2;
     Fixture f(config);
     expect_padding_moves_nothing(f, e.name);
-    expect_shorter_is_the_same(f, e.name);
-  }
-}
-
-TEST(Encoders, GradientsAreAnnouncedFromTheEndAndFinal) {
-  for (const Encoder& e : encoders) {
-    Fixture f(config_of(e));
     expect_announced_and_final(f, e.name);
+    expect_shorter_is_the_same(f, e.name);
   }
 }
 

@@ -7,15 +7,13 @@ import glob
 import os
 import re
 import subprocess
-import tempfile
-import unittest
 import sys
 
 import h5py
 import numpy as np
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-from programs import main, run  # noqa: E402
+from programs import FolderTest, main, run  # noqa: E402
 
 SOURCE = os.environ.get("WEFT_SOURCE", os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
 SMALL = ("model.layers=1", "model.width=48", "model.heads=4", "model.feedforward=64", "model.context=512")
@@ -25,12 +23,10 @@ LARGE = {"C": SMALL, "C_as_published": SMALL, "D": SMALL, "E": SMALL, "E_as_publ
          "short": ("model.context=512", "model.layers=1"), "long": ("model.context=512", "model.layers=1")}
 
 
-class ListOpsStudyTest(unittest.TestCase):
+class ListOpsStudyTest(FolderTest):
     @classmethod
     def setUpClass(cls):
-        scratch = tempfile.TemporaryDirectory()
-        cls.addClassCleanup(scratch.cleanup)
-        cls.folder = scratch.name
+        super().setUpClass()
         listed = subprocess.run(["slurm/listops_study.sh", "--data", "--list"], cwd=SOURCE, capture_output=True, text=True,
                                 timeout=60, check=True).stdout.splitlines()
         cls.commands = {re.search(r"--to (\S+)", line)[1]: line.split()[1:] for line in listed}

@@ -3,6 +3,7 @@
 #include "config/patterns.hpp"
 #include "config/resolved.hpp"
 #include "io/error.hpp"
+#include "model/families/axial.hpp"
 #include "model/families/classifier.hpp"
 #include "model/sampling/decoder.hpp"
 #include "model/storage.hpp"
@@ -39,13 +40,8 @@ EmbeddingSetup embedding_of(const Config& c) {
   setup.slots = front_of(c) ? Slots::front : Slots::plain;
   if (c.model.positions == "learned")
     setup.position_tables = {c.model.context + (front_of(c) ? 1 : 0)};
-  if (c.model.positions == "axial") {
-    setup.position_tables = position_tables(c);
-    setup.position_widths = c.model.position_widths;
-    if (setup.position_widths.empty())
-      setup.position_widths.assign(setup.position_tables.size(),
-                                   c.model.width / static_cast<std::int64_t>(setup.position_tables.size()));
-  }
+  if (c.model.positions == "axial")
+    use_axial_positions(setup, c);
   setup.sinusoid = c.model.positions == "sinusoid";
   setup.token = token_start(c, c.model.code == "lra" ? 1.0 : small_deviation);
   setup.position = {Initialiser::normal, small_deviation};

@@ -1,6 +1,7 @@
 #include "model/families/reformer.hpp"
 #include "config/families.hpp"
 #include "config/resolved.hpp"
+#include "model/families/axial.hpp"
 #include "model/sampling/chain_decoder.hpp"
 #include "model/storage.hpp"
 #include <cmath>
@@ -23,13 +24,8 @@ EmbeddingSetup embedding_of(const Config& c) {
   setup.sinusoid = c.model.positions == "sinusoid";
   if (c.model.positions == "learned")
     setup.position_tables = {c.model.context};
-  if (c.model.positions == "axial") {
-    setup.position_tables = position_tables(c);
-    setup.position_widths = c.model.position_widths;
-    if (setup.position_widths.empty())
-      setup.position_widths.assign(setup.position_tables.size(),
-                                   c.model.width / static_cast<std::int64_t>(setup.position_tables.size()));
-  }
+  if (c.model.positions == "axial")
+    use_axial_positions(setup, c);
   return setup;
 }
 
