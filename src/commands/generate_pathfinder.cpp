@@ -1,5 +1,6 @@
 #include "commands/generate_pathfinder.hpp"
 #include "commands/prepared_report.hpp"
+#include "commands/shared_options.hpp"
 #include "io/console.hpp"
 #include "io/generate/pathfinder_set.hpp"
 #include <CLI/CLI.hpp>
@@ -16,8 +17,7 @@ void add_generate_pathfinder(CLI::App& generate, std::function<int()>& action) {
   const auto options = std::make_shared<Options>();
   CLI::App* task = generate.add_subcommand(
       "pathfinder", "pictures of two dashed contours among short ones: are both discs on one? two classes");
-  task->add_option("--to", options->to, "folder of the data set; must not exist, or hold the very same data")
-      ->required();
+  add_target(*task, options->to);
   task->add_option("--examples", options->examples, "TRAIN,VALID,TEST: how many; default 160000,20000,20000")
       ->delimiter(',')
       ->expected(3);

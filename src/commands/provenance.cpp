@@ -143,7 +143,8 @@ std::string provenance_json(const Start& s) {
     slurm.add(name, json_text(value));
   out.add("slurm", slurm_environment().empty() ? "null" : slurm.json());
   out.add("config_sha256", json_text(s.config_sha256));
-  out.add("config", s.config.empty() ? "null" : json_text(s.config));
+  out.add("config", s.config.empty() ? "null" : json_lines(s.config, "      "));
+  out.add("changes", s.changes.empty() ? "null" : json_lines(s.changes, "      "));
   out.add("data_path", json_text(s.data_path)).add("data_sha256", json_text(s.data_sha256));
   out.add("resumed_from_step", s.resumed_from_step < 0 ? "null" : std::to_string(s.resumed_from_step));
   out.add("checkpoint", s.checkpoint.empty() ? "null" : json_text(s.checkpoint));

@@ -174,8 +174,9 @@ void announce(const Run& run, const RunFolder& folder, const Ranks& ranks, Conso
   console.line(fmt::format("{}{}, {} parameters, on {} x {}, {} each; settings and work are in {}", config.model.family,
                            pattern, exact_count(run.model->parameters().count()), ranks.size(), Runtime::description(),
                            human_bytes(static_cast<double>(run.memory.total())), folder.log()));
-  if (const std::string note = memory_note(run.memory); !note.empty())
-    console.line("note: " + note);
+  for (const std::string& note : {memory_note(run.memory), threads_note()})
+    if (!note.empty())
+      console.line("note: " + note);
   if (!run.lock->held())
     console.line("note: the file system of " + folder.path +
                  " knows no locks: nothing keeps a second run out of this folder");
@@ -210,9 +211,12 @@ void record_start(const Run& run, const Options& options, const RunFolder& folde
   const std::int64_t step = run.trainer->state().step, steps = run.trainer->length().steps;
   const bool resumed = !run.start.checkpoint.empty();
   Start record;
-  if (!std::filesystem::exists(folder.config()) || read_file(folder.config()) != resolved)
-    record.config = resolved;
-  if (step >= steps && !record.config.empty() && std::filesystem::exists(folder.config()))
+  const std::string before = std::filesystem::exists(folder.config()) ? read_file(folder.config()) : "";
+  if (before.empty() || !std::filesystem::exists(folder.provenance()))
+    record.config = setting_lines(resolved);
+  else if (before != resolved)
+    record.changes = setting_changes(before, resolved);
+  if (step >= steps && !before.empty() && before != resolved)
     console.line(fmt::format("note: nothing is trained: the run is at step {} of {}; config.toml keeps the settings "
                              "that it was trained with",
                              step, steps));
@@ -275,12 +279,12 @@ void add_train(CLI::App& app, std::function<int()>& action) {
   add_input_options(*command, options->input, options->overrides);
   command->add_flag("-v,--verbose", options->verbose,
                     "print the settings, the memory and the work as well, which run.log has anyway");
-  command->add_option("--dump-batches", options->dumps.batches,
-                      "write the tokens of every step to this HDF5 file (one rank)");
-  command->add_option("--dump-gradients", options->dumps.gradients,
-                      "write the first step's gradients to this HDF5 file");
-  command->add_option("--dump-losses", options->dumps.losses,
-                      "write number and loss of every step to this text file at the end");
+  add_output(*command, "--dump-batches", options->dumps.batches,
+             "write the tokens of every step to this HDF5 file (one rank)");
+  add_output(*command, "--dump-gradients", options->dumps.gradients,
+             "write the first step's gradients to this HDF5 file");
+  add_output(*command, "--dump-losses", options->dumps.losses,
+             "write number and loss of every step to this text file at the end");
   command->callback([options, &action] {
     action = [options] {
       const StopSignals signals; // before MPI starts threads

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <fmt/core.h>
+#include <sched.h>
 #include <unistd.h>
 
 namespace weft {
@@ -172,6 +173,15 @@ std::string memory_note(const MemoryPlan& memory) {
     return "";
   return fmt::format("a rank takes {}, and this machine has {} free", human_bytes(static_cast<double>(memory.total())),
                      human_bytes(static_cast<double>(available)));
+}
+
+std::string threads_note() {
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof set, &set) != 0 || Runtime::threads() <= CPU_COUNT(&set))
+    return "";
+  return fmt::format("{} threads share {} processor{}, which is slower than as many threads as processors; set "
+                     "OMP_NUM_THREADS={}",
+                     Runtime::threads(), CPU_COUNT(&set), CPU_COUNT(&set) == 1 ? "" : "s", CPU_COUNT(&set));
 }
 
 std::string busy_note(const MatrixRate& rate) {
