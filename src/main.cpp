@@ -61,11 +61,7 @@ int main(int argc, char** argv) {
       break;
     }
   std::function<int()> action;
-  CLI::App app{
-      "Weft trains and evaluates long-sequence models.\n"
-      "Exit status: 0 done; 2 wrong input, nothing started; 3 the numbers went bad; 4 a data or checkpoint file\n"
-      "is damaged or missing; 75 stopped on request after a checkpoint, requeue me; 1 anything else.",
-      "weft"};
+  CLI::App app{std::string("Weft trains and evaluates long-sequence models.\n") + weft::exit_status_text, "weft"};
   app.require_subcommand(1);
   app.set_version_flag("-V,--version", weft::full_version_text(),
                        "Version, commit, build options, libraries, and how threads wait");

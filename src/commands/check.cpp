@@ -1,5 +1,6 @@
 #include "commands/check.hpp"
 #include "commands/check_causality.hpp"
+#include "commands/find_checkpoint.hpp"
 #include "commands/job.hpp"
 #include "commands/shared_options.hpp"
 #include "config/parse.hpp"
@@ -11,6 +12,7 @@
 #include "training/resources.hpp"
 #include "training/run_length.hpp"
 #include "training/trial_step.hpp"
+#include "training/warm_start.hpp"
 #include <CLI/CLI.hpp>
 #include <filesystem>
 #include <fmt/core.h>
@@ -74,6 +76,8 @@ int check(const Options& options) {
     length = run_length(config, *train);
     train->require_known(config.model.vocabulary);
   }
+  const std::string initial = find_initial_weights(config);
+  const WarmStart warm = initial.empty() ? WarmStart{} : plan_warm_start(initial, model->parameters(), config);
   const MemoryPlan memory = plan_memory(config, *model, ranks);
   const TimePlan time = plan_time(config, *model, *train, ranks, memory, length.steps);
   console.line(resources_text(config, *model, memory, time));
@@ -86,6 +90,8 @@ int check(const Options& options) {
   } else {
     console.line("data " + config.data.path + missing);
   }
+  if (!initial.empty())
+    console.line(warm.text());
   console.line(input + ": the input is right");
   return exit_done;
 }

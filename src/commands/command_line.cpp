@@ -1,6 +1,7 @@
 #include "commands/command_line.hpp"
 #include "commands/bench.hpp"
 #include "commands/check.hpp"
+#include "commands/completion.hpp"
 #include "commands/eval.hpp"
 #include "commands/generate.hpp"
 #include "commands/help.hpp"
@@ -67,8 +68,8 @@ std::string kind_of(const CLI::App& command, const std::string& name) {
 } // namespace
 
 void add_commands(CLI::App& app, std::function<int()>& action) {
-  for (const auto add : {add_train, add_eval, add_sample, add_prepare, add_generate, add_check, add_pattern, add_inspect,
-                         add_runs, add_metrics, add_bench, add_help})
+  for (const auto add : {add_train, add_eval, add_sample, add_prepare, add_generate, add_check, add_pattern,
+                         add_inspect, add_runs, add_metrics, add_bench, add_help, add_completion})
     add(app, action);
   app.add_subcommand("version", "what --version prints")->callback([&action] {
     action = [] {

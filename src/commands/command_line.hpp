@@ -6,6 +6,10 @@
 
 namespace weft {
 
+constexpr const char* exit_status_text =
+    "Exit status: 0 done; 2 wrong input, nothing started; 3 the numbers went bad; 4 a data or checkpoint file\n"
+    "is damaged or missing; 75 stopped on request after a checkpoint, requeue me; 1 anything else.";
+
 /// Every subcommand of weft; the one that was called leaves in `action` what is to be done.
 void add_commands(CLI::App& app, std::function<int()>& action);
 

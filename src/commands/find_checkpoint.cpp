@@ -27,6 +27,26 @@ std::string runs_in(const std::string& folder) {
 
 } // namespace
 
+std::string find_initial_weights(const Config& config) {
+  namespace fs = std::filesystem;
+  const RunFolder own(config);
+  if (config.model.init_from.empty() || (!config.run.fresh && !newest_good(own.checkpoints()).path.empty()))
+    return "";
+  try {
+    const std::string path = find_checkpoint(config.model.init_from, false);
+    std::error_code ignored;
+    const std::string file = fs::weakly_canonical(path, ignored), folder = fs::weakly_canonical(own.path, ignored) / "";
+    if (file.rfind(folder, 0) == 0)
+      throw InputError(path +
+                       " belongs to the run itself, which run.fresh moves aside; give this run another run.name");
+    return path;
+  } catch (const InputError& error) {
+    throw InputError(std::string("model.init_from: ") + error.what());
+  } catch (const DataError& error) {
+    throw DataError(std::string("model.init_from: ") + error.what());
+  }
+}
+
 std::string find_checkpoint(const std::string& what, bool best) {
   namespace fs = std::filesystem;
   if (fs::is_regular_file(what))

@@ -111,7 +111,7 @@ void add_listops(CLI::App& generate, std::function<int()>& action) {
   task->add_option("--length", options->length,
                    "tokens per row, padded; default --max-length (brackets: three times that), 2000 (6000) without it")
       ->check(CLI::Range(std::int64_t{1}, longest));
-  task->add_option("--tsv", options->tsv, "a folder for the same examples as official files");
+  task->add_option("--tsv", options->tsv, "a folder for the same examples as official files")->type_name(folder_word);
   task->callback([options, &action] {
     action = [options] { return told(*options, [&](Console* console) { return options->make(console); }); };
   });

@@ -26,7 +26,8 @@ void add_generate_pathfinder(CLI::App& generate, std::function<int()>& action) {
   task->add_option("--contour", options->request.contour,
                    "strokes of each of the two contours; default 14 (16 pixels: 5); distractors have a third")
       ->check(CLI::Range(2, 1000));
-  task->add_option("--png", options->request.png, "a folder for the same pictures as the official tree");
+  task->add_option("--png", options->request.png, "a folder for the same pictures as the official tree")
+      ->type_name(folder_word);
   task->add_option("--shards", options->request.shards, "files per split")
       ->check(CLI::Range(1, most_shards))
       ->capture_default_str();

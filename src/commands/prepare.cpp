@@ -90,6 +90,7 @@ void add_prepare(CLI::App& app, std::function<int()>& action) {
                *options);
   images
       ->add_option("--test", options->test, "a folder whose files are the test split; then 4 % of the others are valid")
+      ->type_name(folder_word)
       ->check([](const std::string& got) { return got.empty() ? "got no name, expected a folder" : ""; });
   images->callback([options, &action] {
     action = [options] {

@@ -10,7 +10,7 @@ namespace weft {
 
 // What the word of an option or argument names, in the help and for the completion of a shell.
 constexpr const char *file_word = "FILE", *folder_word = "FOLDER", *input_word = "INPUT", *run_word = "RUN",
-                     *override_word = "KEY=VALUE";
+                     *override_word = "KEY=VALUE", *key_word = "KEY";
 
 /// Of a command that reads an input file.
 inline void add_input_options(CLI::App& command, std::string& input, std::vector<std::string>& overrides) {
