@@ -61,7 +61,7 @@ class WarmStartTest(ProgramTest):
             self.assertIn(told, done.stderr)
         self.assertFalse(os.path.exists(self.run_folder("new")))
         done = self.warm("new", "model.layers=4", "model.init_parts=body", status=2)
-        self.assertRegex(done.stderr, r"and 11 more\n  model.layers: saved 2, asked for 4")
+        self.assertRegex(done.stderr, r"and 12 more\n  model.layers: saved 2, asked for 4")
         self.assertRegex(done.stderr, r"block\.02\.norm1\.gain: got none, expected \(32\)")
         done = run(["check", self.input, f"model.init_from={self.run_folder('old')}", "model.width=48"], status=2)
         self.assertIn("expected (256, 48)", done.stderr)
