@@ -122,8 +122,8 @@ double expected_step_seconds(const Config& config, const Model& model, int ranks
   // Attention runs the whole tiles that hold its keys, at about half the rate of a matrix product.
   const double executed =
       c.matrix_flops_per_token * (1 + c.backward_factor) + 2 * 3.5 * c.executed_attention_flops_per_token;
-  const double per_rank = static_cast<double>((config.training.batch / config.training.micro_batch + ranks - 1) /
-                                              ranks * config.training.micro_batch);
+  const std::int64_t passes = (config.training.batch / config.training.micro_batch + ranks - 1) / ranks; // at most
+  const auto per_rank = static_cast<double>(passes * config.training.micro_batch);
   return per_rank * static_cast<double>(config.model.context) * executed / rate;
 }
 
