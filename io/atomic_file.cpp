@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <fcntl.h>
 #include <filesystem>
@@ -65,6 +66,16 @@ AtomicFile::AtomicFile(std::string path) : path_(std::move(path)) {
   std::error_code code;
   // A device, a pipe, this program's own output: nothing that a file may take the place of.
   const bool own = path_.rfind("/dev/std", 0) == 0 || path_.rfind("/dev/fd/", 0) == 0 || path_.rfind("/proc/", 0) == 0;
+  if (path_ == "-" || path_.rfind("/dev/std", 0) == 0)
+    std::fflush(nullptr); // what was printed before comes first
+  if (path_ == "-") {
+    temporary_ = "the standard output";
+    done_ = true;
+    descriptor_ = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    if (descriptor_ < 0)
+      fail("open", temporary_, errno);
+    return;
+  }
   if (own || (fs::exists(path_, code) && !fs::is_regular_file(path_, code) && !fs::is_directory(path_, code))) {
     temporary_ = path_;
     done_ = true;

@@ -8,7 +8,7 @@
 namespace weft {
 namespace {
 
-constexpr const char* remedy = "resume from an older checkpoint or start afresh (run.fresh=true)";
+constexpr const char* remedy = "the file is damaged or incomplete; use an older checkpoint of the run";
 
 std::int64_t elements_of(const std::vector<std::int64_t>& shape) {
   std::int64_t count = 1;
@@ -42,6 +42,10 @@ CheckpointFile::CheckpointFile(const std::string& path) : path_(path), file_(hdf
         fmt::format("{} is a shard of a data set, expected a checkpoint; name a run folder or a file in its "
                     "folder checkpoints",
                     path));
+  if (attributes_.count("planned_steps") != 0)
+    throw DataError(fmt::format("{} holds what a run measured, expected a checkpoint; name the run folder, or a file "
+                                "in its folder checkpoints (weft metrics prints this one)",
+                                path));
   const std::int64_t version = integer("format_version");
   if (version != checkpoint_format_version)
     throw DataError(fmt::format("checkpoint {} has format version {}, this program reads {}", path, version,

@@ -133,7 +133,34 @@ std::string step_text(const StepLine& s) {
   return out;
 }
 
-Console::Console(bool speaks, std::FILE* out) : out_(out), speaks_(speaks), terminal_(speaks && on_terminal(out)) {}
+bool in_colour(std::FILE* out) {
+  const char *off = std::getenv("NO_COLOR"), *kind = std::getenv("TERM");
+  return (off == nullptr || *off == 0) && kind != nullptr && std::strcmp(kind, "dumb") != 0 && on_terminal(out);
+}
+
+std::string printable(const std::string& text) {
+  std::string shown;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if ((byte < 0x20 && c != '\n' && c != '\t') || byte == 0x7f)
+      shown += fmt::format("\\x{:02X}", byte);
+    else
+      shown += c;
+  }
+  return shown;
+}
+
+void print_error(const std::string& where, const std::string& text) {
+  const char *red = "", *plain = "";
+  if (in_colour(stderr)) {
+    red = "\x1b[1;31m";
+    plain = "\x1b[0m";
+  }
+  fmt::print(stderr, "{}weft: error{}:{} {}\n", red, where, plain, printable(text));
+}
+
+Console::Console(bool speaks, std::FILE* out)
+    : out_(out), speaks_(speaks), terminal_(speaks && on_terminal(out)), coloured_(speaks && in_colour(out)) {}
 
 Console::~Console() {
   end_refreshed();
@@ -156,7 +183,10 @@ void Console::line(const std::string& text) {
     return;
   end_refreshed();
   const std::string ended = !text.empty() && text.back() == '\n' ? text : text + "\n";
-  std::fputs(ended.c_str(), out_);
+  if (coloured_ && text.rfind("note: ", 0) == 0) // the log has it without
+    fmt::print(out_, "\x1b[33mnote:\x1b[0m{}", ended.substr(5));
+  else
+    std::fputs(ended.c_str(), out_);
   std::fflush(out_);
   log(ended);
 }

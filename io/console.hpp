@@ -48,6 +48,16 @@ struct StepLine {
 };
 std::string step_text(const StepLine& line);
 
+/// Whether `out` is to have colours: a person's terminal that knows them, and no NO_COLOR (no-color.org).
+bool in_colour(std::FILE* out);
+
+/// The text with NUL bytes, which would end it, and escape characters, which would be orders to the terminal, written
+/// as \x00 and \x1B; line breaks and tabs stay.
+std::string printable(const std::string& text);
+
+/// "weft: error WHERE: TEXT" on the standard error, its beginning red where that is in colour.
+void print_error(const std::string& where, const std::string& text);
+
 class Console {
  public:
   /// `speaks`: false on every rank but 0: then nothing is ever printed. `out` is stdout but in tests.
@@ -75,7 +85,7 @@ class Console {
   void end_refreshed();
   std::FILE* out_ = nullptr;
   std::FILE* log_ = nullptr;
-  bool speaks_, terminal_ = false, refreshed_ = false, details_ = false;
+  bool speaks_, terminal_ = false, coloured_ = false, refreshed_ = false, details_ = false;
   std::chrono::steady_clock::time_point last_progress_ = std::chrono::steady_clock::now();
 };
 

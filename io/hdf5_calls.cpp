@@ -41,6 +41,10 @@ std::string reason() {
   std::string text;
   H5Ewalk2(H5E_DEFAULT, H5E_WALK_DOWNWARD, innermost, &text);
   H5Eclear2(H5E_DEFAULT);
+  // What the system said, where the library repeats it among addresses and descriptors of its own.
+  const std::string mark = "error message = '";
+  if (const std::size_t at = text.find(mark); at != std::string::npos)
+    text = text.substr(at + mark.size(), text.find('\'', at + mark.size()) - at - mark.size());
   return text.empty() ? "no reason given" : text;
 }
 

@@ -24,6 +24,13 @@ std::string json_list(const std::vector<std::string>& texts) {
   return out + "]";
 }
 
+std::string json_lines(const std::vector<std::string>& texts, const std::string& indent) {
+  std::string out = "[";
+  for (const std::string& text : texts)
+    out += fmt::format("{}\n{}  {}", out.size() > 1 ? "," : "", indent, json_text(text));
+  return out + (texts.empty() ? "]" : "\n" + indent + "]");
+}
+
 std::string json_number(double value) { return std::isfinite(value) ? fmt::format("{}", value) : "null"; }
 
 JsonObject& JsonObject::add(std::string_view name, const std::string& json) {

@@ -8,6 +8,7 @@ namespace weft {
 
 std::string json_text(std::string_view text); ///< in quotes, escaped
 std::string json_list(const std::vector<std::string>& texts);
+std::string json_lines(const std::vector<std::string>& texts, const std::string& indent); ///< a list, a text per line
 std::string json_number(double value); ///< shortest text that reads back as the same number; null where not finite
 
 /// An object of name/value pairs, one per line, the values being JSON already.

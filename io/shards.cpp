@@ -67,7 +67,8 @@ Examples::Examples(const std::string& folder, const std::string& split) : Split(
   pairs_ = shards_->files.front().has("tokens2");
   for (std::size_t k = 0; k < shards_->files.size(); ++k) {
     const std::int64_t rows = shards_->tokens[k].shape()[0];
-    const auto column = [&](const std::string& name, std::vector<std::int64_t> shape, std::vector<hdf5::Dataset>& to) {
+    const auto column = [&](const std::string& name, const std::vector<std::int64_t>& shape,
+                            std::vector<hdf5::Dataset>& to) {
       to.push_back(shards_->files[k].dataset(name));
       if (to.back().shape() != shape)
         throw DataError(fmt::format("{} of {} has a wrong shape; {}", name, shards_->files[k].path(), detail::again));

@@ -2,11 +2,17 @@
 import os
 
 import matplotlib
+import matplotlib.ticker
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402  (the backend comes first)
 
-__all__ = ["finish", "plt", "save"]
+__all__ = ["finish", "in_words", "plt", "save"]
+
+
+def in_words(axis):
+    """Large numbers as 500 k and 2 M, where matplotlib would write 1e6 at the end of the axis."""
+    axis.set_major_formatter(matplotlib.ticker.EngFormatter(sep=" "))
 
 
 def finish(axes):

@@ -136,7 +136,7 @@ def draw(benches, first=None):
             part.grid(alpha=0.25)
             part.spines[["top", "right"]].set_visible(False)
             if part.get_legend_handles_labels()[0]:
-                part.legend(frameon=False, fontsize=7)
+                part.legend(frameon=False, fontsize=7, loc="upper left", bbox_to_anchor=(1.0, 1.0))  # beside the curves
     return figure, lines
 
 

@@ -51,15 +51,22 @@ def binned(context, bits, count, bins=24):
     return place[there] / tokens[there], total[there] / tokens[there], tokens[there]
 
 
+def areas(tokens):
+    """Of the marks, by the tokens behind them: a mean over a handful is no more than a dot."""
+    return 1 + 24 * tokens / tokens.max()
+
+
 def draw(curves, bins=24):
     figure, axes = plt.subplots(figsize=(6.4, 4.0), layout="constrained")
     for label, (context, bits, count) in curves:
-        x, y, _ = binned(context, bits, count, bins)
+        x, y, tokens = binned(context, bits, count, bins)
         mean = float((bits * count).sum() / count.sum())
-        line, = axes.plot(x + 1, y, "o-", ms=3, lw=1.3, label=f"{label}: {mean:.3f} over all")
+        line, = axes.plot(x, y, "-", lw=1.3, label=f"{label}: {mean:.3f} over all")
+        axes.scatter(x, y, areas(tokens), color=line.get_color())
         axes.axhline(mean, color=line.get_color(), lw=0.8, ls=":")
-    axes.set_xscale("log")
-    axes.set_xlabel("tokens of context + 1")
+    axes.set_xscale("symlog", linthresh=1)  # the first token has no context
+    axes.set_xlim(left=-0.2)
+    axes.set_xlabel("tokens of context (area of a mark: tokens scored there)")
     axes.set_ylabel("bits per token")
     finish(axes)
     return figure

@@ -13,7 +13,7 @@ above twice chance in the copy task, above --left in any task. Writes PREFIX.png
 import argparse
 import sys
 
-from figures import finish, plt, save
+from figures import finish, in_words, plt, save
 
 import numpy as np  # noqa: E402  (figures chooses the backend first)
 
@@ -53,6 +53,7 @@ def draw(runs, against, floors):
     for (name, bits), style in zip(floors.items(), ("--", ":", "-.")):
         axes.axhline(bits, color="0.35", lw=0.9, ls=style, label=f"{name}: {bits:.2f}")
     axes.set_xlabel(AXES[against])
+    in_words(axes.xaxis)
     axes.set_ylabel("bits per token")
     values = np.concatenate([r.column(*which) for r in runs for which in (("steps", "bits"), ("epochs", "valid_bits"))])
     finite = values[np.isfinite(values)]
@@ -127,6 +128,7 @@ def draw_accuracy(runs, against, keys, left=None):
     if marked:
         axes.plot([], [], "v", ms=6, color="white", mec="black", label="a run leaves chance")
     axes.set_xlabel(AXES[against])
+    in_words(axes.xaxis)
     axes.set_ylabel("accuracy on the validation split, %")
     axes.set_ylim(0, 102)
     finish(axes)

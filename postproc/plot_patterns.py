@@ -76,6 +76,9 @@ def folded(row, query, width):
     return out.reshape(lines, width)
 
 
+FINEST_GRID = 64  # cells of a side: with more, the lines between them are as wide as the cells
+
+
 def show(axes, picture, grid):
     axes.imshow(picture, cmap=COLOURS, vmin=FUTURE, vmax=OWN, interpolation="nearest", aspect="equal")
     axes.set_xticks([])
@@ -96,9 +99,9 @@ def draw(patterns, width=None, query=None):
         n = len(picture)
         q = min(query if query is not None else n - 1 - n // 3, n - 1)
         w = width or max(1, math.isqrt(n))
-        show(above, folded(picture[q], q, w), n <= 128)
+        show(above, folded(picture[q], q, w), n <= FINEST_GRID)
         above.set_title(f"{label}\nquery {q}, rows of {w}", fontsize=8)
-        show(below, picture, n <= 128)
+        show(below, picture, n <= FINEST_GRID)
         below.set_xlabel("key", fontsize=8)
         seen = int((picture > UNSEEN).sum())
         below.set_ylabel("query", fontsize=8)

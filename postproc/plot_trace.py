@@ -73,6 +73,12 @@ def hidden(spans):
     return travelling, inside, sum(end - begin for kind, _, begin, end in spans if kind == "wait")
 
 
+def milliseconds(seconds):
+    """In three digits, whole numbers where they are larger."""
+    ms = 1e3 * seconds
+    return f"{ms:.0f} ms" if ms >= 100 else f"{ms:.3g} ms"
+
+
 def lane(kind):
     """Which lane a span is drawn in; None: not drawn."""
     if kind in KERNELS:
@@ -115,15 +121,16 @@ def draw(ranks, number=None):
     for part, (rank, spans) in zip(axes[:, 0], steps.items()):
         legend.update(draw_rank(part, spans, zero))
         travelling, inside, waited = hidden(spans)
-        text = f"rank {rank}: step of {1e3 * (spans[0][3] - spans[0][2]):.0f} ms"
+        text = f"rank {rank}: step of {milliseconds(spans[0][3] - spans[0][2])}"
         if travelling:
-            text += (f", buckets travel for {1e3 * travelling:.0f} ms, {100 * inside / travelling:.0f} % of it within the "
-                     f"backward pass; waited {1e3 * waited:.1f} ms")
+            text += (f", buckets travel for {milliseconds(travelling)}, {100 * inside / travelling:.0f} % of it within the "
+                     f"backward pass; waited {milliseconds(waited)}")
         lines.append(text)
         part.set_title(text, fontsize=8, loc="left")
         part.spines[["top", "right", "left"]].set_visible(False)
         part.tick_params(axis="y", length=0)
-    axes[-1, 0].set_xlabel("seconds", fontsize=8)
+    axes[-1, 0].set_xlabel("milliseconds", fontsize=8)
+    axes[-1, 0].xaxis.set_major_formatter(lambda x, _: f"{1e3 * x:g}")
     kinds = [kind for kind in COLOURS if kind in legend]
     axes[-1, 0].legend([legend[k] for k in kinds], kinds, ncol=len(kinds), frameon=False, fontsize=6.5, handlelength=1,
                        columnspacing=1, loc="upper center", bbox_to_anchor=(0.5, -0.2))

@@ -2,7 +2,7 @@
 # Installs what Weft needs on Debian 12 and makes Kokkos available. Says what it installs; does nothing that is done.
 #   scripts/setup.sh [--cuda] [--peers] [--slurm]
 #     --cuda    also Kokkos for NVIDIA GPUs, if the CUDA toolkit is there
-#     --peers   also what only the tests use: PyTorch for the twin program, clang-format
+#     --peers   also what only the tests use: PyTorch for the twin program, clang-format, clang-tidy
 #     --slurm   also what only the Slurm test uses: slurm-wlm, munge, shellcheck (Debian starts its munge service; the test has its own)
 # Needs root or sudo only while Debian packages are missing. An installed Kokkos >= 5 is used if Kokkos_ROOT or
 # CMAKE_PREFIX_PATH leads to it, else scripts/kokkos.sh builds the pinned release into .deps/.
@@ -29,7 +29,7 @@ packages=(
   libgtest-dev libgmock-dev
   python3 python3-numpy python3-h5py python3-pandas python3-matplotlib
 )
-[ $peers = yes ] && packages+=(python3-torch clang-format-14)
+[ $peers = yes ] && packages+=(python3-torch clang-format-14 clang-tidy-14)
 [ $slurm = yes ] && packages+=(slurm-wlm munge iproute2 shellcheck)
 
 install_packages() {

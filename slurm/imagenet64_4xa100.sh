@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # A layout for nodes with four A100: the paper's ImageNet 64x64 row on two of them, a rank for every GPU. Set WEFT to
-# build/cuda/weft in a site file of your own. The CUDA build trains on one rank so far and says so when it gets more;
-# with it take --nodes=1 --ntasks-per-node=1 --gres=gpu:1.
+# build/cuda/weft in a site file of your own. No GPU has run it yet (docs/gpu.md).
 #   sbatch --nodes=2 slurm/imagenet64_4xa100.sh [section.key=value ...]
 #SBATCH --job-name=weft_imagenet64
 #SBATCH --nodes=2

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # A layout for the machine of the paper's ImageNet 64x64 row, 64 V100: sixteen nodes with four each, a rank for every
 # GPU. Set WEFT to build/cuda/weft in a site file of your own. V100 has no bf16, hence fp16 with a scale on the loss
-# (docs/gpu.md).
+# (docs/gpu.md). No GPU has run it yet.
 #   sbatch slurm/imagenet64_64xv100.sh [section.key=value ...]
 #SBATCH --job-name=weft_imagenet64
 #SBATCH --nodes=16
@@ -18,4 +18,5 @@
 
 # One node with a broken link or GPU ends the job within parallel.timeout; Slurm starts it again without that node.
 source "$SLURM_SUBMIT_DIR/slurm/job.sh"
-weft_job inputs/imagenet64/strided.toml run.precision=fp16 training.micro_batch=1 "$@"
+# A sequence for every GPU: the paper does not state its batch, and the input's 16 has work for 16 ranks.
+weft_job inputs/imagenet64/strided.toml run.precision=fp16 training.batch=64 training.micro_batch=1 "$@"

@@ -33,3 +33,17 @@ weft_job() {
   fi
   exit $status
 }
+
+# A row by its name, the first word, which may be missing; behind -- what the layout sets unless the command line does.
+weft_named_row() { # FOLDER ROW [ROW] [section.key=value ...] [-- section.key=value ...]
+  local folder=$1 row=$2 given=() layout=()
+  shift 2
+  case ${1:-} in '' | *=* | --) ;; *) row=$1 && shift ;; esac
+  while [ $# -gt 0 ] && [ "$1" != -- ]; do given+=("$1") && shift; done
+  [ $# = 0 ] || layout=("${@:2}")
+  if [ ! -f "$SLURM_SUBMIT_DIR/inputs/$folder/$row.toml" ]; then
+    echo "got the row $row, expected one of $(cd "$SLURM_SUBMIT_DIR/inputs/$folder" && echo *.toml) without .toml" >&2
+    exit 2
+  fi
+  weft_job "inputs/$folder/$row.toml" "${layout[@]}" "${given[@]}"
+}

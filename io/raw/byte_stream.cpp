@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <filesystem>
 #include <fmt/core.h>
+#include <string_view>
 #include <unistd.h>
 
 namespace weft {
@@ -14,6 +15,16 @@ namespace {
 
 volatile std::sig_atomic_t stop_signal = 0;
 void on_signal(int number) { stop_signal = number; }
+
+/// Whether bytes look like the beginning of a gzip, bzip2, xz, zstd or zip file.
+bool begins_packed(const std::uint8_t* data, std::size_t bytes) {
+  using namespace std::string_view_literals;
+  const std::string_view head(reinterpret_cast<const char*>(data), bytes);
+  for (const std::string_view magic : {"\x1f\x8b\x08"sv, "BZh"sv, "\xfd\x37zXZ"sv, "\x28\xb5\x2f\xfd"sv, "PK\3\4"sv})
+    if (head.substr(0, magic.size()) == magic)
+      return true;
+  return false;
+}
 
 } // namespace
 
@@ -97,13 +108,16 @@ void StagedBytes::read(std::int64_t first, std::int64_t count, std::uint8_t* to)
   }
 }
 
-int stage(StagedBytes& bytes, const std::string& path, std::int64_t most) {
+int stage(StagedBytes& bytes, const std::string& path, std::int64_t most, std::vector<std::string>* packed) {
   RawFile file(path);
   std::vector<std::uint8_t> block(1 << 18);
   int members = 0;
   for (; file.next(); ++members) {
     std::size_t got;
+    const std::int64_t before = bytes.size();
     while ((got = file.read(block.data(), block.size())) > 0) {
+      if (packed != nullptr && bytes.size() == before && begins_packed(block.data(), got))
+        packed->push_back(file.name() == std::filesystem::path(path).filename() ? path : path + ": " + file.name());
       StopGuard::check();
       bytes.append(block.data(), got);
       if (bytes.size() > most)
@@ -111,7 +125,9 @@ int stage(StagedBytes& bytes, const std::string& path, std::int64_t most) {
     }
   }
   if (members == 0)
-    throw DataError(fmt::format("the archive {} holds no file; download it again", path));
+    throw DataError(fmt::format("the archive {} holds no file: it is empty, or nothing but zeros, which are an empty "
+                                "tar archive; download it again",
+                                path));
   return members;
 }
 

@@ -44,7 +44,9 @@ class StagedBytes : Uncopied {
 };
 
 /// Appends all members of the download at `path` and returns how many there were. DataError above `most` bytes in all.
-int stage(StagedBytes& bytes, const std::string& path, std::int64_t most = INT64_MAX);
+/// packed: gets the names of members that are compressed themselves, and are appended as they are.
+int stage(StagedBytes& bytes, const std::string& path, std::int64_t most = INT64_MAX,
+          std::vector<std::string>* packed = nullptr);
 
 /// Writes train (the first floor(0.9 n) bytes), valid (the next floor(0.05 n)) and test (the rest) into the folder and
 /// publishes it as `target`. DataError below 20 bytes. Fills `splits` and `written`.

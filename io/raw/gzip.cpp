@@ -15,7 +15,7 @@ struct GzipSource::State {
   std::string path;
   std::FILE* file = nullptr;
   z_stream stream{};
-  bool ended = false, within = true; // within: a part has begun and its trailer has not been met
+  bool ended = false, whole_part = false, within = true; // within: a part has begun and its trailer has not been met
   std::array<std::uint8_t, 65536> block;
 
   ~State() {
@@ -73,8 +73,13 @@ std::size_t GzipSource::read(std::uint8_t* to, std::size_t bytes) {
       state.within = true;
     }
     const int result = inflate(&stream, Z_NO_FLUSH);
-    if (result == Z_STREAM_END)
+    if (result == Z_STREAM_END) {
       state.within = false;
+      state.whole_part = true;
+    } else if (result != Z_OK && result != Z_BUF_ERROR && state.whole_part && stream.total_out == 0)
+      throw DataError(fmt::format("behind the end of the gzip file {} lie bytes that are no gzip: its download went "
+                                  "wrong, or something was added to it; gzip -dc FILE > OUT leaves them out",
+                                  state.path));
     else if (result != Z_OK && result != Z_BUF_ERROR)
       state.fail(stream.msg == nullptr ? "no reason given" : stream.msg);
   }

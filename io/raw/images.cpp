@@ -113,7 +113,7 @@ Prepared prepare_images(const std::string& raw, const std::string& test, const s
   const std::string digest = all.images().sha256(source);
   Prepared prepared = write_image_splits(built, folder, all.images(), order, shards, "images", digest);
   const std::int64_t others = files.others + test_files.others;
-  prepared.note = fmt::format("{} images of {} pixels{}", source.size(), all.size(),
+  prepared.note = fmt::format("{} image{} of {} pixels{}", source.size(), source.size() == 1 ? "" : "s", all.size(),
                               others > 0 ? fmt::format("; left out, being no PNG files: {}", others) : "");
   return prepared;
 }

@@ -6,6 +6,7 @@
 #include "commands/bench_operations.hpp"
 #include "commands/bench_step.hpp"
 #include "commands/job.hpp"
+#include "commands/shared_options.hpp"
 #include "io/error.hpp"
 #include "kernels/common/memory.hpp"
 #include <CLI/CLI.hpp>
@@ -100,10 +101,13 @@ void add_bench(CLI::App& app, std::function<int()>& action) {
   auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("bench", "time kernels, or the training steps of an input file, against their "
                                                   "floors");
-  command->add_option(
-      "input", options->input,
-      "time whole training steps of this input file (TOML), or, with --arena, of all in this folder; needs no data");
-  command->add_option("overrides", options->overrides, "section.key=value, after the file; the later one wins");
+  command
+      ->add_option(
+          "input", options->input,
+          "time whole training steps of this input file (TOML), or, with --arena, of all in this folder; needs no data")
+      ->type_name(input_word);
+  command->add_option("overrides", options->overrides, "section.key=value, after the file; the later one wins")
+      ->type_name(override_word);
   command->add_flag("--quick", options->quick, "small sizes and few repeats: seconds, not minutes");
   command
       ->add_option("--only", options->only, "products, passes, attention or operations (of models); may be given again")
@@ -121,10 +125,10 @@ void add_bench(CLI::App& app, std::function<int()>& action) {
                    "seconds that one of attention's figures may take; what takes longer is left out")
       ->check(CLI::Range(1e-3, 1e6))
       ->capture_default_str();
-  command->add_option("--json", options->json, "write the figures to this file (postproc/plot_bench.py draws it)");
-  command->add_option("--trace", options->trace,
-                      "write what happens when within a step, on every rank, to this file (with an input file; "
-                      "postproc/plot_trace.py and chrome://tracing draw it)");
+  add_output(*command, "--json", options->json, "write the figures to this file (postproc/plot_bench.py draws it)");
+  add_output(*command, "--trace", options->trace,
+             "write what happens when within a step, on every rank, to this file (with an input file; "
+             "postproc/plot_trace.py and chrome://tracing draw it)");
   CLI::Option* arena = command->add_flag(
       "--arena", options->arena,
       "speed and memory of the models of a folder of input files, such as inputs/lra/text, at N = 1024 to 4096");

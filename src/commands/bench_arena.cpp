@@ -108,7 +108,7 @@ StepTime time_apart(const std::string& input, const std::vector<std::string>& ov
         return write(ends[1], &time, sizeof time) == sizeof time ? exit_done : exit_failure;
       });
     } catch (const Error& error) {
-      std::fprintf(stderr, "weft: error: %s\n", error.what());
+      print_error("", error.what());
     }
     _exit(status);
   }

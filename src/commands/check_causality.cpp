@@ -1,5 +1,6 @@
 #include "commands/check_causality.hpp"
 #include "commands/job.hpp"
+#include "commands/shared_options.hpp"
 #include "io/atomic_file.hpp"
 #include "io/console.hpp"
 #include "io/error.hpp"
@@ -61,7 +62,7 @@ int check_causality(const Config& asked, const std::string& csv, const std::stri
   config.training.batch = config.training.micro_batch = 1;
   use_isa(config.debug.isa, "debug.isa");
   const Runtime runtime;
-  Console console;
+  Console console(true, talk({csv}));
   const std::unique_ptr<Model> model = make_model(config);
   model->allocate();
   const auto begin = std::chrono::steady_clock::now();

@@ -90,6 +90,14 @@ void require_task(const Options& options, const Task& task) {
         "the number of tokens before the scored one");
 }
 
+/// Where evaluation.max_windows cut the split short, which may come from the training's input: how far it went.
+std::string part_of_split(const Task& task, std::int64_t most) {
+  if (most <= 0 || most >= task.rows())
+    return "";
+  return fmt::format(", the first {} of {} {} only (evaluation.max_windows)", exact_count(most),
+                     exact_count(task.rows()), task.shape().predicts_tokens() ? "windows" : "examples");
+}
+
 /// The figures, for a person.
 void print_result(Console& console, const Evaluation& result, const Options& options, const std::string& what,
                   std::int64_t minimum_context) {
@@ -109,7 +117,7 @@ void print_result(Console& console, const Evaluation& result, const Options& opt
 }
 
 int eval(const Options& options, const Ranks& ranks) {
-  Console console(ranks.root());
+  Console console(ranks.root(), talk({options.json, options.by_position, options.by_length}));
   std::string path, split, trained_data;
   LoadedConfig loaded;
   Config trained;
@@ -123,9 +131,7 @@ int eval(const Options& options, const Ranks& ranks) {
     trained = from_toml_text(file.text("config"), path);
     loaded = evaluation_config(file.text("config"), path, options.overrides);
     split = options.split.empty() ? loaded.config.evaluation.split : options.split;
-    if (!has_split(loaded.config.data.path, split))
-      throw DataError("no split \"" + split + "\" in " + loaded.config.data.path +
-                      "; give --split train, valid or test, or another folder with data.path=DIR");
+    require_split(loaded.config.data.path, split);
   });
   const Config& config = loaded.config;
   const StartedRuntime runtime = start_runtime(ranks, config.parallel.share_device, config.debug.isa);
@@ -156,7 +162,8 @@ int eval(const Options& options, const Ranks& ranks) {
         fmt::format("evaluating: {:.0f} %, {} left", 100 * done, human_seconds(took.count() * (1 - done) / done)));
   });
   print_result(console, result, options,
-               fmt::format("{} (step {}), {} split of {}", path, step, split, config.data.path),
+               fmt::format("{} (step {}), {} split of {}{}", path, step, split, config.data.path,
+                           part_of_split(*task, config.evaluation.max_windows)),
                config.evaluation.minimum_context);
   if (!std::isfinite(result.loss))
     throw NumbersError(
@@ -178,13 +185,13 @@ void add_eval(CLI::App& app, std::function<int()>& action) {
   command->add_option("--split", options->split, "train, valid or test; else evaluation.split")
       ->check(CLI::IsMember({"train", "valid", "test"}));
   command->add_flag("--best", options->best, "the checkpoint that was best on validation, not the newest");
-  command->add_option("--json", options->json, "write the result to this file too");
-  command->add_option("--by-position", options->by_position,
-                      "write bits by the number of tokens before the scored one to this CSV file, and print a table");
-  command->add_option("--by-length", options->by_length,
-                      "write accuracy by the true length of the examples to this CSV file, and print a table");
-  command->add_option("--logits", options->logits,
-                      "write tokens and logits of the first micro-batch to this HDF5 file");
+  add_output_or_stdout(*command, "--json", options->json, "write the result to this file too");
+  add_output_or_stdout(*command, "--by-position", options->by_position,
+                       "write bits by the number of tokens before the scored one to this CSV file, and print a table");
+  add_output_or_stdout(*command, "--by-length", options->by_length,
+                       "write accuracy by the true length of the examples to this CSV file, and print a table");
+  add_output(*command, "--logits", options->logits,
+             "write tokens and logits of the first micro-batch to this HDF5 file");
   command->callback([options, &action] {
     action = [options] { return run_job([&](const Ranks& ranks) { return eval(*options, ranks); }); };
   });

@@ -2,6 +2,7 @@
 #include "commands/generate_pathfinder.hpp"
 #include "commands/listops_options.hpp"
 #include "commands/prepared_report.hpp"
+#include "commands/shared_options.hpp"
 #include "io/console.hpp"
 #include "io/error.hpp"
 #include "io/generate/copy.hpp"
@@ -38,7 +39,7 @@ struct Common {
 CLI::App* add_task(CLI::App& generate, const std::string& name, const std::string& help, Common& common,
                    const std::string& examples) {
   CLI::App* task = generate.add_subcommand(name, help);
-  task->add_option("--to", common.to, "folder of the data set; must not exist, or hold the very same data")->required();
+  add_target(*task, common.to);
   task->add_option("--examples", common.examples, "TRAIN,VALID,TEST: how many; default " + examples)
       ->delimiter(',')
       ->expected(3)
@@ -111,7 +112,7 @@ void add_listops(CLI::App& generate, std::function<int()>& action) {
                    "times), 2000 (6000, "
                    "8000) without it")
       ->check(CLI::Range(std::int64_t{1}, longest));
-  task->add_option("--tsv", options->tsv, "a folder for the same examples as official files");
+  task->add_option("--tsv", options->tsv, "a folder for the same examples as official files")->type_name(folder_word);
   task->callback([options, &action] {
     action = [options] { return told(*options, [&](Console* console) { return options->make(console); }); };
   });
@@ -144,7 +145,7 @@ void add_pairs(CLI::App& generate, std::function<int()>& action) {
   CLI::App* task = add_task(
       generate, "pairs", "beginning and end of one text or of two, two classes: a stand-in for the arena's Retrieval",
       *common, "one for each document, of which 80, 10 and 10 % are the splits");
-  task->add_option("--from,raw", request->from, "folders or archives of texts; every file is a document")->required();
+  add_sources(*task, request->from, "folders or archives of texts; every file is a document");
   task->add_option("--ending", request->ending, "only files whose name ends so, such as .txt");
   task->add_option("--length", request->length, "bytes of each of the two")
       ->check(CLI::Range(std::int64_t{1}, longest))

@@ -1,5 +1,6 @@
 #include "commands/generate_pathfinder.hpp"
 #include "commands/prepared_report.hpp"
+#include "commands/shared_options.hpp"
 #include "io/console.hpp"
 #include "io/generate/pathfinder_set.hpp"
 #include <CLI/CLI.hpp>
@@ -16,8 +17,7 @@ void add_generate_pathfinder(CLI::App& generate, std::function<int()>& action) {
   const auto options = std::make_shared<Options>();
   CLI::App* task = generate.add_subcommand(
       "pathfinder", "pictures of two dashed contours among short ones: are both discs on one? two classes");
-  task->add_option("--to", options->to, "folder of the data set; must not exist, or hold the very same data")
-      ->required();
+  add_target(*task, options->to);
   task->add_option("--examples", options->examples, "TRAIN,VALID,TEST: how many; default 160000,20000,20000")
       ->delimiter(',')
       ->expected(3);
@@ -26,7 +26,8 @@ void add_generate_pathfinder(CLI::App& generate, std::function<int()>& action) {
   task->add_option("--contour", options->request.contour,
                    "strokes of each of the two contours; default 14 (16 pixels: 5); distractors have a third")
       ->check(CLI::Range(2, 1000));
-  task->add_option("--png", options->request.png, "a folder for the same pictures as the official tree");
+  task->add_option("--png", options->request.png, "a folder for the same pictures as the official tree")
+      ->type_name(folder_word);
   task->add_option("--shards", options->request.shards, "files per split")
       ->check(CLI::Range(1, most_shards))
       ->capture_default_str();

@@ -1,4 +1,6 @@
 #include "commands/help.hpp"
+#include "commands/man_page.hpp"
+#include "commands/shared_options.hpp"
 #include "config/patterns.hpp"
 #include "config/readers.hpp"
 #include "io/error.hpp"
@@ -106,16 +108,21 @@ std::string help_markdown(const std::string& what) {
 void add_help(CLI::App& app, std::function<int()>& action) {
   struct Options {
     std::string what;
-    bool markdown = false;
+    bool markdown = false, man = false;
   };
   const auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("help", "what an input file can say: all keys, a section, or one key");
-  command->add_option("KEY", options->what, "a key, a section, or the beginning of a name");
-  command->add_flag("--markdown", options->markdown,
-                    "write docs/input.md to the standard output; of attention.pattern, the table in docs/attention.md");
-  command->callback([options, &action] {
-    action = [options] {
-      fmt::print("{}", options->markdown ? help_markdown(options->what) : help_text(options->what));
+  command->add_option("KEY", options->what, "a key, a section, or the beginning of a name")->type_name(key_word);
+  CLI::Option* markdown = command->add_flag(
+      "--markdown", options->markdown,
+      "write docs/input.md to the standard output; of attention.pattern, the table in docs/attention.md");
+  command->add_flag("--man", options->man, "write the man page to the standard output: weft help --man > weft.1")
+      ->excludes(markdown);
+  command->callback([options, &app, &action] {
+    action = [options, &app] {
+      fmt::print("{}", options->man        ? man_page(app)
+                       : options->markdown ? help_markdown(options->what)
+                                           : help_text(options->what));
       return 0;
     };
   });

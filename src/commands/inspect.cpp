@@ -1,6 +1,7 @@
 #include "commands/inspect.hpp"
 #include "commands/find_checkpoint.hpp"
 #include "commands/settings.hpp"
+#include "commands/shared_options.hpp"
 #include "io/checkpoint_file.hpp"
 #include "io/console.hpp"
 #include "io/error.hpp"
@@ -176,8 +177,9 @@ void add_inspect(CLI::App& app, std::function<int()>& action) {
   CLI::App* command = app.add_subcommand(
       "inspect", "what a checkpoint holds, and whether it is whole (else status 4); or where two differ (status 1)");
   command->add_option("checkpoint", options->what, "a checkpoint file, or a run folder: its newest good one")
-      ->required();
-  command->add_option("other", options->other, "another one, to be compared bit by bit");
+      ->required()
+      ->type_name(run_word);
+  command->add_option("other", options->other, "another one, to be compared bit by bit")->type_name(run_word);
   command->add_flag("--best", options->best, "of a run folder the checkpoint that was best on validation");
   command->add_flag("--all", options->all, "list every array with its SHA-256, or every one that differs");
   command->add_flag("--config", options->config, "print the resolved input that is stored in it, and nothing else");

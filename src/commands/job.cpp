@@ -1,5 +1,7 @@
 #include "commands/job.hpp"
+#include "io/console.hpp"
 #include "kernels/common/isa.hpp"
+#include <fmt/format.h>
 #include <stdexcept>
 
 namespace weft {
@@ -13,7 +15,7 @@ struct CommonError : Error {
 [[noreturn]] void end_alone(const Ranks& ranks, int status, const char* text) {
   if (ranks.size() == 1)
     throw Error(static_cast<ExitStatus>(status), text);
-  std::fprintf(stderr, "weft: error on rank %d (%s): %s\n", ranks.rank(), Ranks::host().c_str(), text);
+  print_error(fmt::format(" on rank {} ({})", ranks.rank(), Ranks::host()), text);
   std::fflush(nullptr);
   Ranks::abort(status);
 }
@@ -73,11 +75,11 @@ int run_job(const std::function<int(const Ranks&)>& body) {
     return body(ranks);
   } catch (const CommonError& error) {
     if (ranks.root())
-      std::fprintf(stderr, "weft: error: %s\n", error.what());
+      print_error("", error.what());
     return error.status;
   } catch (const NumbersError& error) { // every rank has the same sums
     if (ranks.root())
-      std::fprintf(stderr, "weft: error: %s\n", error.what());
+      print_error("", error.what());
     return error.status;
   } catch (const Error& error) {
     end_alone(ranks, error.status, error.what());

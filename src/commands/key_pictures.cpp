@@ -45,7 +45,8 @@ std::string keys_in_letters(const KeysOf& keys_of, std::int64_t N) {
   return out;
 }
 
-void draw_keys(const std::string& path, const KeysOf& keys_of, const KeysOf& dark, std::int64_t N) {
+void draw_keys(const std::string& path, const KeysOf& keys_of, const KeysOf& dark, std::int64_t N,
+               const std::function<void(double)>& progress) {
   const bool cells = N <= finest_grid;
   const std::int64_t size = cells ? N * cell_pixels + 1 : std::min(N, largest_picture);
   std::vector<Colour> sum(static_cast<std::size_t>(size), Colour{});
@@ -86,6 +87,8 @@ void draw_keys(const std::string& path, const KeysOf& keys_of, const KeysOf& dar
       continue; // more rows belong to this line of pixels
     for (std::int64_t x = 0; x < size; ++x)
       put(y, x, sum[static_cast<std::size_t>(x)], weight[static_cast<std::size_t>(x)]);
+    if (progress)
+      progress(static_cast<double>(query + 1) / static_cast<double>(N));
     std::fill(sum.begin(), sum.end(), Colour{});
     std::fill(weight.begin(), weight.end(), 0.0);
   }

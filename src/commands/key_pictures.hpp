@@ -21,6 +21,8 @@ void write_keys(const std::string& path, const KeysOf& keys_of, std::int64_t N);
 /// The connectivity matrix as in Figure 3 of Child et al. 2019: the query's own position darkest, the keys of `dark`
 /// (may be empty) dark, others light; without `dark` all are dark. Each pixel of a long sequence is the mean colour of
 /// its positions.
-void draw_keys(const std::string& path, const KeysOf& keys_of, const KeysOf& dark, std::int64_t N);
+/// progress: gets the share that is done, after each row of pixels.
+void draw_keys(const std::string& path, const KeysOf& keys_of, const KeysOf& dark, std::int64_t N,
+               const std::function<void(double)>& progress = {});
 
 } // namespace weft

@@ -1,4 +1,5 @@
 #include "commands/metrics.hpp"
+#include "commands/shared_options.hpp"
 #include "io/error.hpp"
 #include "io/json.hpp"
 #include "io/metrics.hpp"
@@ -86,7 +87,7 @@ int print_metrics(const Options& options) {
 void add_metrics(CLI::App& app, std::function<int()>& action) {
   auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("metrics", "what a run measured, as CSV or JSON lines on standard output");
-  command->add_option("run", options->run, "a run folder or a metrics.h5")->required();
+  command->add_option("run", options->run, "a run folder or a metrics.h5")->required()->type_name(run_word);
   auto* csv = command->add_flag("--csv", options->csv, "a line per step under a line of names (what happens anyway)");
   command->add_flag("--jsonl", options->jsonl, "a JSON object per line: steps, evaluations, scores on the test split")
       ->excludes(csv);

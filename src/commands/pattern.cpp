@@ -78,7 +78,7 @@ int show(const PatternOptions& options) {
   table.row("tiles executed", fmt::format("{} of {} x {}", exact_count(work.tiles), query_tile, key_tile));
   const double pairs = static_cast<double>(work.tiles) * query_tile * key_tile;
   table.row("share of tiles used", work.tiles == 0 ? "-" : fmt::format("{:.1f} %", 100 * keys / pairs));
-  Console console;
+  Console console(true, talk({options.csv}));
   console.table(table);
   const KeysOf all = [&](int query) { return keys_of(pattern, query); };
   if (N <= widest_in_letters)
@@ -88,7 +88,8 @@ int show(const PatternOptions& options) {
   if (options.png.empty())
     return exit_done;
   const std::optional<Pattern> one = first_set(config, choice);
-  draw_keys(options.png, all, one ? [&](int query) { return keys_of(*one, query); } : KeysOf(), N);
+  draw_keys(options.png, all, one ? [&](int query) { return keys_of(*one, query); } : KeysOf(), N,
+            [&](double done) { console.progress(fmt::format("drawing {}: {:.0f} %", options.png, 100 * done)); });
   return exit_done;
 }
 
@@ -100,20 +101,23 @@ void add_pattern(CLI::App& app, std::function<int()>& action) {
   command
       ->add_option("input", options->input,
                    "the input file (TOML); of attention over hash buckets, a run folder or a checkpoint file")
-      ->required();
-  command->add_option("overrides", options->overrides, "section.key=value, after the file; the later one wins");
+      ->required()
+      ->type_name(input_word);
+  command->add_option("overrides", options->overrides, "section.key=value, after the file; the later one wins")
+      ->type_name(override_word);
   command->add_option("--layer", options->layer, "layer, from 0");
   command->add_option("--head", options->head, "head, from 0");
-  command->add_option("--csv", options->csv, "write one line per query to this file: its position, then its keys");
-  command->add_option("--png", options->png, "draw the connectivity matrix to this file");
+  add_output_or_stdout(*command, "--csv", options->csv,
+                       "write one line per query to this file: its position, then its keys");
+  add_output(*command, "--png", options->png, "draw the connectivity matrix to this file");
   const std::vector<CLI::Option*> of_runs = {
       command->add_option("--row", options->row, "of a run: row of the split, from 0"),
       command->add_option("--split", options->split, "of a run: train, valid or test; else evaluation.split")
           ->check(CLI::IsMember({"train", "valid", "test"})),
       command->add_option("--document", options->document, "of a run on pairs: 0 or 1"),
-      command->add_option("--buckets", options->buckets,
-                          "of a run: write one line per position to this file: its number, then its bucket in each "
-                          "round"),
+      add_output_or_stdout(*command, "--buckets", options->buckets,
+                           "of a run: write one line per position to this file: its number, then its bucket in each "
+                           "round"),
       command->add_flag("--best", options->best,
                         "of a run: the checkpoint that was best on validation, not the "
                         "newest")};

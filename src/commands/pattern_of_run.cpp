@@ -81,9 +81,7 @@ struct Loaded {
     require_buckets(options.input, config);
     require_head(options, config);
     split = options.split.empty() ? config.evaluation.split : options.split;
-    if (!has_split(config.data.path, split))
-      throw DataError("no split \"" + split + "\" in " + config.data.path +
-                      "; give --split train, valid or test, or another folder with data.path=DIR");
+    require_split(config.data.path, split);
     task = open_task(config, split);
     task->require_known(config.model.vocabulary);
     if (options.row < 0 || options.row >= task->rows())

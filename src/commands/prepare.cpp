@@ -2,6 +2,7 @@
 #include "commands/prepare_arena_text.hpp"
 #include "commands/prepare_pictures.hpp"
 #include "commands/prepared_report.hpp"
+#include "commands/shared_options.hpp"
 #include "io/error.hpp"
 #include "io/raw/cifar10.hpp"
 #include "io/raw/enwik8.hpp"
@@ -33,10 +34,8 @@ const std::string& only_source(const Options& options, const std::string& task) 
 
 CLI::App* add_task(CLI::App& prepare, const std::string& name, const std::string& help, Options& options) {
   CLI::App* task = prepare.add_subcommand(name, help);
-  task->add_option("--from,raw", options.from, "raw files (images: the folder) as downloaded, plain or compressed")
-      ->required();
-  task->add_option("--to", options.to, "folder of the data set; must not exist, or hold the very same data")
-      ->required();
+  add_sources(*task, options.from, "raw files (images: the folder) as downloaded, plain or compressed");
+  add_target(*task, options.to);
   task->add_option("--shards", options.shards, "files per split")
       ->check(CLI::Range(1, most_shards))
       ->capture_default_str();
@@ -91,6 +90,7 @@ void add_prepare(CLI::App& app, std::function<int()>& action) {
                *options);
   images
       ->add_option("--test", options->test, "a folder whose files are the test split; then 4 % of the others are valid")
+      ->type_name(folder_word)
       ->check([](const std::string& got) { return got.empty() ? "got no name, expected a folder" : ""; });
   images->callback([options, &action] {
     action = [options] {

@@ -1,5 +1,6 @@
 #include "commands/prepare_pictures.hpp"
 #include "commands/prepared_report.hpp"
+#include "commands/shared_options.hpp"
 #include "io/console.hpp"
 #include "io/error.hpp"
 #include "io/raw/aan.hpp"
@@ -35,9 +36,8 @@ struct Options {
 
 CLI::App* add_task(CLI::App& prepare, const std::string& name, const std::string& help, Options& options, int& shards) {
   CLI::App* task = prepare.add_subcommand(name, help);
-  task->add_option("--from,raw", options.from, "archive or folder as downloaded")->required();
-  task->add_option("--to", options.to, "folder of the data set; must not exist, or hold the very same data")
-      ->required();
+  add_sources(*task, options.from, "archive or folder as downloaded");
+  add_target(*task, options.to);
   task->add_option("--shards", shards, "files per split")->check(CLI::Range(1, most_shards))->capture_default_str();
   return task;
 }

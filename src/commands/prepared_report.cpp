@@ -13,7 +13,8 @@ int report(const Prepared& prepared, const std::string& folder) {
   const char* const names[] = {"train", "valid", "test"};
   for (std::size_t i = 0; i < prepared.splits.size(); ++i) {
     const SplitInfo& split = prepared.splits[i];
-    fmt::print("  {:<5} {:>13} {} in {} shard{}  SHA-256 {}\n", names[i], split.size, prepared.unit, split.shards,
+    fmt::print("  {:<5} {:>13} {} in {} shard{}  SHA-256 {}\n", names[i], split.size,
+               split.size == 1 ? prepared.unit.substr(0, prepared.unit.size() - 1) : prepared.unit, split.shards,
                split.shards == 1 ? "" : "s", split.split_sha256);
   }
   return exit_done;

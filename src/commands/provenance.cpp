@@ -143,10 +143,15 @@ std::string provenance_json(const Start& s) {
     slurm.add(name, json_text(value));
   out.add("slurm", slurm_environment().empty() ? "null" : slurm.json());
   out.add("config_sha256", json_text(s.config_sha256));
-  out.add("config", s.config.empty() ? "null" : json_text(s.config));
+  out.add("config", s.config.empty() ? "null" : json_lines(s.config, "      "));
+  out.add("changes", s.changes.empty() ? "null" : json_lines(s.changes, "      "));
   out.add("data_path", json_text(s.data_path)).add("data_sha256", json_text(s.data_sha256));
   out.add("resumed_from_step", s.resumed_from_step < 0 ? "null" : std::to_string(s.resumed_from_step));
   out.add("checkpoint", s.checkpoint.empty() ? "null" : json_text(s.checkpoint));
+  JsonObject initial("      ");
+  initial.add("checkpoint", json_text(s.initial.checkpoint)).add("step", std::to_string(s.initial.step));
+  initial.add("parts", json_text(s.initial.parts));
+  out.add("init_from", s.initial.checkpoint.empty() ? "null" : initial.json());
   out.add("why", json_text(s.why));
   out.add("ended", "null"); // the last one: end_provenance() knows it there
   return out.json();

@@ -21,8 +21,15 @@ struct Start {
   std::string data_path, data_sha256;  ///< attribute source_sha256 of the data set
   std::int64_t resumed_from_step = -1; ///< -1: started from new weights
   std::string checkpoint;              ///< the file it resumed from; empty: none
-  std::string config;                  ///< the resolved input where it is not that of the start before; else empty
-  std::string why;                     ///< why_started()
+  /// model.init_from of new weights: the checkpoint (empty: none), what of it, and the step that it was written at.
+  struct {
+    std::string checkpoint, parts;
+    std::int64_t step = 0;
+  } initial;
+  /// The resolved input as "section.key = value", of the first start; of a later one only `changes`, in the words of
+  /// setting_changes() against config.toml. Empty: as before.
+  std::vector<std::string> config, changes;
+  std::string why; ///< why_started()
 };
 
 /// How a start ended.

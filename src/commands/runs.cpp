@@ -1,5 +1,6 @@
 #include "commands/runs.hpp"
 #include "commands/provenance.hpp"
+#include "commands/shared_options.hpp"
 #include "io/console.hpp"
 #include "io/error.hpp"
 #include "io/folder_lock.hpp"
@@ -164,7 +165,8 @@ void add_runs(CLI::App& app, std::function<int()>& action) {
   auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand(
       "runs", "the runs in a folder: how far, how good, how much time is left, and how the last start ended");
-  command->add_option("folders", options->folders, "folders of runs, or single runs (default: runs)");
+  command->add_option("folders", options->folders, "folders of runs, or single runs (default: runs)")
+      ->type_name(folder_word);
   command->add_flag("--csv", options->csv, "exact numbers, comma-separated, under a line of names");
   command->callback([options, &action] { action = [options] { return list_runs(*options); }; });
 }

@@ -192,7 +192,7 @@ void add_sample(CLI::App& app, std::function<int()>& action) {
   command->add_flag("--best", o->best, "the checkpoint that was best on validation, not the newest");
   command->add_option("--samples", o->samples, "how many (of each prompt)");
   CLI::Option* prompt = command->add_option("--prompt", o->prompt, "text to continue");
-  command->add_option("--prompt-file", o->prompt_file, "file whose bytes are to be continued");
+  command->add_option("--prompt-file", o->prompt_file, "file whose bytes are to be continued")->type_name(file_word);
   command->add_option("--length", o->length, "bytes behind the prompt; else as many as the context holds")
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 30));
   command->add_option("--temperature", o->temperature, "1 as trained, below 1 safer, 0 the most probable byte always");
@@ -201,7 +201,7 @@ void add_sample(CLI::App& app, std::function<int()>& action) {
   command->add_option("--seed", o->seed, "another seed, other samples");
   command->add_option("--at-once", o->at_once, "samples that a rank makes side by side; changes time and memory only");
   command->add_option("--image", o->image, "the bytes are pictures of HEIGHTxWIDTH, row, column, channel");
-  CLI::Option* png = command->add_option("--png", o->png, "file for the grid of pictures");
+  CLI::Option* png = add_output(*command, "--png", o->png, "file for the grid of pictures");
   command->add_option("--columns", o->columns, "pictures side by side in the grid; 0: chosen")
       ->check(CLI::Range(0, 10000))
       ->needs(png);
@@ -213,13 +213,13 @@ void add_sample(CLI::App& app, std::function<int()>& action) {
       command->add_option("--prompt-example", o->prompt_examples, "give rows of these examples (from 0): K or K,K,...")
           ->delimiter(',')
           ->allow_extra_args(false);
-  command->add_option("--prompt-png", o->prompt_png, "give rows of this PNG file");
+  command->add_option("--prompt-png", o->prompt_png, "give rows of this PNG file")->type_name(file_word);
   command->add_option("--split", o->split, "split of --prompt-example: train, valid or test; else evaluation.split")
       ->check(CLI::IsMember({"train", "valid", "test"}))
       ->needs(example);
-  command->add_option("--bytes", o->bytes, "write the bytes of all samples to this file too, one behind the other");
+  add_output(*command, "--bytes", o->bytes, "write the bytes of all samples to this file too, one behind the other");
   command->add_flag("--time", o->time, "tell time, tokens per second and keys per token on stderr");
-  command->add_option("--json", o->json, "write these figures to this file");
+  add_output(*command, "--json", o->json, "write these figures to this file");
   command->callback([o, prompt, &action] {
     o->has_prompt = prompt->count() > 0;
     action = [o] { return run_job([&](const Ranks& ranks) { return sample(*o, ranks); }); };

@@ -1,4 +1,5 @@
 #include "commands/sample_request.hpp"
+#include "commands/evaluation_config.hpp"
 #include "io/atomic_file.hpp"
 #include "io/error.hpp"
 #include "io/png.hpp"
@@ -117,9 +118,7 @@ std::vector<std::uint16_t> rows_of_png(const SampleOptions& o, const PictureSize
 std::vector<std::vector<std::uint16_t>> rows_of_examples(const SampleOptions& o, const Config& config,
                                                          const PictureSize& size) {
   const std::string split = o.split.empty() ? config.evaluation.split : o.split;
-  if (!has_split(config.data.path, split))
-    throw DataError("no split \"" + split + "\" in " + config.data.path +
-                    "; give --split train, valid or test, or another folder with data.path=DIR");
+  require_split(config.data.path, split);
   const NextToken task(config.data.path, split, config.model.context);
   std::vector<std::vector<std::uint16_t>> all;
   std::vector<std::uint16_t> tokens(static_cast<std::size_t>(config.model.context));

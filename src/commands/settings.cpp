@@ -59,6 +59,13 @@ std::string settings_text(const Config& config, const Ranks& ranks, const std::v
   return table.text();
 }
 
+std::vector<std::string> setting_lines(const std::string& resolved) {
+  std::vector<std::string> lines;
+  for (const Setting& one : settings_of(resolved))
+    lines.push_back(fmt::format("{}.{} = {}", one.section, one.key, one.value));
+  return lines;
+}
+
 std::vector<std::string> setting_changes(const std::string& before, const std::string& now) {
   const std::vector<Setting> old = settings_of(before);
   std::vector<std::string> changes;

@@ -14,6 +14,9 @@ namespace weft {
 std::string settings_text(const Config& config, const Ranks& ranks, const std::vector<RankDevice>& devices,
                           const std::string& transport);
 
+/// Every key of a resolved input (to_toml) as "section.key = value".
+std::vector<std::string> setting_lines(const std::string& resolved);
+
 /// Keys in which two resolved inputs (to_toml) differ: "optimizer.clip = 0.5, was 1.0".
 std::vector<std::string> setting_changes(const std::string& before, const std::string& now);
 

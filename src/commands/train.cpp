@@ -1,10 +1,12 @@
 #include "commands/train.hpp"
 #include "commands/bit_notes.hpp"
 #include "commands/carrier.hpp"
+#include "commands/find_checkpoint.hpp"
 #include "commands/job.hpp"
 #include "commands/provenance.hpp"
 #include "commands/settings.hpp"
 #include "commands/shared_options.hpp"
+#include "config/keys.hpp"
 #include "config/parse.hpp"
 #include "config/readers.hpp"
 #include "config/resolved.hpp"
@@ -93,6 +95,7 @@ struct Run {
   std::unique_ptr<Model> model;
   MatrixRate matrix_rate{};
   MemoryPlan memory{};
+  WarmStart warm;                          ///< of new weights
   std::unique_ptr<FolderLock> lock;        ///< rank 0's
   StartingPoint start;                     ///< the notes: rank 0's
   std::vector<std::string> hosts, kernels; ///< of all ranks
@@ -126,6 +129,11 @@ void prepare(Run& run, const Options& options, const Ranks& ranks) {
     run.splits = open_splits(config); // known before the work, not after it
     run_length(config, *run.splits.train);
   });
+  const std::string initial = agree_on_root(ranks, [&] { return find_initial_weights(config); });
+  agree(ranks, [&] {
+    if (!initial.empty())
+      run.warm = plan_warm_start(initial, run.model->parameters(), config);
+  });
 }
 
 /// Takes the run folder for this start and finds what to start from.
@@ -157,7 +165,7 @@ void make_trainer(Run& run, const RunFolder& folder, const Ranks& ranks, Console
   run.kernels = ranks.gather(Runtime::description());
   agree(ranks, [&] {
     require_same_run(run.start.checkpoint, config, run.splits.train->source_digest());
-    run.trainer->start_from(run.start.checkpoint);
+    run.trainer->start_from(run.start.checkpoint, run.warm);
   });
 }
 
@@ -174,8 +182,9 @@ void announce(const Run& run, const RunFolder& folder, const Ranks& ranks, Conso
   console.line(fmt::format("{}{}, {} parameters, on {} x {}, {} each; settings and work are in {}", config.model.family,
                            pattern, exact_count(run.model->parameters().count()), ranks.size(), Runtime::description(),
                            human_bytes(static_cast<double>(run.memory.total())), folder.log()));
-  if (const std::string note = memory_note(run.memory); !note.empty())
-    console.line("note: " + note);
+  for (const std::string& note : {memory_note(run.memory), threads_note()})
+    if (!note.empty())
+      console.line("note: " + note);
   if (!run.lock->held())
     console.line("note: the file system of " + folder.path +
                  " knows no locks: nothing keeps a second run out of this folder");
@@ -183,6 +192,12 @@ void announce(const Run& run, const RunFolder& folder, const Ranks& ranks, Conso
     console.line("note: " + note);
   for (const std::string& note : bit_notes(run.kernels, kernels_of(run.start.checkpoint)))
     console.line("note: " + note);
+  if (run.start.checkpoint.empty() && !run.warm.checkpoint.empty()) {
+    console.line(run.warm.text());
+    console.detail("  loaded: " + joined(run.warm.loaded, ", "));
+    for (const std::string& difference : run.warm.differences)
+      console.line("note: the weights come from another model: " + difference);
+  }
   if (!run.start.checkpoint.empty()) {
     note_changes(console, folder, to_toml(config));
     console.line(fmt::format("continuing from {} (step {})", run.start.checkpoint, run.trainer->state().step));
@@ -210,9 +225,12 @@ void record_start(const Run& run, const Options& options, const RunFolder& folde
   const std::int64_t step = run.trainer->state().step, steps = run.trainer->length().steps;
   const bool resumed = !run.start.checkpoint.empty();
   Start record;
-  if (!std::filesystem::exists(folder.config()) || read_file(folder.config()) != resolved)
-    record.config = resolved;
-  if (step >= steps && !record.config.empty() && std::filesystem::exists(folder.config()))
+  const std::string before = std::filesystem::exists(folder.config()) ? read_file(folder.config()) : "";
+  if (before.empty() || !std::filesystem::exists(folder.provenance()))
+    record.config = setting_lines(resolved);
+  else if (before != resolved)
+    record.changes = setting_changes(before, resolved);
+  if (step >= steps && !before.empty() && before != resolved)
     console.line(fmt::format("note: nothing is trained: the run is at step {} of {}; config.toml keeps the settings "
                              "that it was trained with",
                              step, steps));
@@ -231,6 +249,8 @@ void record_start(const Run& run, const Options& options, const RunFolder& folde
   record.data_sha256 = run.splits.train->source_digest();
   record.resumed_from_step = resumed ? step : -1;
   record.checkpoint = run.start.checkpoint;
+  if (!resumed && !run.warm.checkpoint.empty())
+    record.initial = {run.warm.checkpoint, run.warm.parts, run.warm.step};
   record.why = why_started(folder.provenance());
   append_provenance(folder.provenance(), record);
   run.trainer->describe(checkpoint_attributes(record));
@@ -275,12 +295,12 @@ void add_train(CLI::App& app, std::function<int()>& action) {
   add_input_options(*command, options->input, options->overrides);
   command->add_flag("-v,--verbose", options->verbose,
                     "print the settings, the memory and the work as well, which run.log has anyway");
-  command->add_option("--dump-batches", options->dumps.batches,
-                      "write the tokens of every step to this HDF5 file (one rank)");
-  command->add_option("--dump-gradients", options->dumps.gradients,
-                      "write the first step's gradients to this HDF5 file");
-  command->add_option("--dump-losses", options->dumps.losses,
-                      "write number and loss of every step to this text file at the end");
+  add_output(*command, "--dump-batches", options->dumps.batches,
+             "write the tokens of every step to this HDF5 file (one rank)");
+  add_output(*command, "--dump-gradients", options->dumps.gradients,
+             "write the first step's gradients to this HDF5 file");
+  add_output(*command, "--dump-losses", options->dumps.losses,
+             "write number and loss of every step to this text file at the end");
   command->callback([options, &action] {
     action = [options] {
       const StopSignals signals; // before MPI starts threads

@@ -73,6 +73,8 @@ struct Config {
     std::int64_t head_width = 0;          // hidden width of the classifier; 0: the family's own
     double token_deviation = 0;           // of token vectors in the beginning; 0: the family's own
     std::string pair_features = "two";    // two | four
+    std::string init_from;                // a run or checkpoint whose weights new ones begin with
+    std::string init_parts = "all";       // all | body
   } model;
   struct {
     std::string pattern = "fixed";     // config/patterns.hpp

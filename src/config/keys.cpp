@@ -139,7 +139,7 @@ std::vector<Key> schedule_keys(Config& c) {
 
 std::vector<Key> training_keys(Config& c) {
   return {
-      {"training.steps", &c.training.steps, at_least(0), "steps",
+      {"training.steps", &c.training.steps, between(0, 4294967295.0), "steps",
        "optimiser steps; exactly one of steps and epochs is given"},
       {"training.epochs", &c.training.epochs, at_least(0), "epochs",
        "passes over the training split; exactly one of steps and epochs is given"},

@@ -211,6 +211,11 @@ std::vector<Key> head_keys(Config& c) {
        "what the classifier of pairs reads of the vectors a and b of both sequences: two (a, b; of mega b, a, as its "
        "authors have it) or four (a, b, a * b, a - b)",
        with("data.task", {"pairs"}), Shapes::parameters},
+      {"model.init_from", &c.model.init_from, any, "",
+       "a run folder (its newest good checkpoint) or a checkpoint file: the run begins with its weights, and with a "
+       "fresh optimiser at step 0; a run that goes on has its own"},
+      {"model.init_parts", &c.model.init_parts, one_of({"all", "body"}), "",
+       "of model.init_from: all parameters, or the body without the head (output.*, head.*), whose shapes may differ"},
   };
 }
 

@@ -113,6 +113,13 @@ void Loader::override_with(const std::string& argument) {
   const bool text = std::holds_alternative<std::string*>(key->value);
   const bool texts = std::holds_alternative<std::vector<std::string>*>(key->value);
   const toml::node* node = parsed.size() == 1 ? parsed.get("value") : nullptr;
+  if ((text || texts) && node == nullptr && !value.empty() && (value.front() == '"' || value.front() == '\'')) {
+    problems_.add(where, name,
+                  fmt::format("got {}, text with a quote that does not end; leave it out, or quote for the shell, too: "
+                              "'{}=\"TEXT\"'",
+                              value, name));
+    return;
+  }
   // A bare word, or for a text key anything that TOML takes for another type (run.name=2024).
   const toml::value<std::string> bare{value};
   if ((text && (node == nullptr || !node->is_string())) || (texts && node == nullptr))

@@ -1,5 +1,6 @@
 #include "config/problems.hpp"
 #include "config/keys.hpp"
+#include "io/console.hpp"
 #include <algorithm>
 #include <fmt/format.h>
 #include <limits>
@@ -9,7 +10,7 @@ namespace weft {
 namespace {
 
 std::string line_of(const Origin& where, const std::string& key, const std::string& text) {
-  return where.text() + ": " + (key.empty() ? "" : key + ": ") + text;
+  return printable(where.text() + ": " + (key.empty() ? "" : key + ": ") + text);
 }
 
 } // namespace

@@ -30,7 +30,16 @@ std::string got_text(const toml::node& node) {
   }
   std::ostringstream out;
   node.visit([&](const auto& value) { out << value; });
-  return fmt::format("{} ({})", out.str(), type);
+  std::string text;
+  for (const char c : out.str()) // lists within lists come in many lines
+    if (c != '\n' && (c != ' ' || text.empty() || text.back() != ' '))
+      text += c;
+    else if (c == '\n')
+      text += text.empty() || text.back() == ' ' ? "" : " ";
+  constexpr std::size_t most = 200;
+  if (text.size() > most)
+    text = text.substr(0, most) + " ...";
+  return fmt::format("{} ({})", text, type);
 }
 
 namespace {

@@ -59,6 +59,11 @@ void check_training(const Config& c, Checker& rules) {
               fmt::format("got {} steps of warm-up, expected fewer than training.steps = {}", s.warmup_steps, t.steps));
   rules.check(s.kind != "rsqrt" || s.warmup_steps > 0, {"schedule.kind", "schedule.warmup_steps"},
               "got \"rsqrt\" without a warm-up, expected schedule.warmup_steps >= 1, at which it turns");
+  const auto& o = c.optimizer;
+  for (const auto& [key, value] :
+       {std::pair("optimizer.learning_rate", o.learning_rate), std::pair("optimizer.epsilon", o.epsilon)})
+    rules.check(value <= 0 || std::isnormal(static_cast<float>(value)), {key},
+                fmt::format("got {}, expected a number from 1.2e-38 to 3.4e38, which single precision holds", value));
   const auto& at = s.step_milestones;
   rules.check(s.kind == "step" || at.empty(), {"schedule.step_milestones", "schedule.kind"},
               fmt::format("got milestones with kind \"{}\", expected none; they belong to kind \"step\"", s.kind));

@@ -407,6 +407,9 @@ void check_attention(const Config& c, Checker& rules) {
 } // namespace
 
 void check_model(const Config& c, Checker& rules) {
+  rules.check(c.model.init_parts == "all" || !c.model.init_from.empty(), {"model.init_parts", "model.init_from"},
+              fmt::format("got \"{}\" without model.init_from, expected model.init_from = \"RUN\" with it",
+                          c.model.init_parts));
   check_family(c, rules);
   check_lstm(c, rules);
   check_code(c, rules);

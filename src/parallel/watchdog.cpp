@@ -1,4 +1,5 @@
 #include "parallel/watchdog.hpp"
+#include "io/console.hpp"
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
@@ -140,8 +141,8 @@ bool Watchdog::process_gone() const {
   for (const Ranks::Neighbour& neighbour : ranks_.neighbours()) {
     if (!is_gone(neighbour.process) || access(path_of(neighbour.rank).c_str(), F_OK) != 0)
       continue;
-    fmt::print(stderr, "weft: error: rank {} ({}, process {}) has died; rank {}, which tells it, is in step {}\n",
-               neighbour.rank, Ranks::host(), neighbour.process, ranks_.rank(), step_.load());
+    print_error("", fmt::format("rank {} ({}, process {}) has died; rank {}, which tells it, is in step {}",
+                                neighbour.rank, Ranks::host(), neighbour.process, ranks_.rank(), step_.load()));
     std::fflush(stderr);
     return true;
   }
@@ -255,8 +256,8 @@ void Watchdog::end_job(const std::vector<Peer>& peers) const {
     speaker = 0;
   if (speaker != ranks_.rank())
     std::this_thread::sleep_for(std::chrono::seconds(2));
-  fmt::print(stderr, "weft: error: no rank has made progress for {:.0f} s (parallel.timeout); {}; told by rank {}\n",
-             limit(), behind, ranks_.rank());
+  print_error("", fmt::format("no rank has made progress for {:.0f} s (parallel.timeout); {}; told by rank {}", limit(),
+                              behind, ranks_.rank()));
   std::fflush(stderr);
   _exit(1);
 }

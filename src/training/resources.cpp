@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <fmt/core.h>
+#include <sched.h>
 #include <unistd.h>
 
 namespace weft {
@@ -121,8 +122,8 @@ double expected_step_seconds(const Config& config, const Model& model, int ranks
   // Attention runs the whole tiles that hold its keys, at about half the rate of a matrix product.
   const double executed =
       c.matrix_flops_per_token * (1 + c.backward_factor) + 2 * 3.5 * c.executed_attention_flops_per_token;
-  const double per_rank = static_cast<double>((config.training.batch / config.training.micro_batch + ranks - 1) /
-                                              ranks * config.training.micro_batch);
+  const std::int64_t passes = (config.training.batch / config.training.micro_batch + ranks - 1) / ranks; // at most
+  const auto per_rank = static_cast<double>(passes * config.training.micro_batch);
   return per_rank * static_cast<double>(config.model.context) * executed / rate;
 }
 
@@ -172,6 +173,15 @@ std::string memory_note(const MemoryPlan& memory) {
     return "";
   return fmt::format("a rank takes {}, and this machine has {} free", human_bytes(static_cast<double>(memory.total())),
                      human_bytes(static_cast<double>(available)));
+}
+
+std::string threads_note() {
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof set, &set) != 0 || Runtime::threads() <= CPU_COUNT(&set))
+    return "";
+  return fmt::format("{} threads share {} processor{}, which is slower than as many threads as processors; set "
+                     "OMP_NUM_THREADS={}",
+                     Runtime::threads(), CPU_COUNT(&set), CPU_COUNT(&set) == 1 ? "" : "s", CPU_COUNT(&set));
 }
 
 std::string busy_note(const MatrixRate& rate) {

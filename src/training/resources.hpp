@@ -57,6 +57,9 @@ std::string resources_text(const Config& config, const Model& model, const Memor
 /// Where the machine has less memory than the rank needs: a sentence; else "".
 std::string memory_note(const MemoryPlan& memory);
 
+/// Where this rank has more threads than processors: a sentence; else "".
+std::string threads_note();
+
 /// Where other work makes times uncertain: a sentence; else "".
 std::string busy_note(const MatrixRate& rate);
 

@@ -20,9 +20,11 @@ Trainer::Trainer(const Config& config, const Ranks& ranks, Console& console, Mod
 
 Trainer::~Trainer() { step_.close(); }
 
-void Trainer::start_from(const std::string& checkpoint) {
+void Trainer::start_from(const std::string& checkpoint, const WarmStart& warm) {
   if (!checkpoint.empty())
     load_state(checkpoint, state_, model_.parameters(), config_);
+  else if (!warm.checkpoint.empty())
+    load_warm_start(warm, state_.weights, model_.parameters());
   model_.use_weights(state_.weights.data());
   first_step_ = state_.step;
   if (!checkpoint.empty())

@@ -18,6 +18,7 @@
 #include "training/state.hpp"
 #include "training/step.hpp"
 #include "training/stop.hpp"
+#include "training/warm_start.hpp"
 #include <memory>
 #include <string>
 
@@ -33,8 +34,9 @@ class Trainer {
 
   ~Trainer();
 
-  /// Continues from a checkpoint (empty: new weights). Metrics rows behind it are dropped.
-  void start_from(const std::string& checkpoint);
+  /// Continues from a checkpoint (empty: new weights, of which `warm` may give some). Metrics rows behind it are
+  /// dropped.
+  void start_from(const std::string& checkpoint, const WarmStart& warm = {});
   /// Trains to the end, or until a stop is asked for (training/stop.hpp): returns exit_done or exit_requeue. Throws
   /// NumbersError after ten steps in a row without finite numbers; those that lowered the loss scale do not count.
   ExitStatus run(const Dumps& dumps);

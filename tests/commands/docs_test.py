@@ -151,6 +151,9 @@ class Pages(unittest.TestCase):
     def test_prose_has_at_most_120_columns(self):
         self.each(lambda text, page: [f"{line} (docs_test.py --reflow {page})" for line in long_lines(text)])
 
+    def test_the_readme_has_at_most_120_columns_everywhere(self):
+        self.assertEqual([line for line in read(pages()[0]).split("\n") if len(line) > COLUMNS], [])
+
     def test_files_exist(self):
         self.each(missing_files)
 

@@ -168,7 +168,7 @@ class Copy(Folder):
         self.assertIn("no split", self.refused("data.path=" + self.folder, status=4))
         self.assertIn("no softmax over a set of keys", self.refused("attention.pattern=linear"))
         self.assertIn("cannot read", self.refused(what=self.trained + "/nothing"))
-        self.assertIn("no good checkpoint", self.refused(what=self.folder, status=4))
+        self.assertIn("is a folder of runs", self.refused(what=self.folder, status=4))
         self.assertIn("weft pattern RUN", self.refused(what=self.folder + "/input.toml"))
         self.assertIn("--row: got " + self.folder + "/input.toml", self.refused("--row", "1", what=self.folder + "/input.toml"))
 

@@ -159,6 +159,8 @@ TEST(Checkpoint, FullDiskIsAnErrorAndKeepsTheOlderOne) {
       break;
     ++failures;
     EXPECT_EQ(got.status, exit_failure) << got.text;
+    EXPECT_NE(got.text.find("No space left on device"), std::string::npos) << got.text;
+    EXPECT_EQ(got.text.find("buf = "), std::string::npos) << "addresses of the library: " << got.text;
     EXPECT_TRUE(get(path) == before);
   }
   EXPECT_GT(failures, 3);

@@ -6,6 +6,7 @@ import matplotlib.image
 import numpy as np
 
 from scripts import ScriptTest
+import figures
 import plot_context
 import plot_patterns
 from plot_patterns import FIRST, FUTURE, OWN, SECOND, UNSEEN
@@ -41,6 +42,17 @@ class ContextTest(FigureTest):
         x, y, tokens = plot_context.binned(*np.array([[0.0], [3.0], [5.0]]))
         self.assertEqual((x.tolist(), y.tolist(), tokens.tolist()), ([0], [3], [5]))
 
+    def test_a_mean_over_few_tokens_is_a_dot(self):
+        self.assertEqual(plot_context.areas(np.array([1000.0, 500.0, 0.0])).tolist(), [25, 13, 1])
+        figure = plot_context.draw([("a", (np.arange(64.0), np.full(64, 3.0), np.full(64, 9.0)))])
+        self.assertEqual(figure.axes[0].get_xscale(), "symlog")  # the first token stands at 0
+        self.assertEqual(figure.axes[0].lines[0].get_xdata()[0], 0)
+
+    def test_large_numbers_have_words(self):
+        figure, axes = figures.plt.subplots()
+        figures.in_words(axes.xaxis)
+        self.assertEqual(axes.xaxis.get_major_formatter()(2e6, 0).replace("\u2009", " "), "2 M")
+
     def test_draws_two_curves(self):
         for name, shift in (("a.csv", 0), ("b.csv", 1)):
             self.file(name, "context,bits,count\n" + "".join(f"{i},{3 + shift + 2 / (i + 1)},10\n" for i in range(64)))
@@ -72,6 +84,12 @@ class PatternTest(FigureTest):
     def test_a_row_is_folded_like_an_image(self):
         row = np.array([FIRST, UNSEEN, FIRST, OWN, FUTURE])
         np.testing.assert_array_equal(plot_patterns.folded(row, 3, 3), [[FIRST, UNSEEN, FIRST], [OWN, FUTURE, FUTURE]])
+
+    def test_cells_are_ruled_only_where_they_are_wider_than_the_lines(self):
+        for n, ruled in ((16, True), (100, False)):
+            figure = plot_patterns.draw([("dense", [[list(range(q + 1)) for q in range(n)]])])
+            self.assertEqual([len(part.xaxis.get_minorticklocs()) > 0 for part in figure.axes], [ruled, ruled])
+            figures.plt.close(figure)
 
     def test_draws_files_one_set_or_two(self):
         n = 16

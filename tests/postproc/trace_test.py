@@ -49,8 +49,16 @@ class TraceTest(FigureTest):
         done = self.script("plot_trace.py", "trace.json", "--out", "p")
         for rank in range(2):
             self.assertIn(f"rank {rank}: step of 100 ms, buckets travel for 25 ms, 80 % of it within the backward pass; "
-                          "waited 5.0 ms", done.stdout)
+                          "waited 5 ms", done.stdout)
         self.assert_pictures("p")
+
+    def test_times_are_milliseconds_and_not_rounded_away(self):
+        self.assertEqual([plot_trace.milliseconds(s) for s in (0.00225, 0.0005, 0.0314, 0.1004, 2.5)],
+                         ["2.25 ms", "0.5 ms", "31.4 ms", "100 ms", "2500 ms"])
+        self.file("trace.json", json.dumps(trace()))
+        figure, _ = plot_trace.draw(plot_trace.read(os.path.join(self.folder, "trace.json")))
+        axis = figure.axes[-1].xaxis
+        self.assertEqual((axis.get_label_text(), axis.get_major_formatter()(0.05, 0)), ("milliseconds", "50"))
 
     def test_one_rank_has_no_buckets(self):
         alone = [e for e in trace()["traceEvents"] if e["pid"] == 0 and "bucket" not in e["name"]]

@@ -102,8 +102,11 @@ class CheckpointTest(ProgramTest):
         self.assertIn("left no end", starts[2]["why"])
         self.assertEqual(starts[2]["ended"]["why"], "finished")
         self.assertEqual(len(starts[2]["devices"]), 2)
-        for start in starts:
-            self.assertIn("steps = ", start["config"])  # each start had another input
+        self.assertIn("training.steps = 5", starts[0]["config"])
+        self.assertEqual([start["config"] for start in starts[1:]], [None, None])
+        self.assertIn("training.steps = 400, was 5", starts[1]["changes"])
+        self.assertEqual(sorted(starts[2]["changes"]),
+                         ["checkpoint.every_steps = 5, was 0", "log.every_steps = 2, was 1", "training.steps = 12, was 400"])
         with h5py.File(self.run_folder("run") + "/checkpoints/best.h5") as file:
             for name in ("version", "git_commit", "build_options", "libraries", "hosts", "devices", "data_sha256", "seed"):
                 self.assertTrue(str(file.attrs[name]), name)
