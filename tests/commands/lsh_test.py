@@ -5,15 +5,10 @@ import sys
 import h5py
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from examples import RUN  # noqa: E402
 from programs import FolderTest, main, run  # noqa: E402
 
-INPUT = """
-[run]
-name = "lsh"
-directory = "{folder}"
-[data]
-path = "{folder}/data"
-task = "copy"
+INPUT = RUN + """task = "copy"
 [model]
 layers = 1
 width = 32
@@ -45,9 +40,9 @@ class LshTest(FolderTest):
         super().setUpClass()
         run(["generate", "copy", "--to", cls.folder + "/data", "--examples", "64,32,32", "--length", "32", "--symbols", "15"])
         with open(cls.folder + "/input.toml", "w", encoding="ascii") as file:
-            file.write(INPUT.format(folder=cls.folder))
+            file.write(INPUT.format(directory=cls.folder))
         run(["train", cls.folder + "/input.toml"])
-        cls.trained = cls.folder + "/lsh"
+        cls.trained = cls.folder + "/runs/run"
 
     def score(self, *overrides):
         """What eval prints of the score, without what it is a score of."""

@@ -48,15 +48,11 @@ bool idle(const Setting& s, const Parameter& p) {
 }
 
 TEST(Mega, HasTheParametersOfThePapersListOpsAndText) {
-  Config c;
-  c.data.task = "classify";
-  c.model.family = "mega";
+  Config c = config_of(settings[0]);
   take_sizes(c, 6, 80, 1, 160, 2002, 18, 10);
-  c.model.pooling = "mean";
-  c.model.stream = "post_norm";
-  c.attention.pattern = "dense";
+  c.attention.shared_width = 64;
   c.attention.value_width = 160;
-  c.training.micro_batch = 1;
+  c.attention.states = 16;
   const std::int64_t embedding = 18 * 80, head = 80 * 160 + 160 + 160 * 10;
   EXPECT_EQ(make_model(c)->parameters().count(), 586098 + embedding + head);
   take_sizes(c, 4, 128, 1, 0, 4002, 260, 2);
