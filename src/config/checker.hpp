@@ -66,5 +66,6 @@ class Checker {
 
 /// The rules of data.task, [model] and [attention] (validate_model.cpp).
 void check_model(const Config& config, Checker& rules);
+void check_recurrent(const Config& config, Checker& rules); ///< called by check_model
 
 } // namespace weft

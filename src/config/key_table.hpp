@@ -2,6 +2,7 @@
 #pragma once
 #include "config/keys.hpp"
 #include "config/patterns.hpp"
+#include <initializer_list>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,12 @@ inline Limits one_of(std::vector<std::string> words) { return {.words = std::mov
 using Of = std::vector<Reader>;
 inline Of with(std::string key, std::vector<std::string> values) { return {{{std::move(key), std::move(values)}}}; }
 
+inline Of of_family(std::vector<std::string> families) { return with("model.family", std::move(families)); }
+inline const std::vector<std::string> attending = {"sparse_transformer", "arena", "reformer",
+                                                   "mega"}; ///< families with attention heads
+
+constexpr double most_positions = 1 << 30; // patterns number positions with 32 bits
+
 /// "WORD (what it stands for), ..."
 template <class Row>
 std::string words_of(const std::vector<Row>& table) {
@@ -27,6 +34,13 @@ std::string words_of(const std::vector<Row>& table) {
   for (const Row& row : table)
     words.push_back(row.name + " (" + row.help + ")");
   return joined(words, ", ");
+}
+
+inline std::vector<Key> joined_tables(std::initializer_list<std::vector<Key>> tables) {
+  std::vector<Key> all;
+  for (const std::vector<Key>& table : tables)
+    all.insert(all.end(), table.begin(), table.end());
+  return all;
 }
 
 std::vector<Key> model_keys(Config& c);

@@ -135,18 +135,13 @@ struct Case {
   void (*also)(Config&) = nullptr; ///< further settings
 };
 inline void relu_kernel(Config& c) { c.attention.kernel = "relu"; }
-inline void headwise(Config& c) {
-  c.attention.projected = 20;
-  c.attention.sharing = "headwise";
+inline void project(Config& c, std::int64_t projected, const char* sharing) {
+  c.attention.projected = projected;
+  c.attention.sharing = sharing;
 }
-inline void one_matrix(Config& c) {
-  c.attention.projected = 16;
-  c.attention.sharing = "layerwise";
-}
-inline void a_matrix_per_head(Config& c) {
-  c.attention.projected = 40;
-  c.attention.sharing = "per_head";
-}
+inline void headwise(Config& c) { project(c, 20, "headwise"); }
+inline void one_matrix(Config& c) { project(c, 16, "layerwise"); }
+inline void a_matrix_per_head(Config& c) { project(c, 40, "per_head"); }
 inline void released_linformer(Config& c) {
   c.attention.projected = 16;
   c.attention.form = "lra";
