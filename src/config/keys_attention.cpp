@@ -1,4 +1,5 @@
 // The keys of [attention]: the table of config/keys.cpp goes on here.
+#include "config/families.hpp"
 #include "config/key_table.hpp"
 
 namespace weft {
