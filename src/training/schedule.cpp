@@ -49,8 +49,10 @@ double learning_rate(const Config& config, std::int64_t step, std::int64_t steps
     return rate * (1 + (s.final_factor - 1) * x);
   if (s.kind == "cosine")
     return rate * half_cosine(1, s.final_factor, x);
-  if (s.kind == "step" && s.step_every > 0)
-    return rate * std::pow(s.step_factor, static_cast<double>((step - 1) / s.step_every));
+  if (s.kind == "step" && s.step_every > 0) {
+    const std::int64_t cuts = (step - 1) / s.step_every;
+    return rate * std::pow(s.step_factor, static_cast<double>(cuts));
+  }
   if (s.kind == "step") {
     const auto passed = std::count_if(s.step_milestones.begin(), s.step_milestones.end(),
                                       [&](std::int64_t milestone) { return milestone <= step; });
