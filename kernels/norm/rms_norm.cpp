@@ -47,7 +47,8 @@ template <class T>
 void rms_norm_backward(const RmsShape& shape, T* dx, float* dgain, const T* dout, const T* x, const float* r,
                        const float* gain, float* partial, Into into) {
   const std::int64_t rows = shape.rows, width = shape.width, blocks = (rows + norm_block - 1) / norm_block;
-  const Gains gains{gain, shape.one_gain};
+  const bool one = shape.one_gain; // its gradient is a sum of whole rows, which cancel less than channels do
+  const Gains gains{gain, one};
   for_each(
       "weft::rms_norm_backward", blocks, KOKKOS_LAMBDA(std::int64_t b) {
         float* sums = partial + b * width;
@@ -58,25 +59,29 @@ void rms_norm_backward(const RmsShape& shape, T* dx, float* dgain, const T* dout
           const T *from = x + i * width, *d = dout + i * width;
           T* to = dx + i * width;
           const float by = r[i];
-          const float dot = sum_of_numbers(width, [&](std::int64_t j, std::int64_t count) {
-            return gains.at(j, count) * numbers_at(d + j, count) * numbers_at(from + j, count);
+          float dot = sum_of_numbers(width, [&](std::int64_t j, std::int64_t count) {
+            const Numbers product = numbers_at(d + j, count) * numbers_at(from + j, count);
+            return one ? product : gains.at(j, count) * product;
           });
+          if (one) {
+            sums[0] += dot * by;
+            dot *= *gain;
+          }
           const float share = by * by * dot / static_cast<float>(width);
           for_numbers(0, width, [&](std::int64_t j, std::int64_t count) {
             const Numbers value = numbers_at(from + j, count), g = numbers_at(d + j, count);
-            put_numbers(sums + j, numbers_at(sums + j, count) + g * (by * value), count);
+            if (!one)
+              put_numbers(sums + j, numbers_at(sums + j, count) + g * (by * value), count);
             const Numbers slope = by * (gains.at(j, count) * g - share * value);
             put_numbers(to + j, into == Into::add ? numbers_at(to + j, count) + slope : slope, count);
           });
         }
       });
-  const std::int64_t together = shape.one_gain ? width : 1; // channels of a gain
   for_each(
       "weft::rms_norm_gain", shape.gains(), KOKKOS_LAMBDA(std::int64_t g) {
         float sum = 0;
         for (std::int64_t b = 0; b < blocks; ++b)
-          for (std::int64_t j = 0; j < together; ++j)
-            sum += partial[b * width + g + j];
+          sum += partial[b * width + g];
         dgain[g] = sum;
       });
 }

@@ -25,8 +25,8 @@ template <class T>
 void rms_norm_again(const RmsShape& shape, T* out, const float* r, const T* x, const float* gain);
 
 /// dx[M,D] += gradient through the norm, or, with Into::overwrite, dx = that gradient, whatever dx holds, and dx may be
-/// dout. dgain[gains] overwritten: rows in blocks of norm_block, then the blocks in order, then the channels of one
-/// gain. partial: workspace of norm_workspace(rows, width) floats.
+/// dout. dgain[gains] overwritten: rows in blocks of norm_block, then the blocks in order. partial: workspace of
+/// norm_workspace(rows, width) floats.
 template <class T>
 void rms_norm_backward(const RmsShape& shape, T* dx, float* dgain, const T* dout, const T* x, const float* r,
                        const float* gain, float* partial, Into into = Into::add);

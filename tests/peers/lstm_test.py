@@ -104,7 +104,7 @@ class Lstm(unittest.TestCase):
 INPUT = one_step.classifier("bilstm", """state_width = 16
 pooling = "attention"
 pooling_width = 10
-""")
+""", width=12)
 
 
 class Classifier(torch.nn.Module):

@@ -41,12 +41,12 @@ test_at_end = false
 """
 
 
-def classifier(family, text):
-    """An input file for one step of this family, two layers of width 24; text: further lines of [model] and on."""
+def classifier(family, text, width=24):
+    """An input file for one step of this family in two layers; text: further lines of [model] and on."""
     return RUN + f"""[model]
 family = "{family}"
 layers = 2
-width = 24
+width = {width}
 context = {{context}}
 vocabulary = {{vocabulary}}
 """ + text + ONE_STEP
