@@ -79,7 +79,7 @@ def main():
     parser.add_argument("--at", type=int, metavar="N")
     parser.add_argument("--out", default="arena", metavar="PREFIX")
     given = parser.parse_args()
-    known = table_lra.published()
+    known = table_lra.published("published_lra.toml")
     try:
         rows, _ = table_lra_speed.read(given.bench)
         scores, partial = our_scores(given.runs, known)

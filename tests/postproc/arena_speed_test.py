@@ -58,7 +58,7 @@ class ArenaSpeed(unittest.TestCase):
             self.assertIn("expected what weft bench FOLDER --arena --json FILE writes", done.stderr)
 
     def test_the_picture_has_published_discs_and_our_rings_where_all_five_tasks_have_run(self):
-        known = table_lra.published()
+        known = table_lra.published("published_lra.toml")
         rows, _ = table_lra_speed.read(self.file)
         published, ours = plot_arena.discs(rows, 4096, known, {"linear": 51.0})
         self.assertEqual(published, [("Transformer", 1, 54.39, 1), ("Linear Transformer", 5.571, 50.55, 0.109)])

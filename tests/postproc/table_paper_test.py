@@ -209,7 +209,7 @@ class TablePaperTest(ScriptTest):
         with open(os.path.join(POSTPROC, "tables.toml"), "rb") as f:
             known = tomllib.load(f)
         self.assertEqual(tuple(known), TABLES)
-        published = table_paper.published()
+        published = table_paper.published("published.toml")
         for table in known.values():
             for row in table.get("rows", [table]):
                 self.assertTrue(os.path.isfile(os.path.join(INPUTS, published[row["run"]]["input"])), row["run"])

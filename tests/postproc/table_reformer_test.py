@@ -125,7 +125,7 @@ class TableReformerTest(Case):
         self.assertNotIn("", [line[c] for line in lines for c in table_reformer.COLUMNS])
 
     def test_every_training_is_a_shipped_input_file(self):
-        for key, entry in table_reformer.published()["trained"].items():
+        for key, entry in table_reformer.published("published_reformer.toml")["trained"].items():
             given = records.settings_of(os.path.join(INPUTS, entry["input"]))
             self.assertEqual(given["run"]["name"], entry["run"])
             self.assertEqual(table_reformer.column_of(given["attention"]), key)
@@ -145,7 +145,7 @@ class TableReformerTest(Case):
         self.assertEqual((ours["n"], ours["escape"], ours["score"], ours["chance"]), ("2", "30 / never", "unit", "0.98"))
         self.assertEqual((ours["lsh8"], ours["lsh2"], ours["full"]), ("50.00 (n = 1)", "not run", "25.00 (n = 1)"))
         self.assertEqual(ours["note"], "full evaluated at step 7")
-        self.assertEqual(symbols["lsh4"], table_reformer.spread([(512 * a - 1) / 511 for a in slots]))
+        self.assertEqual(symbols["lsh4"], table_reformer.spread([(512 * a - 1) / 511 for a in slots], 2, 100))
         self.assertEqual((symbols["lsh8"], symbols["chance"]), ("≥ 49.90 (n = 1)", "0.79"))
         self.assertEqual((ours["commit"], ours["parameters"]), ("abc", "123,456"))
 

@@ -39,7 +39,7 @@ class TablesFromRunsTest(ProgramTest):
     def test_all_tables_are_built_and_hold_the_figures_of_the_runs(self):
         run(["eval", self.model, "--split", "test", "evaluation.minimum_context=48"])
         self.script("table_paper.py", "--table", "all", "--runs", self.runs, "--out", "tables")
-        self.assertEqual(len(glob.glob(f"{self.folder}/tables/*.tex")), 6)
+        self.assertEqual(len(glob.glob(f"{self.folder}/tables/*.tex")), 7)
         sparse2 = self.rows("sparse2")
         with open(f"{self.folder}/tables/floors.json", encoding="utf-8") as f:
             floors, = json.load(f).values()
