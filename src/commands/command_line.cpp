@@ -18,7 +18,6 @@
 #include <algorithm>
 #include <cstdlib>
 #include <fmt/format.h>
-#include <regex>
 
 namespace weft {
 namespace {
@@ -56,6 +55,32 @@ std::string short_number(const std::string& text) {
   return *end == 0 && text.find('.') != std::string::npos ? fmt::format("{}", value) : text;
 }
 
+/// Whether a message reads as `form`, in which each % stands for some text, the shortest that there is; `found`: those
+/// texts. The first one is a name, without spaces, unless `any`.
+bool has_form(const std::string& message, const std::string& form, std::vector<std::string>& found, bool any = false) {
+  found.clear();
+  std::size_t at = form.find('%'), read = at; // in the form, in the message
+  if (message.compare(0, at, form, 0, at) != 0)
+    return false;
+  while (at != std::string::npos) {
+    const std::size_t next = form.find('%', at + 1);
+    const std::string between = form.substr(at + 1, next == std::string::npos ? next : next - at - 1);
+    std::size_t end = message.find(between, read);
+    if (next == std::string::npos && message.size() >= read + between.size())
+      end = message.compare(message.size() - between.size(), between.size(), between) == 0
+                ? message.size() - between.size()
+                : std::string::npos;
+    if (end == std::string::npos || (next == std::string::npos && end < read))
+      return false;
+    found.push_back(message.substr(read, end - read));
+    if (found.size() == 1 && !any && found[0].find(' ') != std::string::npos)
+      return false;
+    read = end + between.size();
+    at = next;
+  }
+  return true;
+}
+
 /// What an option takes, for a person.
 std::string kind_of(const CLI::App& command, const std::string& name) {
   const CLI::Option* option = command.get_option_no_throw(name);
@@ -82,32 +107,35 @@ void add_commands(CLI::App& app, std::function<int()>& action) {
 std::string full_version_text() { return fmt::format("{}\nwaiting   {}", version_text(), waiting_text()); }
 
 std::string reworded(const CLI::App& command, const std::string& message) {
-  std::smatch found;
-  const auto is = [&](const char* form) { return std::regex_match(message, found, std::regex(form)); };
-  if (is("(\\S+): Value (\\S+) not in range (\\S+) to (\\S+)"))
-    return fmt::format("{}: got {}, expected {} to {}", found[1].str(), found[2].str(), short_number(found[3]),
-                       short_number(found[4]));
-  if (is("(\\S+): Value (.*) could not be converted") || is("Could not convert: (\\S+) = (.*)"))
-    return fmt::format("{}: got \"{}\", expected {}", found[1].str(), found[2].str(), kind_of(command, found[1]));
-  if (is("(\\S+): ([^{}]*) not in \\{(.*)\\}")) {
-    std::string words = std::regex_replace(found[3].str(), std::regex(","), ", ");
-    return fmt::format("{}: got \"{}\", expected one of {}", found[1].str(), found[2].str(), words);
+  std::vector<std::string> found;
+  const auto is = [&](const char* form) { return has_form(message, form, found); };
+  if (is("%: Value % not in range % to %"))
+    return fmt::format("{}: got {}, expected {} to {}", found[0], found[1], short_number(found[2]),
+                       short_number(found[3]));
+  if (is("%: Value % could not be converted") || is("Could not convert: % = %"))
+    return fmt::format("{}: got \"{}\", expected {}", found[0], found[1], kind_of(command, found[0]));
+  if (is("%: % not in {%}")) {
+    std::string words;
+    for (const char c : found[2])
+      words += c == ',' ? std::string(", ") : std::string(1, c);
+    return fmt::format("{}: got \"{}\", expected one of {}", found[0], found[1], words);
   }
-  if (is("(\\S+): Number less than 0: (.*)") || is("(\\S+): Number less or equal to 0: (.*)"))
-    return fmt::format("{}: got {}, expected a number >= 0", found[1].str(), found[2].str());
-  if (is("(\\S+): (\\d+) required (\\S+) missing"))
-    return fmt::format("{}: got too few values, expected {} more", found[1].str(), found[2].str());
-  if (is("(\\S+): At least (\\d+) required but received (\\d+)"))
-    return fmt::format("{}: got {} value{}, expected {}", found[1].str(), found[3].str(), found[3] == "1" ? "" : "s",
-                       found[2].str());
-  if (is("(\\S+) is required"))
-    return fmt::format("got no {}, which is needed", found[1].str());
-  if (is("(\\S+) requires (\\S+)"))
-    return fmt::format("{}: expected {} with it", found[1].str(), found[2].str());
-  if (is("(\\S+) excludes (\\S+)"))
-    return fmt::format("got {} and {}, expected one of them", found[1].str(), found[2].str());
-  if (is("The following arguments? (?:was|were) not expected: (.*)"))
-    return fmt::format("got \"{}\", which is no argument of this command", found[1].str());
+  if (is("%: Number less than 0: %") || is("%: Number less or equal to 0: %"))
+    return fmt::format("{}: got {}, expected a number >= 0", found[0], found[1]);
+  if (is("%: % required % missing"))
+    return fmt::format("{}: got too few values, expected {} more", found[0], found[1]);
+  if (is("%: At least % required but received %"))
+    return fmt::format("{}: got {} value{}, expected {}", found[0], found[2], found[2] == "1" ? "" : "s", found[1]);
+  if (is("% is required"))
+    return fmt::format("got no {}, which is needed", found[0]);
+  if (is("% requires %"))
+    return fmt::format("{}: expected {} with it", found[0], found[1]);
+  if (is("% excludes %"))
+    return fmt::format("got {} and {}, expected one of them", found[0], found[1]);
+  for (const char* form :
+       {"The following argument was not expected: %", "The following arguments were not expected: %"})
+    if (has_form(message, form, found, true))
+      return fmt::format("got \"{}\", which is no argument of this command", found[0]);
   return message;
 }
 
