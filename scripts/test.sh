@@ -94,7 +94,7 @@ fi
 if wanted cpu; then
   title "preset cpu, warnings as errors"
   check "cpu builds" built cpu
-  # A short list of mistakes (.clang-tidy) in files, ranks and the training loop: a minute on two cores. Its compiler reads
+  # A short list of mistakes (.clang-tidy) in files, ranks and the training loop. Its compiler reads
   # neither the other one's precompiled headers nor all of its options.
   tidy() {
     mkdir -p build/cpu/tidy

@@ -108,9 +108,8 @@ void add_listops(CLI::App& generate, std::function<int()>& action) {
           ->check(CLI::Range(0, most_listops_symbols));
   add_listops_text(*task, options->tokens, options->rule.characters);
   task->add_option("--length", options->length,
-                   "tokens per row, padded; default --max-length (brackets, blind: three times that, words: four "
-                   "times), 2000 (6000, "
-                   "8000) without it")
+                   "tokens per row, padded; default --max-length (brackets, blind: three times that; words: four "
+                   "times), or 2000 (6000; 8000) without it")
       ->check(CLI::Range(std::int64_t{1}, longest));
   task->add_option("--tsv", options->tsv, "a folder for the same examples as official files")->type_name(folder_word);
   task->callback([options, &action] {

@@ -143,18 +143,17 @@ ClassSetup head_of(const Config& c) {
   const std::int64_t F = c.model.head_width > 0 ? c.model.head_width : hidden_width(c);
   ClassSetup setup{c.model.width, pooling_kind(c.model.pooling), std::nullopt, {F}, c.model.classes};
   setup.proximity = proximity_of(c);
+  setup.pairs = features_of(c);
   if (gpt2(c)) { // one map
     setup.hidden.clear();
     setup.start = ClassStart::small;
     setup.last_bias = false;
-    setup.pairs = features_of(c);
     return setup;
   }
   if (nystromformer(c)) { // its rows are padded to a power of two
     setup.divisor = static_cast<float>(std::bit_ceil(static_cast<std::uint64_t>(c.model.context)));
     setup.start = ClassStart::torch;
   }
-  setup.pairs = features_of(c);
   if (pairs_of(c)) {
     if (setup.pairs == PairFeatures::both)
       setup.hidden.push_back(F / 2);
