@@ -28,6 +28,7 @@ struct Config {
     double fraction = 1;             // of the rows of labelled examples that train and valid keep
     std::int64_t min_length = 0;     // of the examples taken, in tokens; 0: any
     std::int64_t max_length = 0;
+    bool by_length = false; // rows of a batch that are about as long share a micro-batch
   } data;
   struct {
     std::string function = "cross_entropy"; // cross_entropy | class_proximity

@@ -52,6 +52,10 @@ std::vector<Key> data_keys(Config& c) {
        "examples with more tokens are left out, of all splits; at most model.context it lets that be shorter than the "
        "stored rows; 0: none",
        with("data.task", class_tasks())},
+      {"data.by_length", &c.data.by_length, any, "",
+       "the rows of a training batch are shared out to its micro-batches by their lengths, so that little of a "
+       "micro-batch is padding: the same batch, and sums in another order",
+       with("data.task", class_tasks())},
   };
 }
 

@@ -7,8 +7,8 @@ namespace weft {
 class Classify final : public Labelled {
  public:
   Classify(const std::string& folder, const std::string& split, std::int64_t length, KeyBits bits,
-           std::int64_t classes = 0, const RowChoice& choice = {})
-      : Labelled(folder, split, length, 1, bits, classes, choice) {}
+           std::int64_t classes = 0, const RowChoice& choice = {}, const BatchOrder& order = {})
+      : Labelled(folder, split, length, 1, bits, classes, choice, order) {}
 };
 
 } // namespace weft

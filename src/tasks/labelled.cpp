@@ -14,6 +14,23 @@ constexpr std::int64_t block = 1 << 16;
 
 constexpr std::uint32_t of_fractions = 0xf4ac7104u; // no epoch: the order in which a part of a split is drawn
 
+/// A permutation of 0 .. n-1 in which neighbours are far apart: the rank of `index` by its reversed bits.
+std::int64_t scattered(std::int64_t index, std::int64_t n) {
+  int bits = 0;
+  while (std::int64_t{1} << bits < n)
+    ++bits;
+  const auto reversed = [&](std::int64_t i) {
+    std::int64_t r = 0;
+    for (int b = 0; b < bits; ++b)
+      r |= (i >> b & 1) << (bits - 1 - b);
+    return r;
+  };
+  std::int64_t rank = 0;
+  for (std::int64_t i = 0; i < n; ++i)
+    rank += reversed(i) < reversed(index) ? 1 : 0;
+  return rank;
+}
+
 /// Calls each(row, least, most) for every row: its length, or those of the two documents.
 template <class F>
 void for_lengths(const Examples& examples, F&& each) {
@@ -72,8 +89,8 @@ std::int64_t classes_of(const std::string& folder, const std::string& split) {
 }
 
 Labelled::Labelled(const std::string& folder, const std::string& split, std::int64_t length, std::int64_t sequences,
-                   KeyBits bits, std::int64_t classes, const RowChoice& choice)
-    : Task(folder, split), examples_(folder, split), bits_(bits) {
+                   KeyBits bits, std::int64_t classes, const RowChoice& choice, const BatchOrder& order)
+    : Task(folder, split), examples_(folder, split), bits_(bits), order_(order) {
   if (examples_.size() == 0)
     throw DataError(fmt::format("the {} split of {} is empty; make the data set again", split, folder));
   if (examples_.pairs() != (sequences == 2))
@@ -95,6 +112,8 @@ Labelled::Labelled(const std::string& folder, const std::string& split, std::int
     throw InputError(fmt::format("got model.classes = {}, expected at least {}, the classes of the {} split of {}",
                                  classes, found, split, folder));
   choose(choice);
+  if (order_.by_length)
+    for_lengths(examples_, [&](std::int64_t, std::int32_t, std::int32_t most) { lengths_.push_back(most); });
   shape_.padded = bits == KeyBits::by_token; // black pixels are found only by reading all of them
   if (!shape_.padded)
     for_lengths(examples_, [&](std::int64_t row, std::int32_t least, std::int32_t) {
@@ -133,8 +152,28 @@ void Labelled::require_length(std::int64_t row, std::int64_t length) const {
                                 row, split(), folder(), length, shape_.tokens));
 }
 
+/// Micro-batch m of a batch takes group number `reversed rank of m`: ranks have neighbouring micro-batches, and each is
+/// to have short and long ones.
+std::int64_t Labelled::sorted(std::uint64_t seed, std::int64_t epoch, std::int64_t index) const {
+  const std::int64_t first = index / order_.batch * order_.batch;
+  const std::int64_t count = std::min(order_.batch, per_epoch() - first), micro = order_.micro_batch;
+  if (count < order_.batch) // an incomplete batch is as it was drawn
+    return index;
+  std::vector<std::pair<std::int32_t, std::int64_t>> rows;
+  for (std::int64_t i = first; i < first + count; ++i) {
+    const std::int64_t at = shuffled(i, per_epoch(), seed, static_cast<std::uint32_t>(epoch));
+    const std::int64_t row = all_ ? at : chosen_[static_cast<std::size_t>(at)];
+    rows.emplace_back(lengths_[static_cast<std::size_t>(row)], i);
+  }
+  const std::int64_t group = scattered((index - first) / micro, count / micro);
+  const auto place = rows.begin() + group * micro + (index - first) % micro;
+  std::nth_element(rows.begin(), place, rows.end());
+  return place->second;
+}
+
 void Labelled::training(std::uint64_t seed, std::int64_t epoch, std::int64_t index, Row& to) const {
-  evaluation(shuffled(index, per_epoch(), seed, static_cast<std::uint32_t>(epoch)), to);
+  const std::int64_t at = order_.by_length ? sorted(seed, epoch, index) : index;
+  evaluation(shuffled(at, per_epoch(), seed, static_cast<std::uint32_t>(epoch)), to);
 }
 
 void Labelled::evaluation(std::int64_t index, Row& to) const {

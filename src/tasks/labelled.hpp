@@ -28,6 +28,12 @@ struct RowChoice {
   std::uint64_t seed = 0;
 };
 
+/// Which rows of a training batch share a micro-batch.
+struct BatchOrder {
+  bool by_length = false; ///< those of about one length; else as they were drawn
+  std::int64_t batch = 1, micro_batch = 1;
+};
+
 /// A task whose row is a labelled example, or two documents and the label of the pair: one prediction of a class.
 class Labelled : public Task {
  public:
@@ -44,16 +50,20 @@ class Labelled : public Task {
   /// `sequences`: 1 or 2, as the data must be. `classes`: that the model tells apart, not fewer than the data has; 0:
   /// as many. Rows are cut behind `length` where none is longer. Throws as open_task.
   Labelled(const std::string& folder, const std::string& split, std::int64_t length, std::int64_t sequences,
-           KeyBits bits, std::int64_t classes, const RowChoice& choice);
+           KeyBits bits, std::int64_t classes, const RowChoice& choice, const BatchOrder& order);
 
  private:
   void choose(const RowChoice& choice);
+  /// The place in the drawn order that is number `index` once the rows of its batch are sorted.
+  std::int64_t sorted(std::uint64_t seed, std::int64_t epoch, std::int64_t index) const;
   void require_length(std::int64_t row, std::int64_t length) const;
   Examples examples_;
   TaskShape shape_;
   KeyBits bits_;
   bool all_ = true;
   std::vector<std::int64_t> chosen_; ///< rows of the split; not where all are taken
+  BatchOrder order_;
+  std::vector<std::int32_t> lengths_; ///< of all rows of the split, of a pair's longer document; only by_length
 };
 
 } // namespace weft

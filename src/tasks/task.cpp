@@ -31,6 +31,8 @@ RowChoice choice_of(const Config& c, const std::string& split) {
   return {c.data.min_length, c.data.max_length, split == "test" ? 1 : c.data.fraction,
           static_cast<std::uint64_t>(c.run.seed)};
 }
+
+BatchOrder order_of(const Config& c) { return {c.data.by_length, c.training.batch, c.training.micro_batch}; }
 } // namespace
 
 std::unique_ptr<Task> open_task(const Config& config, const std::string& split) {
@@ -39,9 +41,11 @@ std::unique_ptr<Task> open_task(const Config& config, const std::string& split) 
   const bool by_token = config.attention.form == "lra" || config.model.code == "nystromformer";
   const KeyBits bits = by_token ? KeyBits::by_token : KeyBits::by_length;
   if (name == "classify")
-    return std::make_unique<Classify>(folder, split, N, bits, config.model.classes, choice_of(config, split));
+    return std::make_unique<Classify>(folder, split, N, bits, config.model.classes, choice_of(config, split),
+                                      order_of(config));
   if (name == "pairs")
-    return std::make_unique<Pairs>(folder, split, N, bits, config.model.classes, choice_of(config, split));
+    return std::make_unique<Pairs>(folder, split, N, bits, config.model.classes, choice_of(config, split),
+                                   order_of(config));
   if (name == "copy")
     return std::make_unique<Copy>(config, split);
   return std::make_unique<NextToken>(folder, split, N, config.evaluation.minimum_context);

@@ -36,7 +36,7 @@ class NeighbourTest(ProgramTest):
         self.assertIn("| sampling a byte, us | 100 | 100 | 1.00 |", text)
 
     def test_neighbours_are_niced_and_end(self):
-        with busy_neighbour.neighbours(2) as started:
+        with busy_neighbour.neighbours(2, 19) as started:
             self.assertEqual([process.poll() for process in started], [None, None])
             self.assertEqual([os.getpriority(os.PRIO_PROCESS, process.pid) for process in started], [19, 19])
         self.assertNotIn(None, [process.poll() for process in started])

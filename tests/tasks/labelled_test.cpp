@@ -230,6 +230,68 @@ TEST(Choice, AFractionIsDrawnByTheSeedAndKeepsTheOrderOfTheSplit) {
   EXPECT_EQ(rows_of(Classify(folder.path, "train", N, KeyBits::by_length, 0, {28, 55, 0.5, 1})).size(), 2u);
 }
 
+/// Rows of an epoch in the order in which a training gets them, by their lengths, which tell rows apart.
+std::vector<std::int64_t> trained_lengths(const Task& task, std::int64_t epoch) {
+  std::vector<std::int64_t> lengths;
+  std::vector<std::uint16_t> tokens(N), second(N);
+  std::uint16_t target = 0;
+  for (std::int64_t i = 0; i < task.per_epoch(); ++i) {
+    Row row;
+    row.tokens = {tokens.data(), second.data()};
+    row.targets = &target;
+    task.training(7, epoch, i, row);
+    lengths.push_back(std::max(row.length[0], row.length[1]));
+  }
+  return lengths;
+}
+
+TEST(ByLength, ABatchKeepsItsRowsAndMicroBatchesHoldRowsOfOneLength) {
+  LabelledFolder folder;
+  folder.split("train", 20, N, false, fill, label);
+  const std::int64_t batch = 8, micro = 2;
+  const auto plain = trained_lengths(Classify(folder.path, "train", N, KeyBits::by_length), 1);
+  const auto by_length =
+      trained_lengths(Classify(folder.path, "train", N, KeyBits::by_length, 0, {}, {true, batch, micro}), 1);
+  ASSERT_EQ(by_length.size(), 20u);
+  for (std::int64_t first = 0; first + batch <= 20; first += batch) {
+    std::vector<std::int64_t> was(plain.begin() + first, plain.begin() + first + batch);
+    std::sort(was.begin(), was.end());
+    // groups 0, 2, 1, 3 of the sorted rows: two ranks have one short and one long group each
+    std::int64_t slot = 0;
+    for (const std::int64_t group : {0, 2, 1, 3}) {
+      std::vector<std::int64_t> got(by_length.begin() + first + slot * micro,
+                                    by_length.begin() + first + (slot + 1) * micro);
+      std::sort(got.begin(), got.end());
+      EXPECT_EQ(got, std::vector<std::int64_t>(was.begin() + group * micro, was.begin() + (group + 1) * micro));
+      ++slot;
+    }
+  }
+  EXPECT_TRUE(std::equal(plain.begin() + 16, plain.end(), by_length.begin() + 16)); // the rest of an epoch: as drawn
+}
+
+TEST(ByLength, AnyNumberOfMicroBatchesTakesEveryRowOnce) {
+  LabelledFolder folder;
+  folder.split("train", 15, N, false, fill, label);
+  for (const std::int64_t micro : {1, 3, 5, 15}) {
+    auto lengths = trained_lengths(Classify(folder.path, "train", N, KeyBits::by_length, 0, {}, {true, 15, micro}), 0);
+    std::sort(lengths.begin(), lengths.end());
+    for (std::int64_t r = 0; r < 15; ++r)
+      EXPECT_EQ(lengths[static_cast<std::size_t>(r)], 10 + 9 * r) << micro;
+  }
+}
+
+TEST(ByLength, OfAPairTheLongerDocumentCountsAndOfChosenRowsTheirOwnLengths) {
+  LabelledFolder folder, pairs;
+  folder.split("train", 20, N, false, fill, label);
+  pairs.split("train", 8, N, true, fill, label);
+  const RowChoice choice{28, 100, 1, 0}; // rows 2 to 10
+  const auto chosen =
+      trained_lengths(Classify(folder.path, "train", N, KeyBits::by_length, 0, choice, {true, 9, 9}), 0);
+  EXPECT_EQ(std::set<std::int64_t>(chosen.begin(), chosen.end()).size(), 9u);
+  EXPECT_EQ(trained_lengths(Pairs(pairs.path, "train", N, KeyBits::by_length, 0, {}, {true, 8, 1}), 0),
+            (std::vector<std::int64_t>{10, 46, 28, 64, 19, 55, 37, 73}));
+}
+
 TEST(Choice, TheTestSplitIsNeverThinnedOut) {
   LabelledFolder folder;
   folder.split("train", 20, N, false, fill, label).split("valid", 20, N, false, fill, label);
