@@ -1,5 +1,6 @@
 #include "kernels/attention/attention.hpp"
 #include "kernels/attention/attention_tables.hpp"
+#include "kernels/attention/distance_sums.hpp"
 #include "kernels/attention/host/engine.hpp"
 #include "kernels/attention/team.hpp"
 #include "kernels/common/instantiate.hpp"
@@ -38,6 +39,10 @@ void check(const AttentionPlan& plan, const AttentionShape& shape, const Attenti
   require(!extras.table || extras.table_stride >= longer || (shape.heads == 1 && extras.table_stride >= 1),
           "a table of scores with rows of " + std::to_string(extras.table_stride) + "; expected " +
               std::to_string(longer) + " or more");
+  require(!extras.distances || (!extras.table && extras.reach >= 1 && extras.reach < std::int64_t{1} << 30),
+          extras.table
+              ? "a table of scores and scores by distance; expected one of them"
+              : "scores by distance that reach " + std::to_string(extras.reach) + " positions; expected 1 to 2^30 - 1");
 }
 
 /// With what its zeros stand for.
@@ -62,9 +67,15 @@ detail::Widening widening_of(const AttentionPlan& plan, const AttentionShape& sh
                 " weights; expected 2^34 weights at most: take fewer heads, a shorter length, " +
                 "or no attention dropout");
   }
-  return {
-      extras.seen,  (shape.key_length + 31) / 32, extras.dropout, static_cast<std::uint64_t>(stride), 1.0f / (1.0f - p),
-      extras.table, extras.table_stride};
+  return {extras.seen,
+          (shape.key_length + 31) / 32,
+          extras.dropout,
+          static_cast<std::uint64_t>(stride),
+          1.0f / (1.0f - p),
+          extras.table,
+          extras.table_stride,
+          extras.distances,
+          static_cast<int>(extras.reach)};
 }
 
 float scale_of(const AttentionShape& shape, const AttentionExtras& extras) {
@@ -104,6 +115,11 @@ constexpr std::int64_t host_tasks = 16;
 [[maybe_unused]] int task_groups(const AttentionPlan& plan, std::int64_t heads) {
   const std::int64_t tiles = (plan.length() + query_tile - 1) / query_tile;
   return static_cast<int>(std::clamp<std::int64_t>((host_tasks + heads - 1) / heads, 1, tiles));
+}
+
+std::int64_t distance_sums(const AttentionPlan& plan, const AttentionShape& shape, bool team) {
+  const std::int64_t tiles = (plan.length() + query_tile - 1) / query_tile;
+  return detail::distance_sums(shape, tiles, task_groups(plan, shape.batch * shape.heads), team);
 }
 
 /// Floats of the fp32 sums that a bf16 or fp16 tensor of queries, or of keys, of this shape needs.
@@ -165,8 +181,11 @@ void host_backward_part(const BackwardCall<T>& call, std::int64_t first, std::in
         return;
       const PartTables& part = call.parts[group * call.parts_per_group + call.part];
       const auto cut = [groups](std::int64_t of, int at) { return static_cast<int>(of * at / groups); };
+      BackwardCall<T> own = call;
+      if (own.ddistances)
+        own.ddistances += (first * heads * groups + n) * (2 * call.widening.reach - 1);
       for (int kt = cut(part.key_tiles, g); kt < cut(part.key_tiles, g + 1); ++kt)
-        tiles.backward(call, part, first + n / groups / heads, h, kt, cut(call.query_tiles, other),
+        tiles.backward(own, part, first + n / groups / heads, h, kt, cut(call.query_tiles, other),
                        cut(call.query_tiles, other + 1));
     });
 }
@@ -205,21 +224,23 @@ void team_backward_pass(const char* label, const BackwardCall<T>& call, int tile
       });
 }
 
-/// One team per head and query tile for the gradient of the table of scores.
+/// One team per head and query tile for the gradient of a table of scores; of scores by distance, one per sum.
 template <bool dropped, class T>
-void team_table_pass(const BackwardCall<T>& call) {
-  const std::int64_t tiles = call.query_tiles;
+void team_added_pass(const BackwardCall<T>& call, std::int64_t sums) {
+  const std::int64_t tiles = call.query_tiles, all = call.shape.heads * tiles, n = call.ddistances ? sums : all;
   Kokkos::parallel_for(
-      "weft::attention::backward_table",
-      teams(call.shape.heads * tiles, true, detail::team::scratch_floats(detail::team::backward_last)),
+      "weft::attention::backward_table", teams(n, true, detail::team::scratch_floats(detail::team::backward_last)),
       KOKKOS_LAMBDA(const Member& member) {
-        const int h = static_cast<int>(member.league_rank() / tiles),
-                  t = static_cast<int>(member.league_rank() % tiles);
-        const int group = h % call.groups;
-        if (call.part >= call.pass_begin[group * (call.passes + 1) + call.passes])
-          return;
-        const PartTables& part = call.parts[group * call.parts_per_group + call.part];
-        detail::team::table_gradient_tile<dropped>(member, call, part, h, t);
+        BackwardCall<T> own = call;
+        if (own.ddistances)
+          own.ddistances += member.league_rank() * (2 * call.widening.reach - 1);
+        for (std::int64_t task = member.league_rank(); task < all; task += n) {
+          const int h = static_cast<int>(task / tiles), t = static_cast<int>(task % tiles), group = h % call.groups;
+          if (call.part >= call.pass_begin[group * (call.passes + 1) + call.passes])
+            continue;
+          const PartTables& part = call.parts[group * call.parts_per_group + call.part];
+          detail::team::added_gradient_tile<dropped>(member, own, part, h, t);
+        }
       });
 }
 
@@ -250,15 +271,15 @@ template <bool dropped, class T>
 void team_backward_part(const AttentionPlan& plan, const BackwardCall<T>& call) {
   team_backward_pass<dropped>("weft::attention::backward_queries", call, call.query_tiles, true);
   team_backward_pass<dropped>("weft::attention::backward_keys", call, plan.key_tiles(call.part), false);
-  if (call.dtable)
-    team_table_pass<dropped>(call);
+  if (call.dtable || call.ddistances)
+    team_added_pass<dropped>(call, distance_sums(plan, call.shape, true));
 }
 
 template <class T>
 void backward_part(const AttentionPlan& plan, const BackwardCall<T>& call, [[maybe_unused]] AttentionPath path) {
 #ifndef WEFT_CUDA
   if (path != AttentionPath::portable) {
-    // What all sequences add to goes through them one by one.
+    // A table, which all sequences add to, goes through them one by one.
     const std::int64_t sequences = call.shape.batch, together = call.dtable ? 1 : sequences;
     const int groups = task_groups(plan, together * call.shape.heads);
     for (std::int64_t b = 0; b < sequences; b += together)
@@ -272,11 +293,15 @@ void backward_part(const AttentionPlan& plan, const BackwardCall<T>& call, [[may
 
 } // namespace
 
-std::size_t attention_workspace_bytes(const AttentionPlan& plan, const AttentionShape& shape, bool backward) {
+std::size_t attention_workspace_bytes(const AttentionPlan& plan, const AttentionShape& shape, bool backward,
+                                      std::int64_t reach) {
   const std::int64_t statistics = shape.batch * shape.heads * shape.length;
   std::int64_t floats = 0;
   if (backward)
-    floats = statistics + elements(shape, shape.key_width) + key_elements(shape, shape.key_width + shape.value_width);
+    floats =
+        statistics + elements(shape, shape.key_width) + key_elements(shape, shape.key_width + shape.value_width) +
+        (reach > 0 ? std::max(distance_sums(plan, shape, false), distance_sums(plan, shape, true)) * (2 * reach - 1)
+                   : 0);
   else if (plan.passes() > 1)
     floats = statistics + elements(shape, shape.value_width);
   return static_cast<std::size_t>(floats) * sizeof(float);
@@ -341,8 +366,17 @@ void attention_backward(const AttentionPlan& plan, const AttentionShape& shape, 
   call.lse = lse;
   call.delta = delta;
   call.dtable = extras.table ? extras.dtable : nullptr;
+  const std::int64_t places = 2 * extras.reach - 1;
+  const std::int64_t sums = distance_sums(plan, shape, !on_host || path == AttentionPath::portable);
+  if (extras.distances && extras.ddistances) {
+    call.ddistances = delta + shape.batch * shape.heads * shape.length + elements(shape, shape.key_width) +
+                      key_elements(shape, shape.key_width + shape.value_width);
+    device_zero(call.ddistances, static_cast<std::size_t>(sums * places) * sizeof(float));
+  }
   for (call.part = 0; call.part < call.parts_per_group; ++call.part)
     backward_part(plan, call, path);
+  if (call.ddistances)
+    detail::add_distance_sums(extras.ddistances, call.ddistances, sums, places);
   if constexpr (!std::is_same_v<T, float>) {
     round_rows(dq, shape.row_stride_qkv, call.dq, rows, key_row);
     round_rows(dk, call.shape.row_stride_kv, call.dk, key_rows, key_row);

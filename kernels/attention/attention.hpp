@@ -84,18 +84,26 @@ struct AttentionExtras {
   float scale = 0;
   /// The table of scores, fp32: a_ij of head h is table[(h table_stride + i) table_stride + j], so that a call at a
   /// shorter length takes the corner of the full table. Pairs outside S_i are not looked at: with one head a stride
-  /// below N is taken as it is, which serves chunks of table_stride positions, no two pairs of which then share a place
-  /// (kernels/relative).
+  /// below N is taken as it is, which serves chunks of table_stride positions, no two pairs of which then share a
+  /// place.
   const float* table = nullptr;
   std::int64_t table_stride = 0;
   /// Its gradient, laid out alike: backward adds to it, sequence after sequence, and touches no pair outside the tiles
   /// of the pattern.
   float* dtable = nullptr;
+  /// In place of a table: scores by the distance of key and query, fp32, of all heads and sequences alike (Raffel et
+  /// al. 2020, arXiv:1910.10683, section 2.1, without their buckets; MEGA's "simple" bias):
+  ///   a_ij = distances[reach - 1 + (j - i)],   0 where |j - i| >= reach
+  const float* distances = nullptr;
+  std::int64_t reach = 0;
+  /// Its gradient, [2 reach - 1]: backward adds to it.
+  float* ddistances = nullptr;
 };
 
 /// Bytes of workspace that forward (backward = false) or backward needs, for the largest of fp32, bf16 and fp16; linear
-/// in N.
-std::size_t attention_workspace_bytes(const AttentionPlan& plan, const AttentionShape& shape, bool backward);
+/// in N, and in reach, that of scores by distance.
+std::size_t attention_workspace_bytes(const AttentionPlan& plan, const AttentionShape& shape, bool backward,
+                                      std::int64_t reach = 0);
 
 /// Overwrites out[B,N,H,Ev] and lse[B,H,N]. Throws std::invalid_argument if shape and plan disagree, and where the
 /// extras are out of range. With keys of their own (M) the plan is one over M keys: patterns/dense.cpp, `every_key`. T:

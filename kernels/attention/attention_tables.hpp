@@ -27,12 +27,30 @@ struct Widening {
   float kept;                   ///< 1 / (1 - p), 1 without dropout
   const float* table = nullptr; ///< [H][table_stride][table_stride] scores to add; null: none
   std::int64_t table_stride = 0;
+  const float* distances = nullptr; ///< [2 reach - 1] scores to add by the distance of key and query; null: none
+  int reach = 0;
+
+  WEFT_FUNCTION bool adds_scores() const { return table || distances; }
 };
 
 /// Row i of head h of a table of scores or of its gradient.
 template <class Number>
 WEFT_FUNCTION Number* table_row(Number* table, std::int64_t stride, int h, int i) {
   return table + (h * stride + i) * stride;
+}
+
+/// The place of the distance j - i in Widening::distances; negative where it is further than they reach.
+WEFT_FUNCTION int distance_place(int reach, int i, int j) {
+  const int place = reach - 1 + j - i;
+  return place < 2 * reach - 1 ? place : -1;
+}
+
+/// What is added to the score of query i and key j of head h.
+WEFT_FUNCTION float added_score(const Widening& widening, int h, int i, int j) {
+  if (widening.table)
+    return table_row(widening.table, widening.table_stride, h, i)[j];
+  const int place = distance_place(widening.reach, i, j);
+  return place < 0 ? 0.0f : widening.distances[place];
 }
 
 /// The number of weight (i, j) of head h among the elements that dropout draws for.
@@ -71,6 +89,7 @@ struct BackwardCall : PatternCall {
   const T *dout, *q, *k, *v;
   const float *lse, *delta; ///< [B,H,N]
   float* dtable;            ///< like Widening::table; null: not wanted
+  float* ddistances;        ///< like Widening::distances, [parts] of them; null: not wanted
 };
 
 } // namespace weft::detail

@@ -105,14 +105,13 @@ struct Keeper {
   }
 };
 
-/// s += the table's scores, in the unit of s, which must still be multiplied by `scale`.
+/// s += the scores that the call adds, in the unit of s, which must still be multiplied by `scale`.
 KOKKOS_INLINE_FUNCTION void add_scores(const Member& member, const Scratch& scratch, const Widening& widening, int h,
                                        const int* query_position, const int* key_position, float scale) {
   each(member, tile * tile, [&](int n) {
     const int i = n / tile, j = n % tile;
     if (query_position[i] >= 0 && key_position[j] >= 0)
-      scratch.s[i * ld + j] +=
-          table_row(widening.table, widening.table_stride, h, query_position[i])[key_position[j]] / scale;
+      scratch.s[i * ld + j] += added_score(widening, h, query_position[i], key_position[j]) / scale;
   });
 }
 
@@ -206,7 +205,7 @@ KOKKOS_INLINE_FUNCTION void forward_tile(const Member& member, const ForwardCall
     for_key_tiles(call, part, b, t, [&](TileEntry entry, const int* key_position, std::uint32_t live) {
       pair_products(member, scratch, scratch.s, q, shape.row_stride_qkv, part.query_position + t * tile, k,
                     shape.row_stride_kv, key_position, width);
-      if (call.widening.table)
+      if (call.widening.adds_scores())
         add_scores(member, scratch, call.widening, h, part.query_position + t * tile, key_position, call.scale);
       softmax_rows(member, scratch, part, entry, live, call.scale);
       if constexpr (dropped) // after the sums that normalise: out = sum of m p v / (1 - p)
@@ -252,7 +251,7 @@ KOKKOS_INLINE_FUNCTION void probabilities_and_slopes(const Member& member, const
   pair_products(member, scratch, scratch.s, call.q + row * shape.row_stride_qkv + h * width, shape.row_stride_qkv,
                 query_position, call.k + key_row * shape.row_stride_kv + h * width, shape.row_stride_kv, key_position,
                 width);
-  if (call.widening.table)
+  if (call.widening.adds_scores())
     add_scores(member, scratch, call.widening, h, query_position, key_position, call.scale);
   pair_products(member, scratch, scratch.ds, call.dout + row * shape.row_stride_out + h * value_width,
                 shape.row_stride_out, query_position, call.v + key_row * shape.row_stride_kv + h * value_width,
@@ -338,9 +337,26 @@ KOKKOS_INLINE_FUNCTION void key_gradient_tile(const Member& member, const Backwa
   }
 }
 
-/// The gradient of the table of scores in one query tile over the key tiles of part call.part: all sequences in order.
+/// ddistances += the sums of ds over the pairs of a tile that are equally far apart. A thread takes whole distances, so
+/// that no two add to one.
+KOKKOS_INLINE_FUNCTION void add_distance_slopes(const Member& member, float* ddistances, int reach, const float* ds,
+                                                float scale, const int* query_position, const int* key_position) {
+  // Distances modulo 2^k: pairs of one distance always go to one thread.
+  constexpr int shares = 128;
+  each(member, shares, [&](int share) {
+    for (int i = 0; i < tile && query_position[i] >= 0; ++i)
+      for (int j = 0; j < tile && key_position[j] >= 0; ++j) {
+        const int place = distance_place(reach, query_position[i], key_position[j]);
+        if (place >= 0 && place % shares == share)
+          ddistances[place] += ds[i * ld + j] / scale;
+      }
+  });
+}
+
+/// The gradient of the scores that the call adds, in one query tile over the key tiles of part call.part: all sequences
+/// in order.
 template <bool dropped, class T>
-KOKKOS_INLINE_FUNCTION void table_gradient_tile(const Member& member, const BackwardCall<T>& call,
+KOKKOS_INLINE_FUNCTION void added_gradient_tile(const Member& member, const BackwardCall<T>& call,
                                                 const PartTables& part, int h, int t) {
   const Scratch scratch = scratch_of(member, backward_last);
   const int* query_position = part.query_position + t * tile;
@@ -352,6 +368,11 @@ KOKKOS_INLINE_FUNCTION void table_gradient_tile(const Member& member, const Back
       if (live == 0)
         continue;
       probabilities_and_slopes<dropped>(member, call, part, scratch, entry, live, b, h, t, entry.tile);
+      if (call.ddistances) {
+        add_distance_slopes(member, call.ddistances, call.widening.reach, scratch.ds, call.scale, query_position,
+                            key_position);
+        continue;
+      }
       each(member, tile * tile, [&](int m) {
         const int i = m / tile, j = m % tile;
         if (query_position[i] >= 0 && key_position[j] >= 0)

@@ -36,9 +36,9 @@ void Plan::attention(double forward, double backward) {
   backward_ += backward / static_cast<double>(R);
 }
 
-Piece<float> Plan::attention_workspace(const AttentionPlan& plan, const AttentionShape& shape) {
+Piece<float> Plan::attention_workspace(const AttentionPlan& plan, const AttentionShape& shape, std::int64_t reach) {
   const std::size_t bytes =
-      std::max(attention_workspace_bytes(plan, shape, false), attention_workspace_bytes(plan, shape, true));
+      std::max(attention_workspace_bytes(plan, shape, false), attention_workspace_bytes(plan, shape, true, reach));
   return scratch<float>("attention", static_cast<std::int64_t>((bytes + 3) / 4));
 }
 

@@ -107,7 +107,7 @@ class Plan {
   /// Attention that is not over a plan's keys, in operations per micro-batch.
   void attention(double forward, double backward);
   /// What attention_forward and attention_backward want, for the larger of the two.
-  Piece<float> attention_workspace(const AttentionPlan& plan, const AttentionShape& shape);
+  Piece<float> attention_workspace(const AttentionPlan& plan, const AttentionShape& shape, std::int64_t reach = 0);
   /// Tables that patterns hold outside the arena.
   void tables(std::size_t bytes) { costs_.pattern_bytes += bytes; }
 

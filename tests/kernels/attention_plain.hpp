@@ -36,6 +36,8 @@ class PlainAttention {
           row(b, h, i);
     for (auto* x : {&r_.dq, &r_.dk, &r_.dv})
       *x = rounded<T>(*x);
+    if (!c_.distances.empty())
+      r_.dtable = c_.by_distance(r_.dtable);
     return r_;
   }
 

@@ -138,6 +138,34 @@ class AttentionCase {
     reference.table_stride = stride;
   }
 
+  /// Random scores by distance, given as such to a call and as a table to the reference, which knows nothing else. The
+  /// results' dtable then is their gradient.
+  void set_distances(std::int64_t reach, unsigned seed) {
+    distances = test::rounded<float>(random_normal(static_cast<std::size_t>(2 * reach - 1), seed));
+    tabulate_distances();
+  }
+  void tabulate_distances() {
+    const std::int64_t stride = std::max(shape.length, reference.key_rows());
+    reference.table_stride = stride;
+    reference.table.assign(static_cast<std::size_t>(shape.heads * stride * stride), 0.0);
+    for_near_pairs([&](std::size_t place, std::size_t pair) { reference.table[pair] = distances[place]; });
+  }
+  std::int64_t reach() const { return (static_cast<std::int64_t>(distances.size()) + 1) / 2; }
+  /// The sums of the table's gradient over the pairs of a distance.
+  std::vector<double> by_distance(const std::vector<double>& dtable) const {
+    std::vector<double> sums(distances.size());
+    for_near_pairs([&](std::size_t place, std::size_t pair) { sums[place] += dtable[pair]; });
+    return sums;
+  }
+  template <class Body>
+  void for_near_pairs(const Body& body) const {
+    const std::int64_t stride = reference.table_stride;
+    for (std::int64_t row = 0; row < shape.heads * stride; ++row)
+      for (std::int64_t j = 0; j < stride; ++j)
+        if (const std::int64_t place = reach() - 1 + j - row % stride; place >= 0 && place < 2 * reach() - 1)
+          body(static_cast<std::size_t>(place), static_cast<std::size_t>(row * stride + j));
+  }
+
   /// Key bits: seen(b, i). Bits past N are set: nobody may count them.
   template <class Seen>
   void see(const Seen& seen) {
@@ -160,6 +188,7 @@ class AttentionCase {
   AttentionShape shape;
   weft::reference::Attention reference;
   std::vector<std::uint32_t> bits;   ///< empty: none are given
+  std::vector<double> distances;     ///< empty: none are given
   std::vector<double> q, k, v, dout; ///< dense, exact in T
 };
 
@@ -224,7 +253,7 @@ AttentionResult run_attention(AttentionCase<T>& c, AttentionPath path = Attentio
   dout.put(0, c.dout, wv);
   Guarded<float> lse(static_cast<std::size_t>(s.batch * s.heads * s.length));
   Guarded<float> forward_work(attention_workspace_bytes(c.plan, s, false) / sizeof(float));
-  Guarded<float> backward_work(attention_workspace_bytes(c.plan, s, true) / sizeof(float));
+  Guarded<float> backward_work(attention_workspace_bytes(c.plan, s, true, c.reach()) / sizeof(float));
 
   Buffer<std::uint32_t> bits(static_cast<std::int64_t>(c.bits.size()), "test");
   AttentionExtras extras{nullptr, c.reference.dropout, c.reference.dropout_stride};
@@ -234,7 +263,12 @@ AttentionResult run_attention(AttentionCase<T>& c, AttentionPath path = Attentio
     extras.seen = bits.data();
   }
   Guarded<float> table(stored<float>(c.reference.table)), dtable(std::vector<float>(c.reference.table.size(), 0.0f));
-  if (!c.reference.table.empty()) {
+  Guarded<float> distances(stored<float>(c.distances)), ddistances(std::vector<float>(c.distances.size(), 0.0f));
+  if (!c.distances.empty()) {
+    extras.distances = distances.data();
+    extras.reach = c.reach();
+    extras.ddistances = ddistances.data();
+  } else if (!c.reference.table.empty()) {
     extras.table = table.data();
     extras.table_stride = c.reference.table_stride;
     extras.dtable = dtable.data();
@@ -252,9 +286,10 @@ AttentionResult run_attention(AttentionCase<T>& c, AttentionPath path = Attentio
     result.dq = dqueries.take(0, wk);
     result.dk = dkeys.take(at_k, wk);
     result.dv = dkeys.take(at_v, wv);
-    result.dtable = widened(dtable.get());
+    result.dtable = widened(c.distances.empty() ? dtable.get() : ddistances.get());
     result.clean = result.clean && dqueries.surroundings_survive(own ? wk : 2 * wk + wv) &&
-                   dkeys.surroundings_survive(at_v + wv) && backward_work.guards_survive() && dtable.guards_survive();
+                   dkeys.surroundings_survive(at_v + wv) && backward_work.guards_survive() && dtable.guards_survive() &&
+                   ddistances.guards_survive();
   }
   result.clean = result.clean && queries.unchanged() && keys.unchanged() && dout.unchanged();
   return result;
@@ -275,6 +310,8 @@ AttentionResult run_reference(const AttentionCase<T>& c) {
   weft::reference::attention_forward(judge, r.out.data(), r.lse.data(), c.q.data(), c.k.data(), c.v.data());
   weft::reference::attention_backward(judge, r.dq.data(), r.dk.data(), r.dv.data(), c.dout.data(), c.q.data(),
                                       c.k.data(), c.v.data());
+  if (!c.distances.empty())
+    r.dtable = c.by_distance(r.dtable);
   return r;
 }
 

@@ -108,7 +108,7 @@ WEFT_ALWAYS void take_in(const KeyTile<T>& key, TileEntry entry, const TileEntry
   pack(at.slopes, row_v, rows_at(dout, shape.row_stride_out, positions), key.value_width);
   pair_products(at.s, at.queries, row_k, at.key_columns, elements_of<Element>(key.width), seen);
   pair_products(at.ds, at.slopes, row_v, at.value_columns, elements_of<Element>(key.value_width), seen);
-  if (widening.table)
+  if (widening.adds_scores())
     add_scores_by_query<Element>(at.s, widening, key.h, positions, key.positions, call.scale);
   std::uint32_t keep[tile];
   if (dropped) {
@@ -116,9 +116,11 @@ WEFT_ALWAYS void take_in(const KeyTile<T>& key, TileEntry entry, const TileEntry
                  mask ? mask->of_query : nullptr);
     drop(at.ds, keep, widening.kept);
   }
-  PairProbabilities<Element> pair(at.s, at.ds, lse, delta, call.scale, seen, call.dtable != nullptr);
+  PairProbabilities<Element> pair(at.s, at.ds, lse, delta, call.scale, seen, call.dtable || call.ddistances);
   if (call.dtable)
     add_slopes(call.dtable, widening.table_stride, key.h, positions, key.positions, at.ds, 1.0f / call.scale);
+  if (call.ddistances)
+    add_distance_slopes(call.ddistances, widening.reach, positions, key.positions, at.ds, 1.0f / call.scale);
   if (dropped)
     drop(pair.p, keep); // dv is scaled once, at the end
   sum_over_pairs<Start::add>(at.dv, key.ldv, by_depth(at.slope_pairs, at.slopes, key.ldv), key.ldv, pair.p, seen);

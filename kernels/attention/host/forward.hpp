@@ -106,7 +106,7 @@ WEFT_ALWAYS void take_in(const QueryTile<T>& query, const PartTables& part, int 
   const int row_k = query.ldk / at.count, row_v = query.ldv / at.count;
   pack(at.packed, row_k, rows_at(query.k, stride, positions, live), query.width);
   pair_products(at.s, at.packed, row_k, at.queries, elements_of<Element>(query.width), seen);
-  if (widening.table)
+  if (widening.adds_scores())
     add_scores_by_key<Element>(at.s, widening, query.h, query.positions, positions, call.scale);
   softmax_step(at.s, at.probabilities(), call.scale, at.state, seen);
   if (widening.dropout.probability > 0) { // after the sums that normalise: out = sum of m p v / (1 - p)

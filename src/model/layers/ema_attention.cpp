@@ -59,17 +59,13 @@ EmaAttention<T>::EmaAttention(Plan& plan, const std::string& name, std::int64_t 
   no_bias_ = plan.scratch<float>("no bias", D);
   if (!function_ && slices() > 1)
     dslice_ = plan.scratch<T>("dslice", R * gate(1).heads());
-  if (!function_ && reach_ > 0) {
-    table_ = plan.scratch<float>("relative scores", relative(N).numbers());
-    dtable_ = plan.scratch<float>("relative slopes", relative(N).numbers());
-  }
   partial_ =
       plan.scratch<float>("partial", std::max(column_sum_workspace(R, std::max(wide, V)), gate_workspace(gate(R))));
   ema_workspace_ = plan.scratch<float>("moving averages", ema_workspace(ema(plan.S, N)));
   const AttentionPlan& whole = plans_.of(layer_, N);
   workspace_ = function_
                    ? plan.scratch<float>("pointwise attention", pointwise_attention_workspace(pointwise(plan.S, N)))
-                   : plan.attention_workspace(whole, heads(plan.S, N, slices() - 1)); // the widest
+                   : plan.attention_workspace(whole, heads(plan.S, N, slices() - 1), reach_); // the widest
   average_site_ = plan.dropout_site();
   hidden_site_ = plan.dropout_site();
   attention_site_ = plan.dropout_site();
@@ -134,11 +130,8 @@ AttentionExtras EmaAttention<T>::extras(const Pass<T>& p) const {
   e.seen = p.seen();
   e.dropout = p.dropout(attention_dropout_, attention_site_);
   e.dropout_stride = longest_;
-  if (reach_ > 0) {
-    relative_scores_forward(relative(p.length()), p(table_), distances(p));
-    e.table = p(table_);
-    e.table_stride = relative(p.length()).stride();
-  }
+  e.distances = distances(p);
+  e.reach = reach_;
   return e;
 }
 
@@ -181,13 +174,11 @@ void EmaAttention<T>::attend_backward(const Pass<T>& p, const T* dattended) cons
 template <class T>
 void EmaAttention<T>::engine_backward(const Pass<T>& p, float* ddistances, const T* dattended) const {
   AttentionExtras extra = extras(p);
-  const RelativeScores scores = relative(p.length());
   const std::int64_t all = p.rows() * gate(1).heads();
   const T* qkv = p(qkv_);
-  if (reach_ > 0) {
-    device_zero(p(dtable_), static_cast<std::size_t>(scores.numbers()) * sizeof(float));
-    extra.dtable = p(dtable_);
-  }
+  extra.ddistances = ddistances;
+  if (ddistances)
+    device_zero(ddistances, static_cast<std::size_t>(2 * reach_ - 1) * sizeof(float));
   if (slices() > 1) // its columns of values stay 0
     device_zero(p(dslice_), static_cast<std::size_t>(all) * sizeof(T));
   for (std::int64_t slice = 0; slice < slices(); ++slice) {
@@ -199,8 +190,6 @@ void EmaAttention<T>::engine_backward(const Pass<T>& p, float* ddistances, const
     if (slice > 0)
       add_more(p(dqkv_), p(dslice_), all);
   }
-  if (reach_ > 0)
-    relative_scores_backward(scores, ddistances, p(dtable_));
 }
 
 template <class T>

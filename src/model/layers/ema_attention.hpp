@@ -16,7 +16,6 @@
 #include "kernels/ema/ema.hpp"
 #include "kernels/gate/gate.hpp"
 #include "kernels/pointwise_attention/pointwise_attention.hpp"
-#include "kernels/relative/relative_scores.hpp"
 #include "kernels/relative/rotary_bias.hpp"
 #include "model/attention_plans.hpp"
 #include "model/layers/layer.hpp"
@@ -63,7 +62,6 @@ class EmaAttention final : public Layer<T> {
     return {sequences, length, D, states_, directions_};
   }
   GateShape gate(std::int64_t rows) const { return {rows, D, Z, V}; }
-  RelativeScores relative(std::int64_t length) const { return {length, reach_, chunk_}; }
   std::int64_t slices() const { return (V + attention_width_limit - 1) / attention_width_limit; }
   std::int64_t slice_width(std::int64_t slice) const { return (slice + 1) * V / slices() - slice * V / slices(); }
   /// Of a slice of the values; it begins at column slice V / slices().
@@ -72,7 +70,6 @@ class EmaAttention final : public Layer<T> {
   PointwiseAttention pointwise(const Pass<T>& p) const;
   /// Scores by distance, which this makes where they are rotary; null: none.
   const float* distances(const Pass<T>& p) const;
-  /// For a pass that may read the table of relative scores, which this makes.
   AttentionExtras extras(const Pass<T>& p) const;
   void average(const Pass<T>& p, T* m) const;
   void attend(const Pass<T>& p) const;
@@ -96,7 +93,7 @@ class EmaAttention final : public Layer<T> {
   Piece<T> narrow_, m_, gated_, dv_, dmixed_, dqkv_;
   Piece<T> dslice_;                     ///< like dqkv_, with more than one slice
   Piece<float> distances_, ddistances_; ///< of rotary scores
-  Piece<float> table_, dtable_, no_bias_, partial_, ema_workspace_, workspace_;
+  Piece<float> no_bias_, partial_, ema_workspace_, workspace_;
 };
 
 } // namespace weft
