@@ -2,16 +2,11 @@
 // with one number each. Every sum runs over its index in ascending order. Included by .cpp files under kernels/
 // only.
 #pragma once
+#include "kernels/common/host_product.hpp"
+#include "kernels/common/isa.hpp"
 #include "kernels/common/kokkos.hpp"
 #include "kernels/common/numbers.hpp"
 #include "kernels/common/team.hpp"
-
-/// nvcc unrolls loops with known ends by itself, and its host compiler warns of its own pragma.
-#if defined(__CUDACC__)
-#define WEFT_UNROLL
-#else
-#define WEFT_UNROLL _Pragma("GCC unroll 4")
-#endif
 
 namespace weft::tiles {
 
@@ -21,13 +16,11 @@ using Member = Policy::member_type;
 #ifdef WEFT_CUDA
 constexpr int team_size = 256, scratch_level = 0;
 constexpr std::int64_t scratch_limit = 48 * 1024; ///< bytes that every GPU gives a block
-constexpr int side_by_side = 1;                   ///< groups of numbers in a row that a product keeps in registers
 #else
 constexpr int team_size = 1, scratch_level = 1;
 constexpr std::int64_t scratch_limit = 1 << 20; ///< about a core's second cache
-constexpr int side_by_side = 3;
 #endif
-constexpr int rows_together = 4; ///< and rows
+constexpr int rows_together = 4; ///< rows of a product that a thread of a device takes
 
 /// Numbers in a row of a tile: whole groups.
 KOKKOS_INLINE_FUNCTION constexpr std::int64_t padded(std::int64_t width) { return padded_to_lanes(width); }
@@ -66,114 +59,96 @@ struct Left {
   std::int64_t row, step;
 };
 
-/// Which p a row i of a product sums over: all; p <= i; p >= i. What is left out is not read.
-enum class Sum { all, up_to_row, from_row };
-
-/// Rows first .. last of a block of sums get their term p. No closure over the sums: it would keep them in memory.
-template <int rows, int groups>
-KOKKOS_FORCEINLINE_FUNCTION void add_term(Numbers (&s)[rows][groups], int first, int last, const float* left,
-                                          const Left& a, const float* b, std::int64_t ld_b, std::int64_t p) {
-  Numbers right[groups];
-  WEFT_UNROLL
-  for (int g = 0; g < groups; ++g)
-    right[g] = numbers_at(b + p * ld_b + g * number_count, number_count);
-  WEFT_UNROLL
-  for (int r = 0; r < rows; ++r)
-    if (first <= r && r <= last) {
-      const float l = left[r * a.row + p * a.step];
-      WEFT_UNROLL
-      for (int g = 0; g < groups; ++g)
-        s[r][g] = s[r][g] + l * right[g];
-    }
-}
-
-/// rows x (groups of numbers) of a product, in registers: all indices into them are known to the compiler.
-template <int rows, int groups>
+#ifdef WEFT_CUDA
+/// Four rows of one column of a product, in registers.
+template <int rows>
 KOKKOS_INLINE_FUNCTION void product_block(float* out, std::int64_t ld_out, const Left& a, const float* b,
                                           std::int64_t ld_b, std::int64_t i0, std::int64_t depth, Sum sum, bool add) {
-  Numbers s[rows][groups];
-  WEFT_UNROLL
+  float s[rows];
   for (int r = 0; r < rows; ++r)
-    WEFT_UNROLL
-  for (int g = 0; g < groups; ++g)
-    s[r][g] = add ? numbers_at(out + r * ld_out + g * number_count, number_count) : Numbers{};
+    s[r] = add ? out[r * ld_out] : 0.0f;
   const float* left = a.at + i0 * a.row;
-  std::int64_t p = 0, end = depth;
-  if (sum == Sum::from_row) { // p = i0 + q belongs to the rows 0 .. q
-    WEFT_UNROLL
-    for (int q = 0; q < rows; ++q)
-      if (i0 + q < depth)
-        add_term(s, 0, q, left, a, b, ld_b, i0 + q);
-    p = i0 + rows;
+  const std::int64_t begin = sum == Sum::from_row ? i0 : 0;
+  const std::int64_t end = sum == Sum::up_to_row && i0 + rows < depth ? i0 + rows : depth;
+  for (std::int64_t p = begin; p < end; ++p) {
+    const float right = b[p * ld_b];
+    for (int r = 0; r < rows; ++r)
+      if ((sum != Sum::from_row || p >= i0 + r) && (sum != Sum::up_to_row || p <= i0 + r))
+        s[r] += left[r * a.row + p * a.step] * right;
   }
-  if (sum == Sum::up_to_row)
-    end = i0 < depth ? i0 : depth;
-  for (; p < end; ++p)
-    add_term(s, 0, rows - 1, left, a, b, ld_b, p);
-  if (sum == Sum::up_to_row) {
-    WEFT_UNROLL
-    for (int q = 0; q < rows; ++q)
-      if (i0 + q < depth)
-        add_term(s, q, rows - 1, left, a, b, ld_b, i0 + q);
-  }
-  WEFT_UNROLL
   for (int r = 0; r < rows; ++r)
-    WEFT_UNROLL
-  for (int g = 0; g < groups; ++g)
-    put_numbers(out + r * ld_out + g * number_count, s[r][g], number_count);
+    out[r * ld_out] = s[r];
 }
-
-template <int groups>
-KOKKOS_INLINE_FUNCTION void product_rows(std::int64_t rows, float* out, std::int64_t ld_out, const Left& a,
-                                         const float* b, std::int64_t ld_b, std::int64_t i0, std::int64_t depth,
-                                         Sum sum, bool add) {
-  if (rows >= 4)
-    return product_block<4, groups>(out, ld_out, a, b, ld_b, i0, depth, sum, add);
-  if (rows == 3)
-    return product_block<3, groups>(out, ld_out, a, b, ld_b, i0, depth, sum, add);
-  if (rows == 2)
-    return product_block<2, groups>(out, ld_out, a, b, ld_b, i0, depth, sum, add);
-  product_block<1, groups>(out, ld_out, a, b, ld_b, i0, depth, sum, add);
-}
+#endif
 
 /// out[rows, columns] = (add: +=) sum over p < depth of a(i, p) b[p, columns], then a barrier. Rows of out and b are
 /// ld_out and ld_b apart and reach to the end of the last group of numbers.
 KOKKOS_INLINE_FUNCTION void product(const Member& member, float* out, std::int64_t ld_out, std::int64_t rows,
                                     std::int64_t columns, const Left& a, std::int64_t depth, const float* b,
                                     std::int64_t ld_b, bool add, Sum sum = Sum::all) {
-  constexpr std::int64_t wide = side_by_side * number_count;
-  const std::int64_t strips = (columns + wide - 1) / wide, blocks = (rows + rows_together - 1) / rows_together;
-  each(member, strips * blocks, [&](std::int64_t n) {
-    const std::int64_t i0 = n % blocks * rows_together, j0 = n / blocks * wide;
-    const std::int64_t left = (columns - j0 + number_count - 1) / number_count;
-    float* to = out + i0 * ld_out + j0;
 #ifdef WEFT_CUDA
-    static_cast<void>(left);
-    product_rows<1>(rows - i0, to, ld_out, a, b + j0, ld_b, i0, depth, sum, add);
-#else
-    if (left >= 3)
-      product_rows<3>(rows - i0, to, ld_out, a, b + j0, ld_b, i0, depth, sum, add);
-    else if (left == 2)
-      product_rows<2>(rows - i0, to, ld_out, a, b + j0, ld_b, i0, depth, sum, add);
+  const std::int64_t blocks = (rows + rows_together - 1) / rows_together;
+  each(member, columns * blocks, [&](std::int64_t n) {
+    const std::int64_t i0 = n % blocks * rows_together, j = n / blocks;
+    float* to = out + i0 * ld_out + j;
+    if (rows - i0 >= 4)
+      product_block<4>(to, ld_out, a, b + j, ld_b, i0, depth, sum, add);
+    else if (rows - i0 == 3)
+      product_block<3>(to, ld_out, a, b + j, ld_b, i0, depth, sum, add);
+    else if (rows - i0 == 2)
+      product_block<2>(to, ld_out, a, b + j, ld_b, i0, depth, sum, add);
     else
-      product_rows<1>(rows - i0, to, ld_out, a, b + j0, ld_b, i0, depth, sum, add);
-#endif
+      product_block<1>(to, ld_out, a, b + j, ld_b, i0, depth, sum, add);
   });
+#else
+  static_cast<void>(member);
+  const HostProduct call{out, ld_out, rows, columns, a.at, a.row, a.step, depth, b, ld_b, add, sum};
+  attention_isa() >= Isa::avx512 ? host_avx512::product(call) : host_avx2::product(call);
+#endif
 }
+
+#if defined(__AVX2__) && !defined(__CUDACC__)
+/// out[j ld_out + i] = in[i ld_in + j] for i, j < 8.
+inline void transpose_eight(float* out, std::int64_t ld_out, const float* in, std::int64_t ld_in) {
+  __m256 x[8], y[8];
+  for (int i = 0; i < 4; ++i) { // rows i and i + 4 share registers from here on
+    const auto row = [in, ld_in](int r, int half) { return _mm_loadu_ps(in + r * ld_in + 4 * half); };
+    x[i] = _mm256_set_m128(row(i + 4, 0), row(i, 0));
+    x[i + 4] = _mm256_set_m128(row(i + 4, 1), row(i, 1));
+  }
+  for (int half = 0; half < 8; half += 4) {
+    for (int i = 0; i < 4; i += 2) {
+      y[half + i] = _mm256_unpacklo_ps(x[half + i], x[half + i + 1]);
+      y[half + i + 1] = _mm256_unpackhi_ps(x[half + i], x[half + i + 1]);
+    }
+    for (int i = 0; i < 2; ++i) {
+      _mm256_storeu_ps(out + (half + 2 * i) * ld_out, _mm256_shuffle_ps(y[half + i], y[half + i + 2], 0x44));
+      _mm256_storeu_ps(out + (half + 2 * i + 1) * ld_out, _mm256_shuffle_ps(y[half + i], y[half + i + 2], 0xee));
+    }
+  }
+}
+#endif
 
 /// out[columns, rows] = in[rows, columns], then a barrier; zeros behind the last row up to a whole group.
 KOKKOS_INLINE_FUNCTION void transpose(const Member& member, float* out, std::int64_t ld_out, const float* in,
                                       std::int64_t ld_in, std::int64_t rows, std::int64_t columns) {
-  const std::int64_t end = (rows + number_count - 1) / number_count * number_count;
 #ifdef WEFT_CUDA
+  const std::int64_t end = (rows + number_count - 1) / number_count * number_count;
   each(member, columns * end, [&](std::int64_t n) {
     const std::int64_t j = n / end, i = n % end;
     out[j * ld_out + i] = i < rows ? in[i * ld_in + j] : 0.0f;
   });
 #else
   static_cast<void>(member);
+  std::int64_t whole_rows = 0, whole_columns = 0; // in blocks of eight
+#if defined(__AVX2__)
+  whole_rows = rows / 8 * 8, whole_columns = columns / 8 * 8;
+  for (std::int64_t j = 0; j < whole_columns; j += 8)
+    for (std::int64_t i = 0; i < whole_rows; i += 8)
+      transpose_eight(out + j * ld_out + i, ld_out, in + i * ld_in + j, ld_in);
+#endif
   for (std::int64_t j = 0; j < columns; ++j)
-    for (std::int64_t i = 0; i < end; ++i)
+    for (std::int64_t i = j < whole_columns ? whole_rows : 0; i < padded(rows); ++i)
       out[j * ld_out + i] = i < rows ? in[i * ld_in + j] : 0.0f;
 #endif
 }

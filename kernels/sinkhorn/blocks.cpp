@@ -1,7 +1,8 @@
 #include "kernels/sinkhorn/blocks.hpp"
 #include "kernels/common/instantiate.hpp"
-#include "kernels/common/kokkos.hpp"
-#include "kernels/common/numbers.hpp"
+#include "kernels/common/tiles.hpp"
+#include <algorithm>
+#include <stdexcept>
 
 namespace weft {
 
@@ -13,37 +14,48 @@ KOKKOS_INLINE_FUNCTION bool real_row(const std::uint32_t* seen, std::int64_t len
 /// Which number weighs source b for result a.
 enum class By { p, transposed };
 
-/// For every offset o in a block, results a of a group of four: result(a) = sum over the sources b in order of
-/// weight(a, b) source(b), in strips of columns. `sources` and `results` say where row o of a block lies, or null.
+/// The most columns of a head that a task takes at a time: floats(columns) is what it keeps of them.
+template <class Floats>
+std::int64_t columns_of_task(std::int64_t width, const Floats& floats) {
+  const auto limit = tiles::scratch_limit / static_cast<std::int64_t>(sizeof(float));
+  for (std::int64_t parts = 1; parts <= width; ++parts)
+    if (const std::int64_t columns = tiles::padded((width + parts - 1) / parts); floats(columns) <= limit)
+      return columns;
+  throw std::invalid_argument("sinkhorn: more blocks of a sequence than fit into the memory of a task; expected fewer, "
+                              "longer blocks");
+}
+
+/// For every offset o in a block: result(a) = sum over the sources b in order of weight(a, b) source(b), all a at once.
+/// Sources lie a block's rows apart, which may be the same place of a cache for all of them: they are gathered first.
+/// `sources` and `results` say where row o of a block lies, or null.
 template <class T, class Source, class Result>
 void mix(const char* label, const BlockShape& shape, const HeadRows& lie, const float* p, By by, Into into,
          const Source& source, const Result& result) {
-  constexpr std::int64_t together = 4;
   const std::int64_t n = shape.blocks(), b = shape.block, H = lie.heads, E = lie.width;
-  const std::int64_t groups = (n + together - 1) / together;
-  const std::int64_t across = by == By::p ? n : 1, along = by == By::p ? 1 : n; // strides of a and b in p
+  const std::int64_t part = columns_of_task(E, [n](std::int64_t columns) { return 2 * n * columns; });
+  const std::int64_t parts = (E + part - 1) / part;
+  const tiles::Left weights{nullptr, by == By::p ? n : 1, by == By::p ? 1 : n};
   const bool adds = into == Into::add;
-  for_each(
-      label, shape.sequences * H * b * groups, KOKKOS_LAMBDA(std::int64_t task) {
-        const std::int64_t group = task % groups, o = task / groups % b, h = task / (groups * b) % H,
-                           s = task / (groups * b * H), first = group * together;
-        const std::int64_t here = n - first < together ? n - first : together;
-        const float* weights = p + (s * H + h) * n * n;
-        for_numbers(0, E, [&](std::int64_t e, std::int64_t count) {
-          Numbers sums[together] = {};
-          for (std::int64_t k = 0; k < n; ++k) {
-            const T* row = source(s, k * b + o);
-            if (!row)
-              continue;
-            const Numbers x = numbers_at(row + h * E + e, count);
-            for (std::int64_t a = 0; a < here; ++a)
-              sums[a] = sums[a] + weights[(first + a) * across + k * along] * x;
-          }
-          for (std::int64_t a = 0; a < here; ++a) {
-            T* to = result(s, (first + a) * b + o);
-            if (to)
-              put_numbers(to + h * E + e, adds ? numbers_at(to + h * E + e, count) + sums[a] : sums[a], count);
-          }
+  tiles::for_tasks(
+      label, shape.sequences * H * b * parts, 2 * n * part,
+      KOKKOS_LAMBDA(const tiles::Member& member, float* sources, std::int64_t task) {
+        const std::int64_t e0 = task % parts * part, o = task / parts % b, h = task / (parts * b) % H,
+                           s = task / (parts * b * H), width = E - e0 < part ? E - e0 : part;
+        float* sums = sources + n * part;
+        tiles::each_group(member, n, width, [&](std::int64_t k, std::int64_t e, std::int64_t count) {
+          const T* row = source(s, k * b + o);
+          put_numbers(sources + k * part + e, row ? numbers_at(row + h * E + e0 + e, count) : Numbers{}, number_count);
+        });
+        tiles::Left left = weights;
+        left.at = p + (s * H + h) * n * n;
+        tiles::product(member, sums, part, n, width, left, n, sources, part, false);
+        tiles::each_group(member, n, width, [&](std::int64_t a, std::int64_t e, std::int64_t count) {
+          T* to = result(s, a * b + o);
+          if (!to)
+            return;
+          to += h * E + e0 + e;
+          const Numbers x = numbers_at(sums + a * part + e, number_count);
+          put_numbers(to, adds ? numbers_at(to, count) + x : x, count);
         });
       });
 }
@@ -148,31 +160,39 @@ void mix_blocks_backward_rows(const BlockShape& shape, const HeadRows& lie, T* d
 template <class T>
 void mix_blocks_backward_weights(const BlockShape& shape, const HeadRows& lie, float* dp, const T* dsorted,
                                  const T* rows, const std::uint32_t* seen, Into into) {
-  constexpr std::int64_t together = 4;
+  // A task has `together` rows of dp: it goes through the offsets in a block, each one a product of two tiles.
+  constexpr std::int64_t together = tiles::scratch_level == 0 ? 16 : 32;
   const std::int64_t N = shape.length, n = shape.blocks(), b = shape.block, H = lie.heads, E = lie.width;
-  const std::int64_t groups = (n + together - 1) / together;
+  const std::int64_t groups = (n + together - 1) / together, ld = tiles::padded(n);
+  const auto floats = [n, ld](std::int64_t columns) { return (together + n + ld) * columns + together * ld; };
+  const std::int64_t part = columns_of_task(E, floats);
   const bool adds = into == Into::add;
-  for_each(
-      "weft::mix_blocks_backward_weights", shape.sequences * H * n * groups, KOKKOS_LAMBDA(std::int64_t task) {
-        const std::int64_t first = task % groups * together, i = task / groups % n, h = task / (groups * n) % H,
-                           s = task / (groups * n * H);
+  tiles::for_tasks(
+      "weft::mix_blocks_backward_weights", shape.sequences * H * groups, floats(part),
+      KOKKOS_LAMBDA(const tiles::Member& member, float* slopes, std::int64_t task) {
+        const std::int64_t first = task % groups * together, h = task / groups % H, s = task / (groups * H);
         const std::int64_t here = n - first < together ? n - first : together;
-        Numbers sums[together] = {};
-        for (std::int64_t o = 0; o < b; ++o) {
-          const T* slope = dsorted + (s * lie.sorted_length + i * b + o) * lie.sorted_stride + h * E;
-          for (std::int64_t a = 0; a < here; ++a) {
-            const std::int64_t row = (first + a) * b + o;
-            if (!real_row(seen, N, s, row))
-              continue;
-            const T* x = rows + (s * lie.length + row) * lie.stride + h * E;
-            for_numbers(0, E, [&](std::int64_t e, std::int64_t count) {
-              sums[a] = sums[a] + numbers_at(slope + e, count) * numbers_at(x + e, count);
-            });
-          }
+        float *of_blocks = slopes + together * part, *turned = of_blocks + n * part, *sums = turned + part * ld;
+        for (std::int64_t step = 0; step < b * ((E + part - 1) / part); ++step) {
+          const std::int64_t o = step % b, e0 = step / b * part, width = E - e0 < part ? E - e0 : part;
+          tiles::each_group(member, here, width, [&](std::int64_t i, std::int64_t e, std::int64_t count) {
+            const T* from = dsorted + (s * lie.sorted_length + (first + i) * b + o) * lie.sorted_stride + h * E + e0;
+            put_numbers(slopes + i * part + e, numbers_at(from + e, count), number_count);
+          });
+          tiles::each_group(member, n, width, [&](std::int64_t k, std::int64_t e, std::int64_t count) {
+            const std::int64_t row = k * b + o;
+            const T* from = rows + (s * lie.length + row) * lie.stride + h * E + e0;
+            put_numbers(of_blocks + k * part + e, real_row(seen, N, s, row) ? numbers_at(from + e, count) : Numbers{},
+                        number_count);
+          });
+          tiles::transpose(member, turned, ld, of_blocks, part, n, width);
+          tiles::product(member, sums, ld, here, n, tiles::Left{slopes, part, 1}, width, turned, ld, step > 0);
         }
-        float* to = dp + ((s * H + h) * n + i) * n + first;
-        for (std::int64_t a = 0; a < here; ++a)
-          to[a] = adds ? to[a] + total_of(sums[a]) : total_of(sums[a]);
+        tiles::each_group(member, here, n, [&](std::int64_t i, std::int64_t k, std::int64_t count) {
+          float* to = dp + ((s * H + h) * n + first + i) * n + k;
+          const Numbers x = numbers_at(sums + i * ld + k, number_count);
+          put_numbers(to, adds ? numbers_at(to, count) + x : x, count);
+        });
       });
 }
 
