@@ -56,7 +56,9 @@ WEFT_ALWAYS void put(float* p, V x) {
 }
 
 /// sum + left right, rounded once.
-WEFT_ALWAYS Eight fused(Eight sum, float left, Eight right) { return _mm256_fmadd_ps(_mm256_set1_ps(left), right, sum); }
+WEFT_ALWAYS Eight fused(Eight sum, float left, Eight right) {
+  return _mm256_fmadd_ps(_mm256_set1_ps(left), right, sum);
+}
 #if WEFT_PRODUCT_LANES == 16
 WEFT_ALWAYS Wide fused(Wide sum, float left, Wide right) {
 #if defined(__AVX512F__)

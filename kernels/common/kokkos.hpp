@@ -1,6 +1,7 @@
 // How kernels are written here: one flat loop or one loop over teams, always on the default execution space.
 // Only .cpp files under kernels/ include this.
 #pragma once
+#include "kernels/common/alone.hpp"
 #include <Kokkos_Core.hpp>
 #include <cstdint>
 
@@ -14,6 +15,11 @@ void for_each(const char* label, std::int64_t n, const Body& body) {
 #ifndef WEFT_CUDA
   if (n == 1) // a lone row of a decoder: waking the other threads costs more than the work
     return body(std::int64_t{0});
+  if (detail::runs_alone.load(std::memory_order_relaxed)) {
+    for (std::int64_t i = 0; i < n; ++i)
+      body(i);
+    return;
+  }
 #endif
   Kokkos::parallel_for(label, Kokkos::RangePolicy<Space, Kokkos::IndexType<std::int64_t>>(0, n), body);
 }

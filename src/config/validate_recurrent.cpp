@@ -6,8 +6,6 @@
 namespace weft {
 namespace {
 
-constexpr double most_biased_pairs = 16384.0 * 16384; ///< a table of them is 1 GiB
-
 /// A recurrence has nothing between the layers where there is one, no CLS vector, and zeros behind the length.
 void check_lstm(const Config& c, Checker& rules) {
   const auto& m = c.model;
@@ -51,14 +49,6 @@ void check_mega(const Config& c, Checker& rules) {
   rules.check(a.bias != "rotary" || a.shared_width % 2 == 0, {"attention.shared_width", "attention.bias"},
               fmt::format("got a width of {} with the rotary bias, which turns its halves, expected an even number",
                           a.shared_width));
-  const double seen = static_cast<double>(a.pattern == "dense" ? c.model.context : a.stride);
-  rules.check(a.bias == "none" || a.function != "softmax" ||
-                  static_cast<double>(c.model.context) * seen <= most_biased_pairs,
-              {"attention.bias", "model.context", "attention.pattern"},
-              fmt::format("got \"{}\" with {} positions, for whose pairs a table is made, expected at most 16384, or "
-                          "chunks of attention.stride with as many pairs; take \"none\", or attention.pattern = "
-                          "\"chunk\"",
-                          a.bias, c.model.context));
 }
 
 /// A ring, rows that padding does not reach, and a stream whose layers can be made again from nothing but their rows.

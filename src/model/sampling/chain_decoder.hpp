@@ -4,6 +4,7 @@
 #include "model/layers/embedding.hpp"
 #include "model/sampling/decoder.hpp"
 #include "model/sampling/key_lists.hpp"
+#include "model/sampling/thread_choice.hpp"
 #include "model/stream/stream.hpp"
 
 namespace weft {
@@ -29,6 +30,7 @@ class ChainDecoder final : public Decoder {
   std::unique_ptr<StreamRows<T>> stream_;
   typename LanguageHead<T>::Rows head_;
   Buffer<std::uint16_t> previous_;
+  ThreadChoice threads_;
 };
 
 } // namespace weft
