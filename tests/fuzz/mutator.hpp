@@ -11,11 +11,20 @@
 
 namespace weft::test {
 
+/// What the environment says, or `otherwise`.
+inline int from_environment(const char* name, int otherwise) {
+  const char* text = std::getenv(name);
+  return text == nullptr ? otherwise : std::atoi(text);
+}
+
 /// One to four changes in a row: bits flipped, ranges cut, doubled, zeroed or taken from another file, ends cut off,
 /// numbers replaced by the extreme ones of 1, 2, 4 and 8 bytes in either byte order.
 class Mutator {
  public:
-  Mutator(std::vector<std::string> corpus, std::uint64_t seed) : corpus_(std::move(corpus)), random_(seed) {}
+  /// Another WEFT_FUZZ_SEED gives other changes.
+  Mutator(std::vector<std::string> corpus, std::uint64_t seed)
+      : corpus_(std::move(corpus)),
+        random_(seed + 1000 * static_cast<std::uint64_t>(from_environment("WEFT_FUZZ_SEED", 0))) {}
 
   std::string next() {
     std::string text = corpus_[below(corpus_.size())];
@@ -73,10 +82,7 @@ class Mutator {
 };
 
 /// Cases of one test: `few` in the ordinary run, WEFT_FUZZ_ROUNDS in the long one.
-inline int rounds(int few) {
-  const char* many = std::getenv("WEFT_FUZZ_ROUNDS");
-  return many == nullptr ? few : std::atoi(many);
-}
+inline int rounds(int few) { return from_environment("WEFT_FUZZ_ROUNDS", few); }
 
 /// Bytes of memory this process has had at most.
 inline std::int64_t peak_memory() {
