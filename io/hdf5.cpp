@@ -64,13 +64,13 @@ File File::open(const std::string& path) {
     throw DataError(fmt::format("{} is no file but a folder, a pipe or a device, expected an HDF5 file", path));
   if (access(path.c_str(), R_OK) != 0)
     throw DataError(fmt::format("cannot read {}: {}", path, std::strerror(errno)));
-  check_seal(path);
+  const bool sealed = check_seal(path);
   const Handle access = file_access();
   Handle handle(H5Fopen(path.c_str(), H5F_ACC_RDONLY, access.get()));
   if (!handle.valid())
     throw DataError(
         fmt::format("{} is not a whole HDF5 file (damaged, cut short, or of another kind): {}", path, reason()));
-  return File(std::move(handle), path, false);
+  return File(std::move(handle), path, false, sealed);
 }
 
 File File::open_to_write(const std::string& path) {
@@ -106,6 +106,8 @@ Dataset File::create_dataset(const std::string& name, Type type, const std::vect
       size = std::max<hsize_t>(size, 1);
     H5Pset_chunk(creation.get(), static_cast<int>(block.size()), block.data());
     H5Pset_fletcher32(creation.get());
+    if (type != Type::other && shape[0] > 0)
+      chunked_.emplace_back(name, static_cast<std::int64_t>(block[0]));
   }
   return new_dataset(name, type, shape, creation.get());
 }
@@ -124,7 +126,10 @@ Dataset File::dataset(const std::string& name) const {
   Handle handle(H5Dopen2(handle_.get(), name.c_str(), H5P_DEFAULT));
   if (!handle.valid())
     cannot_read("data set " + name, path_);
-  return Dataset(std::move(handle), path_, name);
+  Dataset found(std::move(handle), path_, name);
+  if (sealed_) // where another program has changed the file, the seal is gone and the sums are not of its numbers
+    found.use_sums();
+  return found;
 }
 
 bool File::has(const std::string& name) const {
@@ -198,6 +203,9 @@ void File::close_unsealed() {
 void File::close() {
   if (!handle_.valid())
     return;
+  if (writing_)
+    for (const auto& [name, rows] : chunked_)
+      dataset(name).write_sums(rows);
   close_unsealed();
   if (writing_)
     seal(path_);

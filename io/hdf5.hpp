@@ -62,12 +62,22 @@ class Dataset {
   /// Where the bytes of a contiguous data set lie in the file; -1 where it has none.
   std::int64_t offset() const;
 
+  /// Writes the CRC-32C of the bytes of every `rows` rows (the last block may be shorter), as attributes.
+  void write_sums(std::int64_t rows);
+  /// From now on every block of rows is compared with its sum, where there are sums, before the first of it is read.
+  void use_sums();
+
  private:
+  void check_rows(std::int64_t first, std::int64_t count) const;
+  std::uint32_t crc_of(std::int64_t first, std::int64_t count) const;
   void transfer_rows(std::int64_t first, std::int64_t count, Type type, void* to, const void* from) const;
   Handle handle_;
   std::string file_, name_;
   std::vector<std::int64_t> shape_;
   Type type_ = Type::other;
+  std::int64_t block_ = 0;          ///< rows of a block that has a sum
+  std::vector<std::uint32_t> sums_; ///< of the blocks; empty: there are none, or they are not to be used
+  mutable std::vector<bool> checked_;
 };
 
 /// A file. Reading errors are DataErrors (status 4); errors while writing are Errors with status 1.
@@ -85,7 +95,9 @@ class File {
 
   const std::string& path() const { return path_; }
   /// A new data set; groups named in `name` are made as needed. With `chunk` rows > 0 it is stored in chunks, each
-  /// with a checksum (fletcher32) that every later read verifies; else contiguously.
+  /// with a checksum (fletcher32) that every later read verifies; else contiguously. To fletcher32 a pair of bytes 0 is
+  /// the same as a pair of bytes 255, and a chunk of zeros has the checksum 0; so close() adds the CRC-32C of every
+  /// chunk, which readers of a sealed file compare.
   Dataset create_dataset(const std::string& name, Type type, const std::vector<std::int64_t>& shape,
                          std::int64_t chunk = 0);
   /// A new contiguous data set whose bytes have their place in the file at once and are left to somebody else to write
@@ -106,11 +118,12 @@ class File {
   void close_unsealed();
 
  private:
-  File(Handle handle, std::string path, bool writing)
-      : handle_(std::move(handle)), path_(std::move(path)), writing_(writing) {}
+  File(Handle handle, std::string path, bool writing, bool sealed = false)
+      : handle_(std::move(handle)), path_(std::move(path)), writing_(writing), sealed_(sealed) {}
   Handle handle_;
   std::string path_;
-  bool writing_ = false;
+  bool writing_ = false, sealed_ = false;
+  std::vector<std::pair<std::string, std::int64_t>> chunked_; ///< data sets that were made, and rows of their chunks
   Dataset new_dataset(const std::string& name, Type type, const std::vector<std::int64_t>& shape, hid_t creation);
 };
 

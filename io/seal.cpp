@@ -87,7 +87,7 @@ void seal(const std::string& path) {
     throw Error(exit_failure, fmt::format("cannot write the end of {}: {}", path, std::strerror(errno)));
 }
 
-void check_seal(const std::string& path) {
+bool check_seal(const std::string& path) {
   const File file(std::fopen(path.c_str(), "rb"), std::fclose);
   if (!file)
     throw DataError(fmt::format("cannot read {}: {}", path, std::strerror(errno)));
@@ -95,11 +95,11 @@ void check_seal(const std::string& path) {
   const std::string head = piece(file.get(), 0, 48);
   // Only superblocks of versions 2 and 3 with 8-byte addresses; the library judges all others.
   if (head.size() < 48 || head.compare(0, 8, "\x89HDF\r\n\x1a\n") != 0 || head[8] < 2 || head[9] != 8)
-    return;
+    return false;
   std::int64_t end;
   std::memcpy(&end, head.data() + 28, sizeof end);
   if (size == end)
-    return; // another program's file, or one that another program has changed
+    return false; // another program's file, or one that another program has changed
   const std::string what = fmt::format("{} is damaged or cut short: ", path);
   if (size < end)
     throw DataError(fmt::format("{}it has {} bytes, expected {} at least", what, size, end));
@@ -123,6 +123,7 @@ void check_seal(const std::string& path) {
   if (bytes != end || static_cast<std::int64_t>(heaps.size()) != count ||
       digest_of(file.get(), claim, heaps) != text.substr(text.size() - 64))
     throw DataError(what + "its texts are not those it was sealed with");
+  return true;
 }
 
 } // namespace weft

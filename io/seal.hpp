@@ -10,7 +10,7 @@ namespace weft {
 /// Appends the seal to a finished and closed HDF5 file. Error (status 1) where that cannot be written.
 void seal(const std::string& path);
 /// To be called before the library opens a file: DataError where the file ends early, its seal is damaged or its heaps
-/// are not those that were sealed. Files without a seal (those of other programs) pass.
-void check_seal(const std::string& path);
+/// are not those that were sealed. Files without a seal (those of other programs) pass: false.
+bool check_seal(const std::string& path);
 
 } // namespace weft

@@ -106,7 +106,7 @@ void add_shard(Shards& shards, int k, int count, const std::string& path) {
   shards.tokens.push_back(file.dataset("tokens"));
   const hdf5::Dataset& tokens = shards.tokens.back();
   check_tokens(tokens, shards.tokens.front(), path);
-  if (all.count("split_examples") != 0)
+  if (all.count("split_examples") != 0 || all.count("examples") != 0)
     expect(all, "examples", tokens.shape()[0], path);
   shards.first.push_back(shards.first.back() + tokens.shape()[0]);
 }

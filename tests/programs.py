@@ -56,6 +56,15 @@ def run(arguments, ranks=1, threads=1, status=0, environment=None, timeout=240):
     return done
 
 
+def train_copy(folder, text, examples, length):
+    """Generates a copy task as `folder`/data, writes `text` as `folder`/input.toml and trains it. The folder of the run."""
+    run(["generate", "copy", "--to", folder + "/data", "--examples", examples, "--length", str(length), "--symbols", "15"])
+    with open(folder + "/input.toml", "w", encoding="ascii") as file:
+        file.write(text.format(directory=folder))
+    run(["train", folder + "/input.toml"])
+    return folder + "/runs/run"
+
+
 def checkpoint_arrays(path):
     arrays = {}
     with h5py.File(path, "r") as file:

@@ -34,43 +34,36 @@ void backward_of(T* out, T* du, float* dbias, const T* dout, const T* u, std::in
         });
       });
 }
+
+/// body(Form{}) with the form of this kind.
+template <class Body>
+void with_form(Activation kind, const Body& body) {
+  switch (kind) {
+  case Activation::sigmoid_gelu:
+    return body(SigmoidGelu{});
+  case Activation::gelu_tanh:
+    return body(GeluTanh{});
+  case Activation::gelu:
+    return body(ExactGelu{});
+  case Activation::relu:
+    return body(Relu{});
+  case Activation::silu:
+    return body(Silu{});
+  case Activation::tanh:
+    return body(Tanh{});
+  }
+}
 } // namespace
 
 template <class T>
 void activation_forward(T* out, const T* u, std::int64_t n, Activation kind) {
-  switch (kind) {
-  case Activation::sigmoid_gelu:
-    return forward_of<SigmoidGelu>(out, u, n);
-  case Activation::gelu_tanh:
-    return forward_of<GeluTanh>(out, u, n);
-  case Activation::gelu:
-    return forward_of<ExactGelu>(out, u, n);
-  case Activation::relu:
-    return forward_of<Relu>(out, u, n);
-  case Activation::silu:
-    return forward_of<Silu>(out, u, n);
-  case Activation::tanh:
-    return forward_of<Tanh>(out, u, n);
-  }
+  with_form(kind, [&]<class Form>(Form) { forward_of<Form>(out, u, n); });
 }
 
 template <class T>
 void activation_backward(T* out, T* du, float* dbias, const T* dout, const T* u, std::int64_t rows, std::int64_t width,
                          float* partial, Activation kind) {
-  switch (kind) {
-  case Activation::sigmoid_gelu:
-    return backward_of<SigmoidGelu>(out, du, dbias, dout, u, rows, width, partial);
-  case Activation::gelu_tanh:
-    return backward_of<GeluTanh>(out, du, dbias, dout, u, rows, width, partial);
-  case Activation::gelu:
-    return backward_of<ExactGelu>(out, du, dbias, dout, u, rows, width, partial);
-  case Activation::relu:
-    return backward_of<Relu>(out, du, dbias, dout, u, rows, width, partial);
-  case Activation::silu:
-    return backward_of<Silu>(out, du, dbias, dout, u, rows, width, partial);
-  case Activation::tanh:
-    return backward_of<Tanh>(out, du, dbias, dout, u, rows, width, partial);
-  }
+  with_form(kind, [&]<class Form>(Form) { backward_of<Form>(out, du, dbias, dout, u, rows, width, partial); });
 }
 
 #define WEFT_ACTIVATION_OF(T)                                                                                          \

@@ -45,14 +45,47 @@ KOKKOS_INLINE_FUNCTION void store_rows(const Member& member, const Operands<T>& 
   });
 }
 
+/// body(member, scratch, tile, task) for every tile of every chunk of every sequence and head; it may have no rows.
+template <class T, class Body>
+void for_tiles(const char* label, const Operands<T>& of, const Body& body) {
+  tiles::for_tasks(
+      label, of.s.tasks(), of.s.scratch(), KOKKOS_LAMBDA(const Member& member, float* scratch, std::int64_t task) {
+        body(member, scratch, of.tile_of(task), task);
+      });
+}
+
+/// The keys and values of a tile, the keys turned, and which of them count.
+template <class T>
+KOKKOS_INLINE_FUNCTION void load_keys(const Member& member, const Operands<T>& of, const Tile& keys, float* k,
+                                      float* turned, float* v, float* real) {
+  const Sizes& s = of.s;
+  of.load_rows(member, k, keys, of.k, of.stride, s.Z, true);
+  of.load_rows(member, v, keys, of.v, of.stride, s.V, true);
+  of.load_real(member, real, keys);
+  tiles::transpose(member, turned, s.Tp, k, s.Zp, keys.rows, s.Z);
+}
+
+/// Calls body(keys, n) for every key tile n of the chunk that queries of the tile see, once it is loaded.
+template <class T, class Body>
+KOKKOS_INLINE_FUNCTION void for_key_tiles(const Member& member, const Operands<T>& of, const Tile& queries, float* k,
+                                          float* turned, float* v, float* real, const Body& body) {
+  const Sizes& s = of.s;
+  for (std::int64_t n = 0; n < s.chunk_tiles(); ++n) {
+    const Tile keys = of.beside(queries, n);
+    if (keys.rows == 0 || (s.causal && keys.first >= queries.first + queries.rows))
+      return;
+    load_keys(member, of, keys, k, turned, v, real);
+    body(keys, n);
+  }
+}
+
 /// dq, and the slopes of the bias: of a task, which is a query tile, by distance.
 template <class T>
 void query_gradients(const Operands<T>& of, T* dq, float* partial) {
   const Sizes s = of.s;
-  tiles::for_tasks(
-      "weft::pointwise_attention_queries", s.tasks(), s.scratch(),
-      KOKKOS_LAMBDA(const Member& member, float* scratch, std::int64_t task) {
-        const Tile queries = of.tile_of(task);
+  for_tiles(
+      "weft::pointwise_attention_queries", of,
+      KOKKOS_LAMBDA(const Member& member, float* scratch, const Tile& queries, std::int64_t task) {
         float* slopes = partial + task * s.diagonals();
         if (s.M > 0)
           each(member, s.diagonals(), [&](std::int64_t d) { slopes[d] = 0; });
@@ -63,14 +96,7 @@ void query_gradients(const Operands<T>& of, T* dq, float* partial) {
               *weights = v_turned + s.V * s.Tp, *ds = weights + s.T * s.Tp, *real = ds + s.T * s.Tp;
         of.load_rows(member, q, queries, of.q, of.stride, s.Z, false);
         of.load_rows(member, dout, queries, of.dout, s.V, s.V, false);
-        for (std::int64_t n = 0; n < s.chunk_tiles(); ++n) {
-          const Tile keys = of.beside(queries, n);
-          if (keys.rows == 0 || (s.causal && keys.first >= queries.first + queries.rows))
-            break;
-          of.load_rows(member, k, keys, of.k, of.stride, s.Z, true);
-          of.load_rows(member, v, keys, of.v, of.stride, s.V, true);
-          of.load_real(member, real, keys);
-          tiles::transpose(member, k_turned, s.Tp, k, s.Zp, keys.rows, s.Z);
+        for_key_tiles(member, of, queries, k, k_turned, v, real, [&](const Tile& keys, std::int64_t n) {
           tiles::transpose(member, v_turned, s.Tp, v, s.Vp, keys.rows, s.V);
           product(member, weights, s.Tp, queries.rows, keys.rows, Left{q, s.Zp, 1}, s.Z, k_turned, s.Tp, false);
           product(member, ds, s.Tp, queries.rows, keys.rows, Left{dout, s.Vp, 1}, s.V, v_turned, s.Tp, false);
@@ -89,7 +115,7 @@ void query_gradients(const Operands<T>& of, T* dq, float* partial) {
             });
           product(member, dq_rows, s.Zp, queries.rows, s.Z, Left{ds, s.Tp, 1}, keys.rows, k, s.Zp, n > 0,
                   of.on_diagonal(queries, keys) ? Sum::up_to_row : Sum::all);
-        }
+        });
         store_rows(member, of, queries, dq, of.stride, dq_rows, s.Z, of.inverse, false);
       });
 }
@@ -98,19 +124,15 @@ void query_gradients(const Operands<T>& of, T* dq, float* partial) {
 template <class T>
 void key_gradients(const Operands<T>& of, T* dk, T* dv) {
   const Sizes s = of.s;
-  tiles::for_tasks(
-      "weft::pointwise_attention_keys", s.tasks(), s.scratch(),
-      KOKKOS_LAMBDA(const Member& member, float* scratch, std::int64_t task) {
-        const Tile keys = of.tile_of(task);
+  for_tiles(
+      "weft::pointwise_attention_keys", of,
+      KOKKOS_LAMBDA(const Member& member, float* scratch, const Tile& keys, std::int64_t) {
         if (keys.rows == 0)
           return;
         float *q = scratch, *dk_rows = q + s.T * s.Zp, *k_turned = dk_rows + s.T * s.Zp, *dout = k_turned + s.Z * s.Tp,
               *dv_rows = dout + s.T * s.Vp, *v_turned = dv_rows + s.T * s.Vp, *weights = v_turned + s.V * s.Tp,
               *ds = weights + s.T * s.Tp, *real = ds + s.T * s.Tp;
-        of.load_rows(member, dk_rows, keys, of.k, of.stride, s.Z, true);
-        of.load_rows(member, dv_rows, keys, of.v, of.stride, s.V, true);
-        of.load_real(member, real, keys);
-        tiles::transpose(member, k_turned, s.Tp, dk_rows, s.Zp, keys.rows, s.Z);
+        load_keys(member, of, keys, dk_rows, k_turned, dv_rows, real);
         tiles::transpose(member, v_turned, s.Tp, dv_rows, s.Vp, keys.rows, s.V);
         bool some = false;
         for (std::int64_t n = 0; n < s.chunk_tiles(); ++n) {
@@ -178,30 +200,22 @@ void pointwise_attention_forward(const PointwiseAttention& call, T* out, const T
   const Operands<T> of(call, q, k, v, nullptr, bias, workspace);
   const Sizes s = of.s;
   count_keys(call, s, workspace);
-  tiles::for_tasks(
-      "weft::pointwise_attention_forward", s.tasks(), s.scratch(),
-      KOKKOS_LAMBDA(const Member& member, float* scratch, std::int64_t task) {
-        const Tile queries = of.tile_of(task);
+  for_tiles(
+      "weft::pointwise_attention_forward", of,
+      KOKKOS_LAMBDA(const Member& member, float* scratch, const Tile& queries, std::int64_t) {
         if (queries.rows == 0)
           return;
         float *queries_rows = scratch, *rows = queries_rows + s.T * s.Zp, *turned = rows + s.T * s.Zp,
               *weights = turned + s.Z * s.Tp, *values = weights + s.T * s.Tp, *sums = values + s.T * s.Vp,
               *real = sums + s.T * s.Vp;
         of.load_rows(member, queries_rows, queries, of.q, of.stride, s.Z, false);
-        for (std::int64_t n = 0; n < s.chunk_tiles(); ++n) {
-          const Tile keys = of.beside(queries, n);
-          if (keys.rows == 0 || (s.causal && keys.first >= queries.first + queries.rows))
-            break;
-          of.load_rows(member, rows, keys, of.k, of.stride, s.Z, true);
-          of.load_rows(member, values, keys, of.v, of.stride, s.V, true);
-          of.load_real(member, real, keys);
-          tiles::transpose(member, turned, s.Tp, rows, s.Zp, keys.rows, s.Z);
+        for_key_tiles(member, of, queries, rows, turned, values, real, [&](const Tile& keys, std::int64_t n) {
           product(member, weights, s.Tp, queries.rows, keys.rows, Left{queries_rows, s.Zp, 1}, s.Z, turned, s.Tp,
                   false);
           of.weigh(member, weights, nullptr, queries, keys, real, false);
           product(member, sums, s.Vp, queries.rows, s.V, Left{weights, s.Tp, 1}, keys.rows, values, s.Vp, n > 0,
                   of.on_diagonal(queries, keys) ? Sum::up_to_row : Sum::all);
-        }
+        });
         store_rows(member, of, queries, out, s.V, sums, s.V, nullptr, false);
       });
 }

@@ -86,9 +86,9 @@ template <class T>
 void attention_pool_backward_scores(float* dscores, const T* dout, const T* x, const float* weights,
                                     const PoolShape& shape) {
   const std::int64_t N = shape.length, D = shape.width;
-  for_each(
-      "weft::attention_pool_products", shape.sequences * N, KOKKOS_LAMBDA(std::int64_t row) {
-        const T *left = dout + row / N * D, *right = x + row * D;
+  for_rows(
+      "weft::attention_pool_products", shape, KOKKOS_LAMBDA(std::int64_t s, std::int64_t row) {
+        const T *left = dout + s * D, *right = x + row * D;
         dscores[row] = weights[row] == 0.0f ? 0.0f : sum_of_numbers(D, [&](std::int64_t j, std::int64_t count) {
           return numbers_at(left + j, count) * numbers_at(right + j, count);
         });
@@ -108,15 +108,15 @@ void attention_pool_backward_scores(float* dscores, const T* dout, const T* x, c
 template <class T>
 void attention_pool_backward_rows(T* dx, const T* through, const T* dout, const float* weights,
                                   const PoolShape& shape) {
-  const std::int64_t N = shape.length, D = shape.width;
-  for_each(
-      "weft::attention_pool_backward_rows", shape.sequences * N, KOKKOS_LAMBDA(std::int64_t row) {
+  const std::int64_t D = shape.width;
+  for_rows(
+      "weft::attention_pool_backward_rows", shape, KOKKOS_LAMBDA(std::int64_t s, std::int64_t row) {
         const float weight = weights[row];
         for_numbers(0, D, [&](std::int64_t j, std::int64_t count) {
           const std::int64_t at = row * D + j;
           Numbers d = through ? numbers_at(through + at, count) : Numbers{};
           if (weight != 0.0f)
-            d = d + weight * numbers_at(dout + row / N * D + j, count);
+            d = d + weight * numbers_at(dout + s * D + j, count);
           put_numbers(dx + at, d, count);
         });
       });

@@ -13,35 +13,41 @@ KOKKOS_INLINE_FUNCTION std::int64_t last_seen(const std::uint32_t* seen, std::in
     --i;
   return i;
 }
+
+/// out[s,:] = row row_of(s) of sequence s; zeros where that is -1.
+template <class T, class RowOf>
+void copy_row(const char* label, T* out, const T* x, const PoolShape& shape, const RowOf& row_of) {
+  const std::int64_t N = shape.length, D = shape.width;
+  for_each(
+      label, shape.sequences, KOKKOS_LAMBDA(std::int64_t s) {
+        const std::int64_t i = row_of(s);
+        for (std::int64_t j = 0; j < D; ++j)
+          out[s * D + j] = i >= 0 ? x[(s * N + i) * D + j] : store<T>(0.0f);
+      });
+}
 } // namespace
 
 template <class T>
 void pool_first_forward(T* out, const T* x, const PoolShape& shape) {
-  const std::int64_t N = shape.length, D = shape.width;
-  for_each(
-      "weft::pool_first_forward", shape.sequences * D,
-      KOKKOS_LAMBDA(std::int64_t i) { out[i] = x[i / D * N * D + i % D]; });
+  copy_row(
+      "weft::pool_first_forward", out, x, shape, KOKKOS_LAMBDA(std::int64_t)->std::int64_t { return 0; });
 }
 
 template <class T>
 void pool_first_backward(T* dx, const T* dout, const PoolShape& shape) {
   const std::int64_t N = shape.length, D = shape.width;
-  for_each(
-      "weft::pool_first_backward", shape.sequences * N, KOKKOS_LAMBDA(std::int64_t row) {
+  for_rows(
+      "weft::pool_first_backward", shape, KOKKOS_LAMBDA(std::int64_t s, std::int64_t row) {
         for (std::int64_t j = 0; j < D; ++j)
-          dx[row * D + j] = row % N == 0 ? dout[row / N * D + j] : store<T>(0.0f);
+          dx[row * D + j] = row == s * N ? dout[s * D + j] : store<T>(0.0f);
       });
 }
 
 template <class T>
 void pool_last_forward(T* out, const T* x, const std::uint32_t* seen, const PoolShape& shape) {
-  const std::int64_t N = shape.length, D = shape.width;
-  for_each(
-      "weft::pool_last_forward", shape.sequences, KOKKOS_LAMBDA(std::int64_t s) {
-        const std::int64_t i = last_seen(seen, N, s);
-        for (std::int64_t j = 0; j < D; ++j)
-          out[s * D + j] = i >= 0 ? x[(s * N + i) * D + j] : store<T>(0.0f);
-      });
+  const std::int64_t N = shape.length;
+  copy_row(
+      "weft::pool_last_forward", out, x, shape, KOKKOS_LAMBDA(std::int64_t s) { return last_seen(seen, N, s); });
 }
 
 template <class T>

@@ -22,6 +22,14 @@ KOKKOS_INLINE_FUNCTION float divisor_of(const std::uint32_t* seen, std::int64_t 
   return static_cast<float>(count);
 }
 
+/// body(s, row) for every row of every sequence s.
+template <class Body>
+void for_rows(const char* label, const PoolShape& shape, const Body& body) {
+  const std::int64_t N = shape.length;
+  for_each(
+      label, shape.sequences * N, KOKKOS_LAMBDA(std::int64_t row) { body(row / N, row); });
+}
+
 /// out[s,:] = finish(s, sum over i of weight(s, i) x[s,i,:]): blocks of pool_block rows, then the blocks in order. A
 /// row of weight 0 is not read. Overwrites out; partial as pool_workspace says.
 template <class T, class Weight, class Finish>

@@ -34,15 +34,19 @@ struct Mask {
   }
 };
 
-/// body(at, factors, count) for the strips of row i: `at` the first of `count` numbers; factors unset without dropout.
+/// body(at, count, dropped) for groups of numbers of row i: `at` the first of `count`; dropped(x) = x times 0 or
+/// 1/(1-p), or x without dropout.
 template <class Body>
-KOKKOS_INLINE_FUNCTION void for_strips(const Mask& mask, std::int64_t i, const Body& body) {
+KOKKOS_INLINE_FUNCTION void for_row(const Mask& mask, std::int64_t i, const Body& body) {
+  const bool off = mask.off();
   for (std::int64_t j0 = 0; j0 < mask.width; j0 += strip_width) {
     const std::int64_t columns = j0 + strip_width < mask.width ? strip_width : mask.width - j0;
     float factor[strip_width];
-    if (!mask.off())
+    if (!off)
       mask.factors(factor, i, j0, columns);
-    body(i * mask.width + j0, factor, columns);
+    for_numbers(0, columns, [&](std::int64_t j, std::int64_t count) {
+      body(i * mask.width + j0 + j, count, [&](Numbers x) { return off ? x : numbers_at(factor + j, count) * x; });
+    });
   }
 }
 } // namespace
@@ -51,15 +55,11 @@ template <class T>
 void residual_forward(T* out, T* normed, float* mean, float* rstd, const T* x, const T* y, const Dropout& dropout,
                       const float* gain, const float* bias, float epsilon, const ResidualShape& shape) {
   const Mask mask(dropout, shape.length, shape.width);
-  const bool off = mask.off();
   const std::int64_t width = shape.width;
   for_each(
       "weft::residual_forward", shape.batch * shape.length, KOKKOS_LAMBDA(std::int64_t i) {
-        for_strips(mask, i, [&](std::int64_t at, const float* factor, std::int64_t columns) {
-          for_numbers(0, columns, [&](std::int64_t j, std::int64_t count) {
-            const Numbers left = numbers_at(x + at + j, count), right = numbers_at(y + at + j, count);
-            put_numbers(out + at + j, off ? left + right : left + numbers_at(factor + j, count) * right, count);
-          });
+        for_row(mask, i, [&](std::int64_t at, std::int64_t count, const auto& dropped) {
+          put_numbers(out + at, numbers_at(x + at, count) + dropped(numbers_at(y + at, count)), count);
         });
         norm_row(normed + i * width, mean[i], rstd[i], out + i * width, gain, bias, width, epsilon);
       });
@@ -87,14 +87,10 @@ void residual_backward(T* dy, float* dbias, const T* dout, const Dropout& dropou
 template <class T>
 void dropout_forward(T* out, const T* x, const Dropout& dropout, const ResidualShape& shape) {
   const Mask mask(dropout, shape.length, shape.width);
-  const bool off = mask.off();
   for_each(
       "weft::dropout_forward", shape.batch * shape.length, KOKKOS_LAMBDA(std::int64_t i) {
-        for_strips(mask, i, [&](std::int64_t at, const float* factor, std::int64_t columns) {
-          for_numbers(0, columns, [&](std::int64_t j, std::int64_t count) {
-            const Numbers value = numbers_at(x + at + j, count);
-            put_numbers(out + at + j, off ? value : numbers_at(factor + j, count) * value, count);
-          });
+        for_row(mask, i, [&](std::int64_t at, std::int64_t count, const auto& dropped) {
+          put_numbers(out + at, dropped(numbers_at(x + at, count)), count);
         });
       });
 }
@@ -102,14 +98,10 @@ void dropout_forward(T* out, const T* x, const Dropout& dropout, const ResidualS
 template <class U, class T>
 void residual_add(U* x, const T* y, float factor, const Dropout& dropout, const ResidualShape& shape) {
   const Mask mask(dropout, shape.length, shape.width);
-  const bool off = mask.off();
   for_each(
       "weft::residual_add", shape.batch * shape.length, KOKKOS_LAMBDA(std::int64_t i) {
-        for_strips(mask, i, [&](std::int64_t at, const float* kept, std::int64_t columns) {
-          for_numbers(0, columns, [&](std::int64_t j, std::int64_t count) {
-            const Numbers left = numbers_at(x + at + j, count), right = numbers_at(y + at + j, count) * factor;
-            put_numbers(x + at + j, off ? left + right : left + numbers_at(kept + j, count) * right, count);
-          });
+        for_row(mask, i, [&](std::int64_t at, std::int64_t count, const auto& dropped) {
+          put_numbers(x + at, numbers_at(x + at, count) + dropped(numbers_at(y + at, count) * factor), count);
         });
       });
 }

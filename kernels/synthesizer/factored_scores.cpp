@@ -99,33 +99,30 @@ void block_keys_forward(const FactoredShape& s, std::int64_t block, T* keys, con
   const std::int64_t M = s.keys_of(block);
   for_each(
       "weft::block_keys_forward", s.sequences * M, KOKKOS_LAMBDA(std::int64_t task) {
-        const std::int64_t b = task / M, r = task % M, wide = s.heads * s.key_width;
-        const T* from = qkv + (b * s.length + block * s.inner + r) * s.row_stride + wide;
+        const T* from = qkv + s.key_at(block, task);
         T* to = keys + task * s.key_row();
         for (std::int64_t h = 0; h < s.heads; ++h, to += s.key_width + s.inner) {
           for (std::int64_t e = 0; e < s.key_width; ++e)
             to[e] = from[h * s.key_width + e];
           for (std::int64_t other = 0; other < s.inner; ++other)
-            to[s.key_width + other] = store<T>(other == r ? 1.0f : 0.0f);
+            to[s.key_width + other] = store<T>(other == task % M ? 1.0f : 0.0f);
         }
         for (std::int64_t e = 0; e < s.heads * s.value_width; ++e)
-          to[e] = from[wide + e];
+          to[e] = from[s.heads * s.key_width + e];
       });
 }
 
 template <class T>
 void block_keys_backward(const FactoredShape& s, std::int64_t block, T* dqkv, const T* dkeys) {
-  const std::int64_t M = s.keys_of(block);
   for_each(
-      "weft::block_keys_backward", s.sequences * M, KOKKOS_LAMBDA(std::int64_t task) {
-        const std::int64_t b = task / M, r = task % M, wide = s.heads * s.key_width;
-        T* to = dqkv + (b * s.length + block * s.inner + r) * s.row_stride + wide;
+      "weft::block_keys_backward", s.sequences * s.keys_of(block), KOKKOS_LAMBDA(std::int64_t task) {
+        T* to = dqkv + s.key_at(block, task);
         const T* from = dkeys + task * s.key_row();
         for (std::int64_t h = 0; h < s.heads; ++h, from += s.key_width + s.inner)
           for (std::int64_t e = 0; e < s.key_width; ++e)
             to[h * s.key_width + e] = from[e];
         for (std::int64_t e = 0; e < s.heads * s.value_width; ++e)
-          to[wide + e] = from[e];
+          to[s.heads * s.key_width + e] = from[e];
       });
 }
 

@@ -48,6 +48,11 @@ struct FactoredShape {
   WEFT_FUNCTION constexpr std::int64_t keys_of(std::int64_t block) const {
     return length - block * inner < inner ? length - block * inner : inner;
   }
+  /// Where in qkv the key is that row `task` of a block's keys is made of.
+  WEFT_FUNCTION constexpr std::int64_t key_at(std::int64_t block, std::int64_t task) const {
+    const std::int64_t M = keys_of(block), i = block * inner + task % M;
+    return (task / M * length + i) * row_stride + heads * key_width;
+  }
   WEFT_FUNCTION constexpr std::int64_t query_row() const { return heads * (key_width + inner); }
   WEFT_FUNCTION constexpr std::int64_t key_row() const { return heads * (key_width + inner + value_width); }
 };

@@ -190,8 +190,9 @@ std::string nearest_key(std::string_view name) {
   const std::string_view last = name.substr(name.rfind('.') == name.npos ? 0 : name.rfind('.') + 1);
   std::string best;
   int least = std::numeric_limits<int>::max();
-  Config config;
-  for (const Key& key : keys_of(config)) {
+  static Config config; // the table is large, and a file may have many names that nobody knows
+  static const std::vector<Key> keys = keys_of(config);
+  for (const Key& key : keys) {
     // Another section costs one point, so that the right key of a wrong section is found, but its own section first.
     const int full = edit_distance(name, key.name);
     const int part = edit_distance(last, key.last());

@@ -55,6 +55,12 @@ class EvalTest(ProgramTest):
         done = run(["eval", self.model, "evaluation.minimum_context=64"], status=2)
         self.assertIn("evaluation.minimum_context", done.stderr)
 
+    def test_accuracy_by_length_is_refused(self):
+        path = f"{self.folder}/lengths.csv"
+        done = run(["eval", self.model, "--by-length", path], status=2)
+        self.assertIn("the model predicts tokens, expected one of classes; --by-position FILE", done.stderr)
+        self.assertFalse(os.path.exists(path))
+
     def test_the_run_folder_keeps_a_record_of_each_evaluation(self):
         record, _ = self.evaluate("--split", "valid", "evaluation.minimum_context=16")
         with open(f"{self.model}/evaluations/valid-m16.json") as file:

@@ -92,6 +92,22 @@ class GenerateTest(ProgramTest):
         self.assertEqual(set(arrays["label"]), {0, 1})
         self.assertTrue(np.all(arrays["length2"] == 40))
 
+    def test_pairs_are_of_the_files_with_the_ending_asked_for(self):
+        os.mkdir(f"{self.folder}/texts")
+        for i in range(40):
+            for ending, byte in (("txt", b"a"), ("md", b"b")):
+                with open(f"{self.folder}/texts/{i}.{ending}", "wb") as file:
+                    file.write(byte * (90 + i))
+        for ending, byte in ((".txt", b"a"), (".md", b"b")):
+            to = self.folder + "/pairs" + ending
+            run(["generate", "pairs", "--from", f"{self.folder}/texts", "--ending", ending, "--to", to, "--length", "40"])
+            for split in ("train", "valid", "test"):
+                arrays, _ = shard(to, split)
+                self.assertEqual(set(np.unique(arrays["tokens"])) | set(np.unique(arrays["tokens2"])), {byte[0] + 1})
+        done = run(["generate", "pairs", "--from", f"{self.folder}/texts", "--ending", ".rst", "--to", self.set], status=4)
+        self.assertFalse(os.path.exists(self.set))
+        self.assertIn("at least 20 are needed", done.stderr)
+
     def test_imdb_comes_out_of_its_archive(self):
         with tarfile.open(f"{self.folder}/aclImdb.tar.gz", "w:gz") as archive:
             for split in ("train", "test"):

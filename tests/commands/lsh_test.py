@@ -6,7 +6,7 @@ import h5py
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from examples import RUN  # noqa: E402
-from programs import FolderTest, main, run  # noqa: E402
+from programs import FolderTest, main, run, train_copy  # noqa: E402
 
 INPUT = RUN + """task = "copy"
 [model]
@@ -38,11 +38,7 @@ class LshTest(FolderTest):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        run(["generate", "copy", "--to", cls.folder + "/data", "--examples", "64,32,32", "--length", "32", "--symbols", "15"])
-        with open(cls.folder + "/input.toml", "w", encoding="ascii") as file:
-            file.write(INPUT.format(directory=cls.folder))
-        run(["train", cls.folder + "/input.toml"])
-        cls.trained = cls.folder + "/runs/run"
+        cls.trained = train_copy(cls.folder, INPUT, "64,32,32", 32)
 
     def score(self, *overrides):
         """What eval prints of the score, without what it is a score of."""

@@ -7,16 +7,10 @@ import sys
 import numpy as np
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-from examples import write_input, write_split  # noqa: E402
-from programs import FolderTest, main, run  # noqa: E402
+from examples import RUN, write_input, write_split  # noqa: E402
+from programs import FolderTest, main, run, train_copy  # noqa: E402
 
-COPY = """
-[run]
-name = "copy"
-directory = "{0}"
-[data]
-path = "{0}/data"
-task = "copy"
+COPY = RUN + """task = "copy"
 [model]
 family = "reformer"
 stream = "reversible"
@@ -112,11 +106,7 @@ class Copy(Folder):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        run(["generate", "copy", "--to", cls.folder + "/data", "--examples", "16,5,6", "--length", "60", "--symbols", "15"])
-        with open(cls.folder + "/input.toml", "w", encoding="ascii") as file:
-            file.write(COPY.format(cls.folder))
-        run(["train", cls.folder + "/input.toml"])
-        cls.trained = cls.folder + "/copy"
+        cls.trained = train_copy(cls.folder, COPY, "16,5,6", 60)
 
     def test_the_keys_follow_from_the_buckets(self):
         for settings, rules in (
@@ -168,14 +158,14 @@ class Copy(Folder):
         self.assertIn("no split", self.refused("data.path=" + self.folder, status=4))
         self.assertIn("no softmax over a set of keys", self.refused("attention.pattern=linear"))
         self.assertIn("cannot read", self.refused(what=self.trained + "/nothing"))
-        self.assertIn("is a folder of runs", self.refused(what=self.folder, status=4))
+        self.assertIn("is a folder of runs", self.refused(what=self.folder + "/runs", status=4))
         self.assertIn("weft pattern RUN", self.refused(what=self.folder + "/input.toml"))
         self.assertIn("--row: got " + self.folder + "/input.toml", self.refused("--row", "1", what=self.folder + "/input.toml"))
 
     def test_a_run_with_sets_that_never_change_says_where_they_are_shown(self):
         run(["train", self.folder + "/input.toml", "run.name=sets", "attention.pattern=dense"])
-        error = self.refused(what=self.folder + "/sets")
-        where = "weft pattern " + self.folder + "/sets/config.toml"
+        error = self.refused(what=self.folder + "/runs/sets")
+        where = "weft pattern " + self.folder + "/runs/sets/config.toml"
         self.assertIn(where, error)
         self.assertIn("share of causal", run(where.split()[1:]).stdout)
 

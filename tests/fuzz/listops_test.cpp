@@ -41,6 +41,22 @@ TEST(FuzzListops, files) {
   EXPECT_GT(count.refused, 0);
 }
 
+/// The training rows alone, as a file of a folder: the damage is in the text, not in the archive around it.
+TEST(FuzzListops, tsv) {
+  const Scratch scratch;
+  const std::string raw = scratch / "raw", header = "Source\tTarget\r\n";
+  fs::create_directories(raw);
+  const std::string rows = med + "\t3\r\n" + nested + "\t9\r\n", bare = "3\t" + med + "\n9\t" + nested + "\n";
+  put(raw + "/basic_val.tsv", header + rows);
+  put(raw + "/basic_test.tsv", header + rows);
+  Mutator mutator({header + rows, bare}, 24);
+  const FuzzCount count = fuzz(mutator, rounds(300), raw + "/basic_train.tsv", {exit_data}, [&](const std::string&) {
+    prepares_or_leaves_nothing(scratch, [&] { prepare_listops({raw}, scratch / "set", {ListOpsTokens::lra, 32, 1}); });
+  });
+  EXPECT_GT(count.refused, count.taken);
+  EXPECT_GT(count.taken, 0);
+}
+
 TEST(FuzzListops, reviews) {
   const Scratch scratch;
   std::vector<Member> members;

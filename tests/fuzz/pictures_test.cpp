@@ -102,3 +102,19 @@ TEST(FuzzPictures, aan) {
     prepares_or_leaves_nothing(scratch, [&] { prepare_aan({path}, scratch / "set", {}); });
   });
 }
+
+/// One file of three, in a folder: the damage is in its columns, not in the archive around it.
+TEST(FuzzPictures, aan_tsv) {
+  const Scratch scratch;
+  const std::string raw = scratch / "raw", rows = "1.0\ta\tb\t" + std::string(30, 'x') + "\tyz\n0\tc\td\te\tf\n";
+  fs::create_directories(raw);
+  for (const char* name : {"eval", "test"})
+    put(raw + "/new_aan_pairs." + name + ".tsv", rows);
+  Mutator mutator({rows, rows + "1\tg\th\ti\tj\n"}, 15);
+  const FuzzCount count =
+      fuzz(mutator, rounds(300), raw + "/new_aan_pairs.train.tsv", {exit_data}, [&](const std::string&) {
+        prepares_or_leaves_nothing(scratch, [&] { prepare_aan({raw}, scratch / "set", {}); });
+      });
+  EXPECT_GT(count.refused, 0);
+  EXPECT_GT(count.taken, 0);
+}

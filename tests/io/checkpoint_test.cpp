@@ -315,6 +315,73 @@ TEST(CheckpointDraft, BytesThatDoNotComeBackAreNeverCommitted) {
   EXPECT_EQ(scratch.entries(), 1u);
 }
 
+/// Files that hold arrays and are none of ours.
+TEST(CheckpointFile, OtherFilesAreTold) {
+  const Scratch scratch;
+  const std::string path = scratch / "c.h5";
+  const std::vector<double> numbers(6, 0.5);
+  const auto write = [&](hdf5::Type type, const Attributes& of_the_array, const Attributes& of_the_file) {
+    hdf5::File file = hdf5::File::create(path);
+    hdf5::Dataset array = file.create_dataset("parameters/w", type, {2, 3});
+    array.write(type, numbers.data());
+    for (const auto& [name, value] : of_the_array)
+      array.set_attribute(name, value);
+    file.set_attributes(of_the_file);
+    file.close();
+  };
+  const Attributes digest{{"sha256", std::string(64, '0')}}, version{{"format_version", std::int64_t{1}}};
+  write(hdf5::Type::f64, digest, version);
+  EXPECT_FAILS(exit_data, "array parameters/w of checkpoint " + path + " is not fp32", CheckpointFile file(path));
+  write(hdf5::Type::f32, {}, version);
+  EXPECT_FAILS(exit_data, "with an attribute sha256", CheckpointFile file(path));
+  write(hdf5::Type::f32, digest, {{"format_version", std::int64_t{1}}, {"arrays", std::int64_t{2}}});
+  EXPECT_FAILS(exit_data, "holds 1 arrays, expected 2", CheckpointFile file(path));
+  write(hdf5::Type::f32, digest, {{"format_version", std::int64_t{9}}});
+  EXPECT_FAILS(exit_data, "has format version 9, this program reads", CheckpointFile file(path));
+  write(hdf5::Type::f32, digest, {{"step", std::int64_t{1}}});
+  EXPECT_FAILS(exit_data, "no integer attribute \"format_version\"; is it one of this program's?",
+               CheckpointFile file(path));
+  write(hdf5::Type::f32, digest, {{"format_version", std::int64_t{1}}, {"split", std::string("train")}});
+  EXPECT_FAILS(exit_data, "is a shard of a data set, expected a checkpoint", CheckpointFile file(path));
+  write(hdf5::Type::f32, digest, {{"format_version", std::int64_t{1}}, {"planned_steps", std::int64_t{5}}});
+  EXPECT_FAILS(exit_data, "holds what a run measured, expected a checkpoint", CheckpointFile file(path));
+}
+
+TEST(CheckpointFile, WhatIsNotInItIsTold) {
+  const Written one;
+  const CheckpointFile file(one.path);
+  float number = 0;
+  EXPECT_FAILS(exit_data, "holds no array parameters/block1.w", file.read("parameters/block1.w", &number));
+  EXPECT_EQ(file.find("parameters/block1.w"), nullptr);
+  EXPECT_FAILS(exit_data, "no text attribute \"step\"", file.text("step"));
+  EXPECT_FAILS(exit_data, "no real attribute \"step\"", file.real("step"));
+  EXPECT_FAILS(exit_data, "no integer attribute \"data_sha256\"", file.integer("data_sha256"));
+}
+
+/// More than 64 KiB of them, which HDF5 keeps outside the head of the data set.
+TEST(Hdf5, SumsOfManyChunksAreKeptAndCompared) {
+  const Scratch scratch;
+  const std::string path = scratch / "many.h5", numbers = noise(34'000);
+  {
+    hdf5::File file = hdf5::File::create(path);
+    file.create_dataset("x", hdf5::Type::u8, {17'000, 2}, 1).write(hdf5::Type::u8, numbers.data());
+    file.close();
+  }
+  const auto read = [&] {
+    std::string got(numbers.size(), '\0');
+    hdf5::File::open(path).dataset("x").read(hdf5::Type::u8, got.data());
+    return got;
+  };
+  EXPECT_EQ(read(), numbers);
+  const hdf5::File file = hdf5::File::open(path);
+  const hdf5::Dataset x = file.dataset("x");
+  std::string two(2, '\0');
+  x.read_rows(9'000, 1, hdf5::Type::u8, two.data());
+  EXPECT_EQ(two, numbers.substr(18'000, 2));
+  EXPECT_EQ(std::get<std::int64_t>(x.attributes().at("crc32c_rows")), 1);
+  EXPECT_FAILS(exit_failure, "rows 16999 to 17001 of x", x.read_rows(16'999, 2, hdf5::Type::u8, two.data()));
+}
+
 TEST(Hdf5, ThreadsTakeTurns) {
   const Scratch scratch;
   const Content content;

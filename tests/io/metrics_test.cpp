@@ -44,6 +44,22 @@ TEST(Metrics, RoundTrip) {
   EXPECT_EQ(a.datasets(), b.datasets());
 }
 
+// A column of zeros has the same fletcher32 as its checksum of zeros.
+TEST(Metrics, AColumnThatBecameZerosIsMet) {
+  const Scratch scratch;
+  sample(40).write(scratch / "m.h5");
+  const std::string whole = get(scratch / "m.h5");
+  std::string losses;
+  for (int s = 1; s <= 40; ++s) {
+    const double loss = 4.0 / s;
+    losses.append(reinterpret_cast<const char*>(&loss), sizeof loss);
+  }
+  const std::size_t at = whole.find(losses);
+  ASSERT_NE(at, std::string::npos);
+  put(scratch / "m.h5", std::string(whole).replace(at, losses.size() + 4, losses.size() + 4, '\0'));
+  EXPECT_FAILS(exit_data, "steps/loss[0:40]", Metrics::load(scratch / "m.h5"));
+}
+
 TEST(Metrics, ColumnsUnitsAndBitsAsPromised) {
   const Scratch scratch;
   sample(5).write(scratch / "m.h5");
@@ -100,4 +116,25 @@ TEST(Metrics, DamageIsMet) {
   const double loss = 4.0 / 50;
   flip(path, whole.find(std::string(reinterpret_cast<const char*>(&loss), sizeof loss)));
   EXPECT_FAILS(exit_data, "steps/loss", Metrics::load(path));
+}
+
+TEST(Metrics, OtherFilesAreToldWithWhatToDo) {
+  const Scratch scratch;
+  const std::string path = scratch / "m.h5";
+  const auto write = [&](const std::vector<std::int64_t>& steps, std::int64_t version) {
+    const std::vector<std::int64_t> numbers(20, 1);
+    hdf5::File file = hdf5::File::create(path);
+    file.create_dataset("steps/step", hdf5::Type::i64, steps).write(hdf5::Type::i64, numbers.data());
+    file.create_dataset("steps/tokens", hdf5::Type::i64, {5}).write(hdf5::Type::i64, numbers.data());
+    file.set_attribute("format_version", version);
+    file.close();
+  };
+  write({4}, 2);
+  EXPECT_FAILS(exit_data, "is not of metrics format version 1; move it aside", Metrics::load(path));
+  write({2, 2}, 1);
+  EXPECT_FAILS(exit_data, "steps/step of " + path + " is not a column", Metrics::load(path));
+  write({4}, 1);
+  EXPECT_FAILS(exit_data, "steps/tokens of " + path + " has not the 4 rows of its neighbours", Metrics::load(path));
+  write({5}, 1);
+  EXPECT_FAILS(exit_data, "data set steps/loss", Metrics::load(path));
 }

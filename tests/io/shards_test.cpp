@@ -141,6 +141,91 @@ TEST(TokenStream, DamageAnywhereIsMetOrHarmless) {
   });
 }
 
+namespace {
+/// Every pair of bytes `from` that lies at an even distance from `begin` becomes `to`.
+void change_pairs(const std::string& path, const std::string& begin, std::size_t bytes, char from, char to) {
+  std::string file = get(path);
+  const std::size_t at = file.find(begin);
+  ASSERT_NE(at, std::string::npos);
+  for (std::size_t i = at; i + 1 < at + bytes; i += 2)
+    if (file[i] == from && file[i + 1] == from)
+      file[i] = file[i + 1] = to;
+  put(path, file);
+}
+} // namespace
+
+// A hole in the file, as a lost write leaves it: to fletcher32, zeros have the checksum 0.
+TEST(TokenStream, ChunksOfZerosAndOfOnesAreMet) {
+  const Scratch scratch;
+  const std::string text = noise(150'000);
+  write_stream(scratch / "set", 1, text);
+  const std::string path = shard_path(scratch / "set", "train", 0, 1), whole = get(path);
+  constexpr std::size_t chunk = 65536;
+  for (const std::size_t first : {std::size_t{0}, chunk, 2 * chunk})
+    for (const char filling : {'\0', '\xff'}) {
+      const std::size_t at = whole.find(text.substr(first, 1000));
+      ASSERT_NE(at, std::string::npos);
+      put(path, std::string(whole).replace(at, chunk + 4, chunk + 4, filling));
+      const TokenStream stream(scratch / "set", "train");
+      for (const std::size_t other : {std::size_t{0}, chunk, 2 * chunk}) {
+        const auto window = [&] { return read(stream, static_cast<std::int64_t>(other) + 5, 100); };
+        if (other == first)
+          EXPECT_FAILS(exit_data, "are not the numbers that were written", window());
+        else
+          EXPECT_EQ(window(), text.substr(other + 5, 100));
+      }
+    }
+}
+
+// To fletcher32 two bytes 0 are two bytes 255.
+TEST(TokenStream, ZerosThatBecameOnesAreMet) {
+  const Scratch scratch;
+  const std::string head = noise(64), text = head + std::string(64, '\0') + std::string(64, '\xff') + noise(100, 2);
+  for (const auto& [from, to] : {std::pair{'\0', '\xff'}, {'\xff', '\0'}}) {
+    write_stream(scratch / "set", 1, text);
+    change_pairs(shard_path(scratch / "set", "train", 0, 1), head, text.size(), from, to);
+    const TokenStream stream(scratch / "set", "train");
+    EXPECT_FAILS(exit_data, "tokens[0:292]", read(stream, 0, 8));
+    fs::remove_all(scratch / "set");
+  }
+}
+
+// The sums are of what Weft wrote; a program that changes a file takes its seal away, and is believed.
+TEST(TokenStream, FilesThatOtherProgramsHaveChangedAreTaken) {
+  const Scratch scratch;
+  write_stream(scratch / "set", 1, noise(5000));
+  const std::string changed = noise(5000, 2);
+  hdf5::File file = hdf5::File::open_to_write(shard_path(scratch / "set", "train", 0, 1));
+  file.dataset("tokens").write(hdf5::Type::u8, changed.data());
+  file.close_unsealed();
+  const TokenStream stream(scratch / "set", "train");
+  EXPECT_EQ(read(stream, 0, 5000), changed);
+  EXPECT_FAILS(exit_data, "SHA-256", stream.verify());
+}
+
+// The rows that a shard says it has, whoever wrote it: fewer are a file that was not written to its end.
+TEST(TokenStream, ShardWithOtherRowsThanItSaysIsRefused) {
+  const Scratch scratch;
+  const std::string text = noise(1000), path = shard_path(scratch.str(), "train", 0, 1);
+  for (const std::int64_t says : {1000, 1500, 0}) {
+    hdf5::File file = hdf5::File::create(path);
+    file.create_dataset("tokens", hdf5::Type::u8, {1000}).write(hdf5::Type::u8, text.data());
+    file.set_attributes({{"task", "mine"},
+                         {"vocabulary", std::int64_t{256}},
+                         {"split", "train"},
+                         {"shard", std::int64_t{0}},
+                         {"shards", std::int64_t{1}},
+                         {"examples", says},
+                         {"source_sha256", ""},
+                         {"format_version", std::int64_t{1}}});
+    file.close();
+    if (says == 1000)
+      EXPECT_EQ(read(TokenStream(scratch.str(), "train"), 0, 1000), text);
+    else
+      EXPECT_FAILS(exit_data, "says examples = " + std::to_string(says) + ", expected 1000", use(scratch.str()));
+  }
+}
+
 // Only what the contract names, in shards of unlike sizes, as a script with h5py would write it.
 TEST(TokenStream, ShardsOfOtherProgramsAreTaken) {
   const Scratch scratch;
@@ -155,7 +240,7 @@ TEST(TokenStream, ShardsOfOtherProgramsAreTaken) {
                          {"split", "train"},
                          {"shard", std::int64_t{k}},
                          {"shards", std::int64_t{3}},
-                         {"examples", std::int64_t{1000}},
+                         {"examples", edges[k + 1] - edges[k]},
                          {"source_sha256", ""},
                          {"format_version", std::int64_t{1}}});
     file.close();
@@ -242,6 +327,27 @@ TEST(Examples, RoundTripInBothWidthsAndWithPairs) {
         EXPECT_EQ(tokens[32], 12);
       }
     }
+}
+
+TEST(Examples, ZerosThatBecameOnesAreMetInEveryColumn) {
+  const Scratch scratch;
+  for (const char* name : {"tokens", "length", "label"}) {
+    write_examples(scratch / "set", 90, 5000, false, 1);
+    const std::string path = shard_path(scratch / "set", "train", 0, 1);
+    std::string bytes; // as they lie in the file; the upper halves of small numbers are zeros
+    {
+      const hdf5::File file = hdf5::File::open(path);
+      const hdf5::Dataset column = file.dataset(name);
+      bytes.resize(static_cast<std::size_t>(column.elements()) * hdf5::bytes_of(column.type()));
+      column.read(column.type(), bytes.data());
+    }
+    change_pairs(path, bytes, bytes.size(), '\0', '\xff');
+    const Examples examples(scratch / "set", "train");
+    std::uint16_t tokens[33];
+    std::int32_t length, label;
+    EXPECT_FAILS(exit_data, std::string(name) + "[0:90]", examples.read(89, tokens, &length, &label));
+    fs::remove_all(scratch / "set");
+  }
 }
 
 TEST(Examples, TokenOutsideTheVocabularyIsRefused) {

@@ -1,14 +1,8 @@
 // Promise: two sources of scores get shares that add up to one, and the share learns from what each would have changed.
 #include "kernels/sum/sum.hpp"
 #include "kernels/synthesizer/mixture.hpp"
-#include "tests/kernels/numbers.hpp"
-#include "tests/kernels/support.hpp"
+#include "tests/kernels/kernel_test.hpp"
 #include <cmath>
-#include <gtest/gtest.h>
-
-using namespace weft;
-using namespace weft::testing;
-using weft::test::Guarded;
 
 namespace {
 

@@ -1,14 +1,7 @@
 // Grey values as rows: the reference against finite differences, the kernels against the reference.
 #include "kernels/embedding/pixels.hpp"
-#include "tests/kernels/numbers.hpp"
-#include "tests/kernels/support.hpp"
-#include "tests/kernels/thread_counts.hpp"
+#include "tests/kernels/kernel_test.hpp"
 #include <cstdio>
-#include <gtest/gtest.h>
-
-using namespace weft;
-using namespace weft::testing;
-using weft::test::Guarded, weft::test::widened;
 
 namespace {
 

@@ -37,11 +37,22 @@ Buffer<std::uint32_t> on_device(const std::vector<std::uint32_t>& words) {
   copy_to_device(out.data(), words.data(), out.bytes());
   return out;
 }
+/// Which rows are seen, here and on the device; null: all of them.
+struct Mask {
+  std::vector<std::uint32_t> seen;
+  Buffer<std::uint32_t> on_the_device;
+  const std::uint32_t *bits, *device_bits;
+  bool masked;
+
+  Mask(const PoolShape& p, bool masked_rows)
+      : seen(some_seen(p)), on_the_device(on_device(seen)), bits(masked_rows ? seen.data() : nullptr),
+        device_bits(masked_rows ? on_the_device.data() : nullptr), masked(masked_rows) {}
+};
 /// x with NaN in every row that is not seen.
-Doubles spoilt(Doubles x, const std::vector<std::uint32_t>& seen, const PoolShape& p) {
+Doubles spoilt(Doubles x, const Mask& mask, const PoolShape& p) {
   const std::size_t width = x.size() / rows(p);
-  for (std::size_t i = 0; i < x.size(); ++i)
-    if (!is_set(seen, p, i / width))
+  for (std::size_t i = 0; mask.masked && i < x.size(); ++i)
+    if (!is_set(mask.seen, p, i / width))
       x[i] = NAN;
   return x;
 }
@@ -131,18 +142,16 @@ TYPED_TEST(Pool, FirstFollowsTheReferenceToTheBit) {
 TYPED_TEST(Pool, LastCopiesTheLastSeenRowAndReadsNoOther) {
   for (const PoolShape& p : shapes)
     for (const bool masked : {false, true}) {
-      const auto seen = some_seen(p);
-      const auto dev_seen = on_device(seen);
-      const std::uint32_t *bits = masked ? seen.data() : nullptr, *dev_bits = masked ? dev_seen.data() : nullptr;
+      const Mask mask(p, masked);
       const auto x = rounded<TypeParam>(random_doubles(p.sequences * p.length * p.width, 1)),
                  dout = rounded<TypeParam>(random_doubles(p.sequences * p.width, 2));
       Doubles out(dout.size()), dx(x.size());
-      reference::pool_last_forward(out.data(), x.data(), bits, p);
-      reference::pool_last_backward(dx.data(), dout.data(), bits, p);
-      Guarded<TypeParam> from(test::stored<TypeParam>(masked ? spoilt(x, seen, p) : x)),
-          d(test::stored<TypeParam>(dout)), got(out.size()), got_dx(x.size());
-      pool_last_forward(got.data(), from.data(), dev_bits, p);
-      pool_last_backward(got_dx.data(), d.data(), dev_bits, p);
+      reference::pool_last_forward(out.data(), x.data(), mask.bits, p);
+      reference::pool_last_backward(dx.data(), dout.data(), mask.bits, p);
+      Guarded<TypeParam> from(test::stored<TypeParam>(spoilt(x, mask, p))), d(test::stored<TypeParam>(dout)),
+          got(out.size()), got_dx(x.size());
+      pool_last_forward(got.data(), from.data(), mask.device_bits, p);
+      pool_last_backward(got_dx.data(), d.data(), mask.device_bits, p);
       EXPECT_EQ(widened(got.get()), out);
       EXPECT_EQ(widened(got_dx.get()), dx);
       EXPECT_TRUE(got.guards_survive() && got_dx.guards_survive());
@@ -155,24 +164,22 @@ TYPED_TEST(Pool, MeanFollowsTheReferenceAndReadsSeenRowsOnly) {
   for (const PoolShape& p : shapes)
     for (const bool masked : {false, true})
       for (const float divisor : {0.0f, 48.0f}) {
-        const auto seen = some_seen(p);
-        const auto dev_seen = on_device(seen);
-        const std::uint32_t *bits = masked ? seen.data() : nullptr, *dev_bits = masked ? dev_seen.data() : nullptr;
+        const Mask mask(p, masked);
         const auto x = rounded<TypeParam>(random_doubles(p.sequences * p.length * p.width, 1)),
                    dout = rounded<TypeParam>(random_doubles(p.sequences * p.width, 2));
         Doubles out(dout.size()), dx(x.size());
-        reference::pool_mean_forward(out.data(), x.data(), bits, divisor, p);
-        reference::pool_mean_backward(dx.data(), dout.data(), bits, divisor, p);
-        Guarded<TypeParam> from(test::stored<TypeParam>(masked ? spoilt(x, seen, p) : x)),
-            d(test::stored<TypeParam>(dout)), got(out.size()), got_dx(x.size());
+        reference::pool_mean_forward(out.data(), x.data(), mask.bits, divisor, p);
+        reference::pool_mean_backward(dx.data(), dout.data(), mask.bits, divisor, p);
+        Guarded<TypeParam> from(test::stored<TypeParam>(spoilt(x, mask, p))), d(test::stored<TypeParam>(dout)),
+            got(out.size()), got_dx(x.size());
         Guarded<float> partial(static_cast<std::size_t>(pool_workspace(p)));
-        pool_mean_forward(got.data(), from.data(), dev_bits, divisor, p, partial.data());
-        pool_mean_backward(got_dx.data(), d.data(), dev_bits, divisor, p);
+        pool_mean_forward(got.data(), from.data(), mask.device_bits, divisor, p, partial.data());
+        pool_mean_backward(got_dx.data(), d.data(), mask.device_bits, divisor, p);
         EXPECT_AT_MOST(relative_error(widened(got.get()), out), this->limit);
         EXPECT_AT_MOST(relative_error(widened(got_dx.get()), dx), this->limit);
         const Doubles zeros = widened(got_dx.get());
         for (std::size_t i = 0; masked && i < x.size(); ++i)
-          ASSERT_TRUE(is_set(seen, p, i / static_cast<std::size_t>(p.width)) || zeros[i] == 0) << i;
+          ASSERT_TRUE(is_set(mask.seen, p, i / static_cast<std::size_t>(p.width)) || zeros[i] == 0) << i;
         EXPECT_TRUE(got.guards_survive() && got_dx.guards_survive() && partial.guards_survive());
       }
 }
@@ -224,24 +231,23 @@ TYPED_TEST(Pool, TanhScoresFollowTheReferenceInPlace) {
 TYPED_TEST(Pool, AttentionFollowsTheReferenceAndReadsSeenRowsOnly) {
   for (const PoolShape& p : shapes)
     for (const bool masked : {false, true}) {
-      const auto seen = some_seen(p);
-      const auto dev_seen = on_device(seen);
-      const std::uint32_t *bits = masked ? seen.data() : nullptr, *dev_bits = masked ? dev_seen.data() : nullptr;
+      const Mask mask(p, masked);
       const std::int64_t n = p.sequences * p.length;
       const auto x = rounded<TypeParam>(random_doubles(n * p.width, 1)),
                  through = rounded<TypeParam>(random_doubles(n * p.width, 4)),
                  dout = rounded<TypeParam>(random_doubles(p.sequences * p.width, 2));
       const auto scores = rounded<float>(random_doubles(n, 3, 4));
       Doubles out(vectors(p)), weights(rows(p)), dscores(rows(p)), dx(x.size());
-      reference::attention_pool_forward(out.data(), weights.data(), x.data(), scores.data(), bits, p);
+      reference::attention_pool_forward(out.data(), weights.data(), x.data(), scores.data(), mask.bits, p);
       reference::attention_pool_backward_scores(dscores.data(), dout.data(), x.data(), weights.data(), p);
       reference::attention_pool_backward_rows(dx.data(), masked ? through.data() : nullptr, dout.data(), weights.data(),
                                               p);
-      Guarded<TypeParam> from(test::stored<TypeParam>(masked ? spoilt(x, seen, p) : x)),
-          d(test::stored<TypeParam>(dout)), got(out.size()), got_dx(test::stored<TypeParam>(through));
-      Guarded<float> score(test::stored<float>(masked ? spoilt(scores, seen, p) : scores)), got_weights(rows(p)),
-          got_dscores(rows(p)), partial(static_cast<std::size_t>(attention_pool_workspace(p)));
-      attention_pool_forward(got.data(), got_weights.data(), from.data(), score.data(), dev_bits, p, partial.data());
+      Guarded<TypeParam> from(test::stored<TypeParam>(spoilt(x, mask, p))), d(test::stored<TypeParam>(dout)),
+          got(out.size()), got_dx(test::stored<TypeParam>(through));
+      Guarded<float> score(test::stored<float>(spoilt(scores, mask, p))), got_weights(rows(p)), got_dscores(rows(p)),
+          partial(static_cast<std::size_t>(attention_pool_workspace(p)));
+      attention_pool_forward(got.data(), got_weights.data(), from.data(), score.data(), mask.device_bits, p,
+                             partial.data());
       attention_pool_backward_scores(got_dscores.data(), d.data(), from.data(), got_weights.data(), p);
       attention_pool_backward_rows(got_dx.data(), masked ? got_dx.data() : nullptr, d.data(), got_weights.data(), p);
       EXPECT_AT_MOST(relative_error(widened(got.get()), out), this->limit);

@@ -2,13 +2,7 @@
 // are those of the scores.
 #include "kernels/sum/sum.hpp"
 #include "kernels/synthesizer/synthetic_scores.hpp"
-#include "tests/kernels/numbers.hpp"
-#include "tests/kernels/support.hpp"
-#include <gtest/gtest.h>
-
-using namespace weft;
-using namespace weft::testing;
-using weft::test::Guarded;
+#include "tests/kernels/kernel_test.hpp"
 
 namespace {
 

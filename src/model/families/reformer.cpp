@@ -2,7 +2,6 @@
 #include "config/families.hpp"
 #include "config/resolved.hpp"
 #include "model/families/axial.hpp"
-#include "model/sampling/chain_decoder.hpp"
 #include "model/storage.hpp"
 #include <cmath>
 
@@ -62,15 +61,7 @@ LanguageSetup head_of(const Config& c) {
 } // namespace
 
 template <class T>
-Reformer<T>::Reformer(const Config& config)
-    : Chain<T, LanguageHead<T>>(config, config.training.micro_batch, std::nullopt, chain_of(config), head_of(config)),
-      config_(config) {}
-
-template <class T>
-std::unique_ptr<Decoder> Reformer<T>::decoder(const float* weights, std::int64_t samples, std::int64_t length) const {
-  const RowSetup setup{this->parameters(), weights, samples, length};
-  return std::make_unique<ChainDecoder<T>>(config_, setup, this->embedding_, *this->stream_, this->head_);
-}
+Reformer<T>::Reformer(const Config& config) : LanguageChain<T>(config, chain_of(config), head_of(config)) {}
 
 WEFT_FOR_STORAGE_TYPES(Reformer);
 

@@ -5,19 +5,14 @@
 // Attention is that of attention.pattern: lsh, or dense with shared queries and keys, has no biases; the feed-forward
 // layer is dense, GELU, dense.
 #pragma once
-#include "model/families/chain.hpp"
-#include "model/heads/language.hpp"
+#include "model/families/language_chain.hpp"
 
 namespace weft {
 
 template <class T>
-class Reformer final : public Chain<T, LanguageHead<T>> {
+class Reformer final : public LanguageChain<T> {
  public:
   explicit Reformer(const Config& config);
-  std::unique_ptr<Decoder> decoder(const float* weights, std::int64_t samples, std::int64_t length) const override;
-
- private:
-  const Config config_;
 };
 
 } // namespace weft

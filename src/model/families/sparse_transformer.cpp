@@ -1,7 +1,6 @@
 #include "model/families/sparse_transformer.hpp"
 #include "config/families.hpp"
 #include "config/resolved.hpp"
-#include "model/sampling/chain_decoder.hpp"
 #include "model/storage.hpp"
 #include <cmath>
 
@@ -57,15 +56,7 @@ ChainSetup chain_of(const Config& c) {
 
 template <class T>
 SparseTransformer<T>::SparseTransformer(const Config& config)
-    : Chain<T, LanguageHead<T>>(config, config.training.micro_batch, std::nullopt, chain_of(config), head_of(config)),
-      config_(config) {}
-
-template <class T>
-std::unique_ptr<Decoder> SparseTransformer<T>::decoder(const float* weights, std::int64_t samples,
-                                                       std::int64_t length) const {
-  const RowSetup setup{this->parameters(), weights, samples, length};
-  return std::make_unique<ChainDecoder<T>>(config_, setup, this->embedding_, *this->stream_, this->head_);
-}
+    : LanguageChain<T>(config, chain_of(config), head_of(config)) {}
 
 WEFT_FOR_STORAGE_TYPES(SparseTransformer);
 

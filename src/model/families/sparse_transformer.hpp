@@ -2,19 +2,14 @@
 //   H_0 = embedding(x);   a = dropout(attention(norm1(H)));   b = dropout(feedforward(norm2(H + a)));   H' = H + a + b
 //   logits = norm(H_L) W_output
 #pragma once
-#include "model/families/chain.hpp"
-#include "model/heads/language.hpp"
+#include "model/families/language_chain.hpp"
 
 namespace weft {
 
 template <class T>
-class SparseTransformer final : public Chain<T, LanguageHead<T>> {
+class SparseTransformer final : public LanguageChain<T> {
  public:
   explicit SparseTransformer(const Config& config);
-  std::unique_ptr<Decoder> decoder(const float* weights, std::int64_t samples, std::int64_t length) const override;
-
- private:
-  Config config_;
 };
 
 } // namespace weft

@@ -10,11 +10,10 @@ namespace weft {
 /// A layer whose output is added with dropout, unless the layer has its dropout inside.
 template <class T>
 struct Branch {
-  std::unique_ptr<Layer<T>> layer; ///< none: the end of a stream
-  std::uint32_t site = 0;
-  float probability = 0;
+  std::unique_ptr<Layer<T>> layer;
+  std::uint32_t site;
+  float probability;
 
-  Branch() = default;
   Branch(Plan& plan, std::unique_ptr<Layer<T>> of, float dropout)
       : layer(std::move(of)), site(plan.dropout_site()), probability(layer->drops_itself() ? 0.0f : dropout) {}
   Dropout dropout(const Pass<T>& p) const { return p.dropout(probability, site); }

@@ -1,8 +1,5 @@
 #include "io/error.hpp"
-#include "model/storage.hpp"
-#include "model/stream/post_norm.hpp"
-#include "model/stream/pre_norm.hpp"
-#include "model/stream/reversible.hpp"
+#include "model/stream/kinds.hpp"
 
 namespace weft {
 
@@ -10,11 +7,11 @@ template <class T>
 std::unique_ptr<Stream<T>> make_stream(const std::string& kind, Plan& plan, std::int64_t width, float dropout,
                                        NormKind norms) {
   if (kind == "pre_norm")
-    return std::make_unique<PreNorm<T>>(plan, width, dropout, norms);
+    return pre_norm<T>(plan, width, dropout, norms);
   if (kind == "post_norm")
-    return std::make_unique<PostNorm<T>>(plan, width, dropout, norms);
+    return post_norm<T>(plan, width, dropout, norms);
   if (kind == "reversible")
-    return std::make_unique<Reversible<T>>(plan, width, dropout);
+    return reversible<T>(plan, width, dropout, norms);
   throw InputError("model.stream: got \"" + kind + "\", expected pre_norm, post_norm or reversible");
 }
 

@@ -1,9 +1,9 @@
 // How a model's layers follow each other: blocks of stages, each a layer and its norm, on rows of width D. What a stage
 // does with the rows in front of it is the kind of stream (model.stream).
 #pragma once
-#include "model/layers/layer.hpp"
 #include "model/layers/norm.hpp"
 #include "model/layers/rows.hpp"
+#include "model/stream/branch.hpp"
 #include <memory>
 #include <string>
 #include <vector>
@@ -15,20 +15,9 @@ template <class T>
 class StreamRows {
  public:
   virtual ~StreamRows() = default;
-  virtual T* entry() = 0; ///< (samples, D), where the embedding writes
+  T* entry() { return entry_.data(); } ///< (samples, D), where the embedding writes
   /// What the head reads.
   virtual const T* forward(const Slot& slot) = 0;
-  virtual std::size_t cache_bytes() const = 0;
-};
-
-/// The versions for rows of a stream's layers, in order.
-template <class T>
-class RowLayers {
- public:
-  explicit RowLayers(const RowSetup& setup) : setup_(setup) {}
-  void add(const Layer<T>& layer) { layers_.push_back(layer.rows(setup_)); }
-  std::size_t size() const { return layers_.size(); }
-  RowLayer<T>& operator[](std::size_t s) { return *layers_[s]; }
   std::size_t cache_bytes() const {
     std::size_t sum = 0;
     for (const auto& layer : layers_)
@@ -36,9 +25,18 @@ class RowLayers {
     return sum;
   }
 
- private:
-  RowSetup setup_;
-  std::vector<std::unique_ptr<RowLayer<T>>> layers_;
+ protected:
+  StreamRows(const RowSetup& setup, const std::vector<Branch<T>>& branches, std::int64_t width)
+      : setup_(setup), entry_(setup.samples * width, "stream"), mean_(setup.samples, "mean"),
+        rstd_(setup.samples, "rstd") {
+    for (const Branch<T>& branch : branches)
+      layers_.push_back(branch.layer->rows(setup));
+  }
+
+  const RowSetup setup_;
+  std::vector<std::unique_ptr<RowLayer<T>>> layers_; ///< the stages' versions for rows, in order
+  Buffer<T> entry_;
+  Buffer<float> mean_, rstd_; ///< of the norm that was computed last
 };
 
 template <class T>
@@ -47,16 +45,16 @@ class Stream {
   virtual ~Stream() = default;
 
   /// A block begins.
-  virtual void block() = 0;
+  virtual void block() {}
   /// The next stage's norm; `input` names the rows in front of it ("block.00.input"), number: of its norm in the block.
   /// Then its layer.
   virtual void norm(const std::string& name, const std::string& block, const std::string& input,
                     const std::string& number, float epsilon) = 0;
-  virtual void add(std::unique_ptr<Layer<T>> layer) = 0;
+  void add(std::unique_ptr<Layer<T>> layer) { branches_.emplace_back(plan_, std::move(layer), dropout_); }
   /// Behind the last stage; the norm there, where the kind has one, and none where it has no name (pre_norm).
-  virtual void end(const std::string& name, float epsilon) = 0;
+  virtual void end(const std::string& /*name*/, float /*epsilon*/) {}
 
-  virtual T* entry(const Pass<T>& p) const = 0;               ///< where the embedding writes
+  T* entry(const Pass<T>& p) const { return p(entry_); }      ///< where the embedding writes
   const T* out(const Pass<T>& p) const { return p(normed_); } ///< what forward returned; until backward begins
   virtual const T* forward(const Pass<T>& p) = 0;
   /// From the gradient of out, which is overwritten, to that of entry. Overwrites the gradients of all its weights.
@@ -66,8 +64,18 @@ class Stream {
   virtual std::unique_ptr<StreamRows<T>> rows(const RowSetup& setup) const = 0;
 
  protected:
-  Stream(Plan& plan, std::int64_t width) : normed_(plan.scratch<T>("normed", plan.R * width)) {}
-  const Piece<T> normed_; ///< (R, D) the rows behind a norm
+  /// dropout: of every stage.
+  Stream(Plan& plan, std::int64_t width, float dropout)
+      : plan_(plan), D(width), normed_(plan.scratch<T>("normed", plan.R * width)), dropout_(dropout) {}
+
+  Plan& plan_;
+  const std::int64_t D;
+  Piece<T> entry_;                  ///< (R, D) which the kind plans
+  const Piece<T> normed_;           ///< (R, D) the rows behind a norm
+  std::vector<Branch<T>> branches_; ///< of the stages
+
+ private:
+  const float dropout_;
 };
 
 /// kind: a word of model.stream. dropout: of what every stage adds. norms: layer norms, but for pre_norm and
