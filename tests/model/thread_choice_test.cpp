@@ -1,8 +1,6 @@
 // Promise: a decoder takes one thread where that is faster, and all threads where those are, and notices a change.
 #include "kernels/common/alone.hpp"
-#include "kernels/common/kokkos.hpp"
 #include "model/sampling/thread_choice.hpp"
-#include <atomic>
 #include <gtest/gtest.h>
 
 using namespace weft;
