@@ -58,7 +58,10 @@ ChainSetup chain_of(const Config& c) {
   ChainSetup setup{c.model.layers,     embedding_of(c), AttentionSetup{}, // its attention has a setup of its own
                    feed_forward_of(c), c.model.stream,  static_cast<float>(c.model.dropout),
                    norm_epsilon,       norm_epsilon};
-  setup.norms = c.model.norm == "scale" ? NormKind::scale : c.model.norm == "rms" ? NormKind::rms : NormKind::layer;
+  setup.norms = c.model.norm == "scale"   ? NormKind::scale
+                : c.model.norm == "rms"   ? NormKind::rms
+                : c.model.norm == "batch" ? NormKind::batch
+                                          : NormKind::layer;
   setup.final_norm = c.model.final_norm;
   return setup;
 }
