@@ -3,7 +3,9 @@
 #include "kernels/norm/batch_norm.hpp"
 #include "kernels/norm/norm.hpp"
 #include "kernels/norm/rms_norm.hpp"
+#include "model/layers/rows.hpp"
 #include "model/pass.hpp"
+#include <stdexcept>
 
 namespace weft {
 
@@ -94,6 +96,26 @@ struct Norm {
     if (kind != NormKind::layer)
       return rms_norm_backward(rms(p), dx, p.dw(gain), dout, x, p(rstd), p.w(gain), p(partial), into);
     norm_backward(dx, p.dw(gain), p.dw(bias), dout, x, p(mean), p(rstd), p.w(gain), p.rows(), D, p(partial), into);
+  }
+  /// For decoding, of one row per sample: out = norm(x), and sum = x + y, out = norm(sum), where sum may be x.
+  /// statistics: 2 numbers for each sample.
+  void rows(const RowSetup& setup, float* statistics, T* out, const T* x) const {
+    const std::int64_t S = setup.samples;
+    if (kind == NormKind::layer)
+      return norm_forward(out, statistics, statistics + S, x, setup.at(gain), setup.at(bias), S, D, epsilon);
+    if (kind == NormKind::batch || kind == NormKind::none)
+      throw std::logic_error("a norm that no model of the next token has");
+    rms_norm_forward({S, D, kind == NormKind::scale}, out, statistics, x, setup.at(gain), epsilon);
+  }
+  void residual_rows(const RowSetup& setup, float* statistics, T* sum, T* out, const T* x, const T* y) const {
+    const ResidualShape shape{setup.samples, 1, D};
+    if (kind == NormKind::layer)
+      return residual_forward(sum, out, statistics, statistics + setup.samples, x, y, Dropout{}, setup.at(gain),
+                              setup.at(bias), epsilon, shape);
+    if (sum != x)
+      dropout_forward(sum, x, Dropout{}, shape);
+    residual_add(sum, y, 1, Dropout{}, shape);
+    rows(setup, statistics, out, sum);
   }
   RmsShape rms(const Pass<T>& p) const { return {p.rows(), D, kind == NormKind::scale}; }
   BatchNormShape batch(const Pass<T>& p) const { return {p.sequences(), p.length(), D}; }

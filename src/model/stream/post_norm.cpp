@@ -72,13 +72,10 @@ class PostNorm<T>::Rows final : public StreamRows<T> {
   }
   T* entry() override { return x_.data(); }
   const T* forward(const Slot& slot) override {
-    const std::int64_t S = setup_.samples, D = chain_.D;
-    float *mean = statistics_.data(), *rstd = mean + S;
     for (std::size_t s = 0; s < layers_.size(); ++s) {
-      const Norm<T>& norm = chain_.stages_[s].norm;
       layers_[s].forward(slot, branch_.data(), x_.data());
-      residual_forward(sum_.data(), x_.data(), mean, rstd, x_.data(), branch_.data(), Dropout{}, setup_.at(norm.gain),
-                       setup_.at(norm.bias), norm.epsilon, {S, 1, D});
+      chain_.stages_[s].norm.residual_rows(setup_, statistics_.data(), sum_.data(), x_.data(), x_.data(),
+                                           branch_.data());
     }
     return x_.data();
   }

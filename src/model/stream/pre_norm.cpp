@@ -118,16 +118,11 @@ class PreNorm<T>::Rows final : public StreamRows<T> {
 
 template <class T>
 const T* PreNorm<T>::Rows::forward(const Slot& slot) {
-  const std::int64_t S = setup_.samples, D = chain_.D;
-  float *mean = statistics_.data(), *rstd = mean + S;
-  const Norm<T>& first = chain_.stages_.front().norm;
-  norm_forward(normed_.data(), mean, rstd, stream_.data(), setup_.at(first.gain), setup_.at(first.bias), S, D,
-               first.epsilon);
+  chain_.stages_.front().norm.rows(setup_, statistics_.data(), normed_.data(), stream_.data());
   for (std::size_t s = 0; s < layers_.size(); ++s) {
     const Norm<T>& next = chain_.stages_[s + 1].norm;
-    layers_[s].forward(slot, branch_.data(), normed_.data());
-    residual_forward(stream_.data(), normed_.data(), mean, rstd, stream_.data(), branch_.data(), Dropout{},
-                     setup_.at(next.gain), setup_.at(next.bias), next.epsilon, {S, 1, D});
+    layers_[s].forward_beside(slot, branch_.data(), normed_.data(), stream_.data());
+    next.residual_rows(setup_, statistics_.data(), stream_.data(), normed_.data(), stream_.data(), branch_.data());
   }
   return normed_.data();
 }
