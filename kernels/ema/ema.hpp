@@ -52,6 +52,15 @@ template <class T>
 void ema_backward(const EmaShape& shape, T* dx, Into into, const EmaTensors<float*>& gradients, const T* dout,
                   const T* x, const std::uint32_t* seen, const EmaTensors<const float*>& tensors, float* workspace);
 
+/// What steps over positions read of the tensors, made once: coefficients of 2 D states numbers, overwritten. One
+/// direction.
+void ema_step_coefficients(const EmaShape& shape, float* coefficients, const EmaTensors<const float*>& tensors);
+
+/// One more position: overwrites out[S,D], from x[S,D], and the averages h[S,states,D] behind the positions
+/// before it (0 in front of the first) become those behind it. shape.length is not read.
+template <class T>
+void ema_step(const EmaShape& shape, float* h, T* out, const T* x, const float* coefficients, const float* omega);
+
 namespace reference {
 /// As the convolution with kernel[l] = sum over states of gamma p beta q^l / sqrt(states).
 void ema_forward(const EmaShape& shape, double* out, const double* x, const std::uint32_t* seen,

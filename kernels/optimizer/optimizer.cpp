@@ -28,4 +28,10 @@ void adam_step(float* w, float* m, float* v, const float* dw, std::int64_t n, co
       });
 }
 
+void running_step(float* w, const float* measured, std::int64_t n, double momentum, double factor) {
+  const float share = static_cast<float>(momentum), by = static_cast<float>(factor);
+  for_each(
+      "weft::running_step", n, KOKKOS_LAMBDA(std::int64_t i) { w[i] += share * (by * measured[i] - w[i]); });
+}
+
 } // namespace weft

@@ -1,4 +1,5 @@
-// Adam (Kingma and Ba 2015, algorithm 1) and AdamW (Loshchilov and Hutter 2019, algorithm 2), one pass over memory.
+// What a step does to the parameters: Adam (Kingma and Ba 2015, algorithm 1) and AdamW (Loshchilov and Hutter 2019,
+// algorithm 2), one pass over memory.
 #pragma once
 #include "kernels/common/types.hpp"
 
@@ -17,8 +18,12 @@ struct AdamStep {
 /// * w). Updates w, m, v in place; n elements.
 void adam_step(float* w, float* m, float* v, const float* dw, std::int64_t n, const AdamStep& step);
 
+/// A running statistic, from what is measured in a step: w += momentum * (factor * measured - w). n elements.
+void running_step(float* w, const float* measured, std::int64_t n, double momentum, double factor);
+
 namespace reference {
 void adam_step(double* w, double* m, double* v, const double* dw, std::int64_t n, const AdamStep& step);
+void running_step(double* w, const double* measured, std::int64_t n, double momentum, double factor);
 } // namespace reference
 
 } // namespace weft

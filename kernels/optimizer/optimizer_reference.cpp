@@ -18,4 +18,9 @@ void adam_step(double* w, double* m, double* v, const double* dw, std::int64_t n
   }
 }
 
+void running_step(double* w, const double* measured, std::int64_t n, double momentum, double factor) {
+  for (std::int64_t i = 0; i < n; ++i)
+    w[i] = (1 - momentum) * w[i] + momentum * factor * measured[i];
+}
+
 } // namespace weft::reference

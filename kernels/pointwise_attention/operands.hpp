@@ -1,39 +1,14 @@
 // What the kernels of pointwise attention read, and how tiles of it come into scratch memory. Included by
 // pointwise_attention.cpp only.
 #pragma once
-#include "kernels/activation/forms.hpp"
 #include "kernels/common/tiles.hpp"
+#include "kernels/pointwise_attention/functions.hpp"
 #include "kernels/pointwise_attention/pointwise_attention.hpp"
 
 namespace weft::pointwise {
 
 using tiles::each_group;
 using tiles::Member;
-
-struct Laplace {
-  static constexpr float mu = 0.707107f, sigma = 0.282095f;
-  static WEFT_FUNCTION Numbers value(Numbers s) {
-    const Numbers z = (s - mu) * (1.0f / sigma);
-    return ExactGelu::distribution(z, exp_of(-0.5f * z * z));
-  }
-  static WEFT_FUNCTION void both(Numbers s, Numbers& value, Numbers& slope) {
-    const Numbers z = (s - mu) * (1.0f / sigma), bell = exp_of(-0.5f * z * z);
-    value = ExactGelu::distribution(z, bell);
-    slope = (0.39894228f / sigma) * bell; // 1 / sqrt(2 pi)
-  }
-};
-
-struct SquaredRelu {
-  static WEFT_FUNCTION Numbers value(Numbers s) {
-    const Numbers x = Relu::value(s);
-    return x * x;
-  }
-  static WEFT_FUNCTION void both(Numbers s, Numbers& value, Numbers& slope) {
-    const Numbers x = Relu::value(s);
-    value = x * x;
-    slope = 2.0f * x;
-  }
-};
 
 /// What follows from the call: rows of a tile, and where things lie. S, N, Z, V, C, M as there.
 struct Sizes {

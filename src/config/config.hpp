@@ -55,7 +55,7 @@ struct Config {
     std::string input = "tokens";              // mega: tokens | pixels
     double pixel_mean = 0.5;                   // of values in [0, 1]
     double pixel_deviation = 0.5;
-    std::string norm = "layer";                // mega: layer | scale | rms
+    std::string norm = "layer";                // mega: layer | scale | rms | batch
     std::string positions = "grid";            // grid | learned | axial | sinusoid | none
     std::vector<std::int64_t> position_shape;  // row-major coordinates; empty: (ceil(N/l), l)
     std::vector<std::int64_t> position_widths; // of axial tables; empty: equal ones

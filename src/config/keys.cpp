@@ -149,7 +149,7 @@ std::vector<Key> training_keys(Config& c) {
        "passes over the training split; exactly one of steps and epochs is given"},
       {"training.batch", &c.training.batch, between(1, 1 << 24), "sequences", "sequences per step, all ranks together"},
       {"training.micro_batch", &c.training.micro_batch, between(1, 1 << 24), "sequences",
-       "sequences per forward and backward pass; divides the batch"},
+       "sequences per forward and backward pass; divides the batch. Batch norms have statistics of so many"},
       {"training.patience", &c.training.patience, at_least(0), "evaluations",
        "evaluations without a better validation score (evaluation.best) after which training ends; 0: never"},
   };

@@ -125,10 +125,11 @@ std::vector<Key> block_keys(Config& c) {
        Shapes::attention},
       {"model.pixel_deviation", &c.model.pixel_deviation, above(0), "",
        "their standard deviation, by which they are divided then", with("model.input", {"pixels"}), Shapes::attention},
-      {"model.norm", &c.model.norm, one_of({"layer", "scale", "rms"}), "",
+      {"model.norm", &c.model.norm, one_of({"layer", "scale", "rms", "batch"}), "",
        "what normalises, behind each addition or in front (mega): layer (layer normalisation), scale (rows divided by "
-       "the root of their mean square, times one number), rms (the same, times a number for each channel); the paper's "
-       "batch norms are not there",
+       "the root of their mean square, times one number), rms (the same, times a number for each channel), batch (each "
+       "channel by its mean and variance over the real rows of training.micro_batch sequences, and by running ones in "
+       "an evaluation; not of the next token)",
        of_family({"mega"}), Shapes::parameters},
       {"model.positions", &c.model.positions, one_of({"grid", "learned", "axial", "sinusoid", "none"}), "",
        "what tells positions apart: grid (the sum of the tables of model.position_shape), learned (a vector each), "

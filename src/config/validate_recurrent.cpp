@@ -46,6 +46,9 @@ void check_mega(const Config& c, Checker& rules) {
                           c.model.vocabulary));
   rules.check(c.model.stream != "reversible", {"model.stream", "model.family"},
               "got \"reversible\", which model.family = \"mega\" does not have, expected pre_norm or post_norm");
+  rules.check(c.model.norm != "batch" || classes, {"model.norm", "data.task"},
+              "got \"batch\" for a model of the next token, which would see later tokens in the statistics of its "
+              "training, expected layer, scale or rms");
   rules.check(a.bias != "rotary" || a.shared_width % 2 == 0, {"attention.shared_width", "attention.bias"},
               fmt::format("got a width of {} with the rotary bias, which turns its halves, expected an even number",
                           a.shared_width));

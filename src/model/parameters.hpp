@@ -32,7 +32,11 @@ struct Parameter {
   Decay decay = Decay::by_rank;
   double inner = 0;       ///< of Initialiser::ring_size
   bool recurrent = false; ///< of a linear recurrence: optimizer.state_rate is a factor on its learning rate
+  double momentum = 0;    ///< of a running statistic, what a step takes of the new one; 0: trained
 
+  /// Or a running statistic: its place in a micro-batch's gradient holds the statistic of that micro-batch, which is
+  /// neither scaled with the loss nor part of the gradient's norm.
+  bool trained() const { return momentum == 0; }
   bool decayed() const { return decay == Decay::always || (decay == Decay::by_rank && shape.size() >= 2); }
 };
 
@@ -46,14 +50,23 @@ class ParameterList {
   /// The tensor belongs to a linear recurrence.
   void mark_recurrent(int index) { list_[static_cast<std::size_t>(index)].recurrent = true; }
 
+  /// The tensor is a running statistic.
+  void mark_running(int index, double momentum) {
+    Parameter& it = list_[static_cast<std::size_t>(index)];
+    it.momentum = momentum;
+    count_ -= it.size;
+    running_ += it.size;
+  }
+
   const std::vector<Parameter>& all() const { return list_; }
   const Parameter& operator[](int index) const { return list_[static_cast<std::size_t>(index)]; }
-  std::int64_t count() const { return count_; }   ///< trained numbers
+  std::int64_t count() const { return count_; }             ///< trained numbers
+  std::int64_t stored() const { return count_ + running_; } ///< and running statistics
   std::int64_t extent() const { return extent_; } ///< elements of a flat buffer: every tensor starts on a cache line
 
  private:
   std::vector<Parameter> list_;
-  std::int64_t count_ = 0, extent_ = 0;
+  std::int64_t count_ = 0, running_ = 0, extent_ = 0;
 };
 
 /// The initial weights, in host memory: values[extent()] overwritten (the gaps with zero).

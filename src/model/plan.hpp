@@ -65,6 +65,14 @@ class Plan {
     return w;
   }
 
+  /// A running statistic: the forward pass of a training step writes the micro-batch's own to p.dw(), and p.w() is
+  /// what an evaluation reads.
+  Weight running(std::string name, std::vector<std::int64_t> shape, Initialiser initialiser, double momentum) {
+    const Weight w = weight(std::move(name), std::move(shape), initialiser, 0, Decay::never);
+    parameters_.mark_running(w.number, momentum);
+    return w;
+  }
+
   /// One tensor for all layers that ask by this name: planned by the first, whose backward pass is the last.
   Weight shared_weight(const std::string& name, const std::vector<std::int64_t>& shape, const Initial& initial) {
     for (std::size_t n = 0; n < parameters_.all().size(); ++n)

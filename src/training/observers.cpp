@@ -42,7 +42,8 @@ void Dumper::gradient(const float* gradient) {
     g /= static_cast<float>(state_.loss_scale.value());
   std::vector<ArrayView> arrays;
   for (const Parameter& p : parameters_.all())
-    arrays.push_back({p.name, p.shape, host.data() + p.offset});
+    if (p.trained())
+      arrays.push_back({p.name, p.shape, host.data() + p.offset});
   write_checkpoint(dumps_.gradients, {{"step", state_.step + 1}}, arrays);
 }
 

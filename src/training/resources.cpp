@@ -155,7 +155,7 @@ std::string resources_text(const Config& config, const Model& model, const Memor
   const auto files = static_cast<double>(config.checkpoint.keep + 1); // and the best one
   table.row("checkpoints on the disk",
             fmt::format("{} x {}, and one more while it is written", files,
-                        human_bytes(3.0 * sizeof(float) * static_cast<double>(model.parameters().count()))));
+                        human_bytes(3.0 * sizeof(float) * static_cast<double>(model.parameters().stored()))));
   table.heading(time.measured ? "time, from micro-batches that were run" : "time, estimated");
   table.row("matrix products reach", human_count(time.rate.best) + "FLOP/s per rank");
   table.row("a step", human_seconds(time.step));

@@ -30,7 +30,7 @@ StepResult Step::take(const std::vector<StepObserver*>& observers) {
   result.gradient = gradients_.finish();
   gradients_.settle();
   const TracedSpan span("optimiser");
-  const double squares = sum_of_squares(result.gradient, model_.parameters().extent());
+  const double squares = squares_of(result.gradient);
   fence(); // the one place in a step where the host waits for the device
   scores_of_step(result);
   result.norm = std::sqrt(squares) / result.scale;
@@ -108,6 +108,26 @@ void Step::scores_of_step(StepResult& result) const {
   result.accuracy = tree_sum(hits) / predictions_;
 }
 
+/// Of the gradient alone: running statistics lie between its tensors. One that is not finite shows in the sum.
+double Step::squares_of(const float* gradient) const {
+  double squares = 0;
+  std::int64_t begin = 0;
+  const auto up_to = [&](std::int64_t end) {
+    if (end > begin)
+      squares += sum_of_squares(gradient + begin, end - begin);
+  };
+  const std::vector<Parameter>& all = model_.parameters().all();
+  for (std::size_t i = 0; i < all.size(); ++i)
+    if (!all[i].trained()) {
+      up_to(all[i].offset);
+      begin = i + 1 < all.size() ? all[i + 1].offset : model_.parameters().extent();
+    }
+  up_to(model_.parameters().extent());
+  if (begin > 0)
+    squares += 0 * sum_of_squares(gradient, model_.parameters().extent());
+  return squares;
+}
+
 /// Adam on the tensors whose moments this rank holds, then all weights on all ranks.
 void Step::apply(const float* gradient, double norm) {
   const auto& o = config_.optimizer;
@@ -119,8 +139,14 @@ void Step::apply(const float* gradient, double norm) {
   adam.decoupled = o.kind == "adamw";
   adam.gradient_factor = (o.clip > 0 && norm > o.clip ? o.clip / norm : 1.0) / state_.loss_scale.value();
   adam.step = ++state_.updates;
+  const double each = // of the micro-batches
+      static_cast<double>(config_.training.micro_batch) / static_cast<double>(config_.training.batch);
   for (std::size_t i = state_.moments.first; i < state_.moments.last; ++i) {
     const Parameter& p = model_.parameters().all()[i];
+    if (!p.trained()) { // the sum over the micro-batches becomes their mean
+      running_step(state_.weights.data() + p.offset, gradient + p.offset, p.size, p.momentum, each);
+      continue;
+    }
     adam.learning_rate = rate * (p.recurrent ? o.state_rate : 1.0);
     adam.weight_decay = p.decayed() || o.decay == "all" ? o.weight_decay : 0.0;
     adam_step(state_.weights.data() + p.offset, state_.m_of(p), state_.v_of(p), gradient + p.offset, p.size, adam);

@@ -59,6 +59,7 @@ class Step {
  private:
   bool gradient_of_step(const std::vector<StepObserver*>& observers);
   void scores_of_step(StepResult& result) const;
+  double squares_of(const float* gradient) const;
   void apply(const float* gradient, double norm);
   void share_weights();
 

@@ -71,6 +71,14 @@ class TextTest(ProgramTest):
             self.run_path = self.run_folder(precision)
             self.assertEqual(self.sample("--samples", "3")[0], self.sample("--samples", "3", ranks=2)[0])
 
+    def test_mega_keeps_averages_over_its_chunks(self):
+        self.train("mega", "model.family='mega'", "model.heads=1", "attention.pattern='chunk'",
+                   "attention.stride=16", "attention.summary=32")
+        self.run_path = self.run_folder("mega")
+        one, _ = self.sample("--samples", "3", "--prompt", "the cat ")
+        self.assertEqual(len(one), 3 * 64)
+        self.assertEqual(one, self.sample("--samples", "3", "--prompt", "the cat ", "--at-once", "1", ranks=2)[0])
+
     def test_mistakes_are_told_with_status_2(self):
         with open(self.folder + "/long", "w") as file:
             file.write("x" * 64)

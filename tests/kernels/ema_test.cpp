@@ -295,4 +295,39 @@ TEST(EmaBits, DoNotDependOnTheNumberOfThreads) {
   test::expect_from_threads("EmaBits.DISABLED_Print", bits(), {1, 3, 4});
 }
 
+/// Position by position over the averages that were kept, as a decoder goes.
+TYPED_TEST(EmaOf, StepsFollowTheReference) {
+  for (const EmaShape& e : shapes) {
+    if (e.directions != 1)
+      continue;
+    const Values v = values_of<TypeParam>(e);
+    Doubles want(v.x.size());
+    reference::ema_forward(e, want.data(), v.x.data(), nullptr, v.tensors());
+    Guarded<float> coefficients(static_cast<std::size_t>(2 * e.width * e.states)),
+        h(std::vector<float>(static_cast<std::size_t>(e.sequences * e.states * e.width), 0.0f));
+    Guarded<TypeParam> out(static_cast<std::size_t>(e.sequences * e.width));
+    const Buffer<float> delta = to_device<float>(v.delta), alpha = to_device<float>(v.alpha),
+                        beta = to_device<float>(v.beta), gamma = to_device<float>(v.gamma),
+                        omega = to_device<float>(v.omega);
+    ema_step_coefficients(e, coefficients.data(),
+                          {delta.data(), alpha.data(), beta.data(), gamma.data(), omega.data()});
+    Doubles got(want.size());
+    const auto D = static_cast<std::size_t>(e.width), N = static_cast<std::size_t>(e.length);
+    for (std::size_t i = 0; i < N; ++i) {
+      Doubles row;
+      for (std::size_t s = 0; s < static_cast<std::size_t>(e.sequences); ++s)
+        row.insert(row.end(), v.x.begin() + static_cast<std::ptrdiff_t>((s * N + i) * D),
+                   v.x.begin() + static_cast<std::ptrdiff_t>((s * N + i + 1) * D));
+      const Buffer<TypeParam> x = to_device<TypeParam>(row);
+      ema_step(e, h.data(), out.data(), x.data(), coefficients.data(), omega.data());
+      const Doubles rows = widened(out.get());
+      for (std::size_t s = 0; s < static_cast<std::size_t>(e.sequences); ++s)
+        std::copy_n(rows.begin() + static_cast<std::ptrdiff_t>(s * D), D,
+                    got.begin() + static_cast<std::ptrdiff_t>((s * N + i) * D));
+    }
+    EXPECT_AT_MOST(relative_error(got, want), this->limit) << text(e);
+    EXPECT_TRUE(out.guards_survive() && h.guards_survive() && coefficients.guards_survive()) << text(e);
+  }
+}
+
 } // namespace

@@ -265,6 +265,18 @@ TYPED_TEST(Operations, EmbeddingFollowsTheReferenceWhichFollowsFiniteDifferences
   EXPECT_AT_MOST(relative_error(to_doubles(dev_dtables), dtables), 3e-6);
 }
 
+TEST(RunningStatistic, FollowsTheReferenceOverSteps) {
+  Doubles w = rounded<float>(random_doubles(2500, 1));
+  Buffer<float> moved = to_device<float>(w);
+  for (unsigned t = 2; t < 6; ++t) {
+    const Doubles measured = rounded<float>(random_doubles(2500, t, 100));
+    reference::running_step(w.data(), measured.data(), 2500, 0.1, 1.0 / 3);
+    running_step(moved.data(), to_device<float>(measured).data(), 2500, 0.1, 1.0 / 3);
+    fence();
+  }
+  EXPECT_AT_MOST(relative_error(to_doubles(moved), w), 1e-6);
+}
+
 TEST(Adam, FollowsTheReferenceOverSteps) {
   for (bool decoupled : {false, true}) {
     Doubles w = rounded<float>(random_doubles(2500, 1)), m(2500, 0), v(2500, 0);

@@ -158,9 +158,44 @@ TEST(MegaLanguage, LowPrecisionStaysClose) {
     }
 }
 
-TEST(MegaLanguage, SaysThatItCannotBeSampledFrom) {
-  LanguageFixture f(config_of(settings[0]));
-  EXPECT_THROW(f.model->decoder(f.values.data(), 1, 8), InputError);
+/// (samples, N, V): slot by slot, of the sequences from `first` on.
+std::vector<float> stepped(const LanguageFixture& f, Decoder& decoder, std::int64_t first = 0) {
+  const std::int64_t S = decoder.samples(), N = f.config.model.context, V = f.config.model.vocabulary;
+  std::vector<float> all(static_cast<std::size_t>(S * N * V)), row(static_cast<std::size_t>(S * V));
+  std::vector<std::uint16_t> previous(static_cast<std::size_t>(S), 0);
+  decoder.restart();
+  for (std::int64_t i = 0; i < N; ++i) {
+    decoder.step(previous.data(), row.data());
+    for (std::int64_t s = 0; s < S; ++s) {
+      std::copy_n(row.begin() + s * V, V, all.begin() + (s * N + i) * V);
+      previous[static_cast<std::size_t>(s)] = f.tokens[static_cast<std::size_t>((first + s) * N + i)];
+    }
+  }
+  return all;
+}
+
+TEST(MegaLanguage, StepsGiveTheLogitsOfTheForwardPass) {
+  std::vector<Setting> all(std::begin(settings), std::end(settings));
+  all.push_back({"chunk", "post_norm", "rms", true, 20, "laplace"});
+  for (const Setting& s : all)
+    for (const char* precision : {"fp32", "bf16"}) {
+      Config config = config_of(s);
+      config.run.precision = precision;
+      LanguageFixture f(config);
+      stretch(f);
+      const Doubles want = f.logits();
+      const auto decoder = make_decoder(*f.model, config, f.flat.data(), 2, config.model.context);
+      const std::vector<float> got = stepped(f, *decoder);
+      EXPECT_AT_MOST(relative_error(Doubles(got.begin(), got.end()), want),
+                     precision == std::string("fp32") ? 1e-5 : 2e-2)
+          << s << " " << precision;
+      EXPECT_EQ(decoder->cache_bytes(), decoder_cache_bytes(config, 2, config.model.context)) << s;
+      EXPECT_EQ(stepped(f, *decoder), got) << s << ": a start leaves nothing of what was before";
+      const auto alone = make_decoder(*f.model, config, f.flat.data(), 1, config.model.context);
+      const std::vector<float> second = stepped(f, *alone, 1);
+      EXPECT_TRUE(std::equal(second.begin(), second.end(), got.begin() + static_cast<std::ptrdiff_t>(second.size())))
+          << s << ": what a sample is depends on the one beside it";
+    }
 }
 
 } // namespace

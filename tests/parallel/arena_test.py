@@ -5,6 +5,7 @@ import shutil
 import sys
 import tempfile
 
+import h5py
 import numpy as np
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
@@ -83,6 +84,34 @@ class ArenaRanksTest(ProgramTest):
 
     def test_linear_recurrent_units(self):
         self.recurrent("lru", "mean", "model.state_width=20")
+
+    def test_the_running_statistics_of_batch_norms(self):
+        """Three micro-batches of padded rows in a step, so that their mean is one of ranks that have one or two each."""
+        for stream in ("pre_norm", "post_norm"):
+            with self.subTest(stream):
+                how = ("model.family='mega'", "model.heads=1", "model.positions='grid'", "model.pooling='mean'",
+                       "model.norm='batch'", f"model.stream='{stream}'", "model.dropout=0.1", "model.layers=2",
+                       "attention.function='laplace'", "training.batch=6", "training.micro_batch=2",
+                       "checkpoint.every_steps=3", "evaluation.every_steps=6", "schedule.warmup_steps=2")
+                whole, parts = f"whole_{stream}", f"parts_{stream}"
+                self.train(whole, *how, "training.steps=6", threads=2)
+                self.train(parts, *how, "training.steps=3", ranks=2)
+                self.train(parts, *how, "training.steps=6", "parallel.shard_optimizer=true", ranks=3)
+                self.assert_same_run(whole, parts, 6)
+                with h5py.File(self.checkpoint(whole, 3)) as early, h5py.File(self.checkpoint(whole, 6)) as late:
+                    for norm in ("block.00.norm1", "block.01.norm2"):
+                        means, variances = ([file[f"parameters/{norm}.{of}"][...] for file in (early, late)]
+                                            for of in ("mean", "variance"))
+                        self.assertTrue((means[0] != 0).all() and (means[0] != means[1]).all(), norm)
+                        self.assertTrue((variances[0] != 1).all() and (variances[0] != variances[1]).all(), norm)
+                        self.assertTrue((variances[1] > 0.9 ** 6).all(), "a step takes a tenth of the new one")
+                    self.assertFalse(late["optimizer/m/block.00.norm1.mean"][...].any())
+                # What training found at its end is what the weights of the checkpoint give.
+                with h5py.File(self.run_folder(whole) + "/metrics.h5") as metrics:
+                    loss, accuracy = (metrics[f"epochs/valid_{of}"][-1] for of in ("loss", "accuracy"))
+                for name, ranks in ((whole, 1), (parts, 2)):
+                    told = run(["eval", self.run_folder(name), "--split", "valid"], ranks=ranks).stdout
+                    self.assertIn(f"accuracy {100 * accuracy:.2f} %, {loss:.4f} nats per example", told)
 
     def test_every_model_of_the_arena_in_both_forms(self):
         common = ("training.batch=3", "training.micro_batch=1", "checkpoint.every_steps=3", "evaluation.every_steps=6",

@@ -11,12 +11,18 @@
 
 namespace weft::test {
 
-/// logits_c = mean over the real tokens t of all documents of W[t, c]; sequences: 2 for pairs.
+/// logits_c = mean over the real tokens t of all documents of W[t, c]; sequences: 2 for pairs. momentum: above 0 there
+/// is a running statistic in front of W, the greatest length of a micro-batch and the number of its first row.
 class BagModel final : public Model {
  public:
   BagModel(const Config& config, std::int64_t classes, std::int64_t sequences = 1, bool variable = true,
-           bool recurrent = false)
+           bool recurrent = false, double momentum = 0)
       : B(config.training.micro_batch), V(config.model.vocabulary), C(classes), S(sequences), variable_(variable) {
+    if (momentum > 0) {
+      parameters_.add("measured", {2}, Initialiser::one);
+      parameters_.mark_running(0, momentum);
+    }
+    first_ = parameters_.extent();
     parameters_.add("weight", {V, C}, Initialiser::zero, 0, recurrent ? Decay::never : Decay::by_rank);
     if (recurrent)
       parameters_.mark_recurrent(0);
@@ -32,6 +38,10 @@ class BagModel final : public Model {
   void forward_backward(const Batch& batch, float* gradients, Scores& scores, const GradientsReady& ready) override {
     std::vector<float> gradient(weights_.size(), 0.0f);
     run(batch, scores, &gradient);
+    if (first_ > 0) {
+      gradient[0] = static_cast<float>(batch.length);
+      gradient[1] = static_cast<float>(batch.first_sample);
+    }
     copy_to_device(gradients, gradient.data(), gradient.size() * sizeof(float));
     if (ready)
       ready(0);
@@ -68,7 +78,7 @@ class BagModel final : public Model {
     float* z = logits_.data() + b * C;
     for (const std::uint16_t t : tokens)
       for (std::int64_t c = 0; c < C; ++c)
-        z[c] += each * weights_[static_cast<std::size_t>(t * C + c)];
+        z[c] += each * weights_[static_cast<std::size_t>(first_ + t * C + c)];
     double sum = 0;
     for (std::int64_t c = 0; c < C; ++c)
       sum += std::exp(static_cast<double>(z[c]));
@@ -80,11 +90,11 @@ class BagModel final : public Model {
     for (std::int64_t c = 0; c < C; ++c) {
       const auto p = static_cast<float>(std::exp(static_cast<double>(z[c])) / sum) - (c == target ? 1.0f : 0.0f);
       for (const std::uint16_t t : tokens)
-        (*gradient)[static_cast<std::size_t>(t * C + c)] += batch.loss_factor * each * p;
+        (*gradient)[static_cast<std::size_t>(first_ + t * C + c)] += batch.loss_factor * each * p;
     }
   }
 
-  std::int64_t B, V, C, S;
+  std::int64_t B, V, C, S, first_ = 0; ///< first_: where W begins
   bool variable_;
   std::vector<float> weights_, logits_;
 };

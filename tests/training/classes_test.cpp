@@ -188,6 +188,47 @@ TEST(Step, OneThatIsNotFiniteIsSkippedAndCounted) {
   EXPECT_EQ(s.state->skipped, 2);
 }
 
+/// What a model measures in a micro-batch is no gradient: neither the loss's scale, nor clipping, nor Adam acts on it.
+TEST(Step, ARunningStatisticFollowsTheMeanOverTheMicroBatches) {
+  double norm_without = 0;
+  for (const char* precision : {"fp32", "fp16"}) {
+    Setting s(false);
+    s.config.run.precision = precision;
+    s.config.optimizer.clip = 1e-3;
+    s.config.optimizer.weight_decay = 0.5;
+    s.config.optimizer.decay = "all";
+    BagModel plain(s.config, classes, 1, false), model(s.config, classes, 1, false, false, 0.25);
+    for (BagModel* one : {&plain, &model}) {
+      TrainingState state = initial_state(s.config, one->parameters(), 0, 1);
+      one->use_weights(state.weights.data());
+      Step step(s.config, one_rank(), *one, *s.task, run_length(s.config, *s.task), state);
+      step.open();
+      const StepResult result = step.take();
+      ASSERT_EQ(result.end, StepResult::End::taken);
+      if (one == &plain) {
+        norm_without = result.norm;
+        continue;
+      }
+      EXPECT_EQ(result.norm, norm_without);
+      EXPECT_FLOAT_EQ(state.weights.data()[0], 0.75f * 1 + 0.25f * 200);
+      EXPECT_FLOAT_EQ(state.weights.data()[1], 0.75f * 1 + 0.25f * 4); // of 0, 4 and 8
+      step.take();
+      EXPECT_FLOAT_EQ(state.weights.data()[0], 0.75f * (0.75f + 50) + 50);
+      for (int i = 0; i < 2; ++i)
+        EXPECT_EQ(state.m.data()[i] + state.v.data()[i], 0);
+      Witness spoiler;
+      spoiler.spoils = true; // the first number of all, which is a statistic: it would not be finite ever again
+      const std::vector<float> before(state.weights.data(), state.weights.data() + state.weights.size());
+      EXPECT_EQ(step.take({&spoiler}).end,
+                precision == std::string("fp16") ? StepResult::End::overflow : StepResult::End::bad);
+      EXPECT_TRUE(std::equal(before.begin(), before.end(), state.weights.data()));
+    }
+  }
+  BagModel model(small(""), classes, 1, false, false, 0.25);
+  EXPECT_EQ(model.parameters().count(), 16 * classes);
+  EXPECT_EQ(model.parameters().stored(), 16 * classes + 2);
+}
+
 /// A model that takes rows for the class of their first token, but class 2 for class 0.
 void confuse(BagModel& model, Buffer<float>& weights) {
   std::vector<float> host(static_cast<std::size_t>(model.parameters().extent()), 0.0f);

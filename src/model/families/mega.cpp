@@ -2,7 +2,7 @@
 #include "config/families.hpp"
 #include "model/families/classifier.hpp"
 #include "model/layers/ema_attention.hpp"
-#include "model/sampling/decoder.hpp"
+#include "model/sampling/chain_decoder.hpp"
 #include "model/storage.hpp"
 #include <cmath>
 
@@ -58,7 +58,10 @@ ChainSetup chain_of(const Config& c) {
   ChainSetup setup{c.model.layers,     embedding_of(c), AttentionSetup{}, // its attention has a setup of its own
                    feed_forward_of(c), c.model.stream,  static_cast<float>(c.model.dropout),
                    norm_epsilon,       norm_epsilon};
-  setup.norms = c.model.norm == "scale" ? NormKind::scale : c.model.norm == "rms" ? NormKind::rms : NormKind::layer;
+  setup.norms = c.model.norm == "scale"   ? NormKind::scale
+                : c.model.norm == "rms"   ? NormKind::rms
+                : c.model.norm == "batch" ? NormKind::batch
+                                          : NormKind::layer;
   setup.final_norm = c.model.final_norm;
   return setup;
 }
@@ -96,13 +99,14 @@ std::unique_ptr<Decoder> Mega<T>::decoder(const float* /*weights*/, std::int64_t
 template <class T>
 MegaLanguage<T>::MegaLanguage(const Config& config)
     : Chain<T, LanguageHead<T>>(config, config.training.micro_batch, std::nullopt, chain_of(config),
-                                language_of(config)) {}
+                                language_of(config)),
+      config_(config) {}
 
 template <class T>
-std::unique_ptr<Decoder> MegaLanguage<T>::decoder(const float* /*weights*/, std::int64_t /*samples*/,
-                                                  std::int64_t /*length*/) const {
-  throw InputError("got model.family = \"mega\", whose moving averages the decoder does not keep, expected another "
-                   "causal family, which can be sampled from");
+std::unique_ptr<Decoder> MegaLanguage<T>::decoder(const float* weights, std::int64_t samples,
+                                                  std::int64_t length) const {
+  const RowSetup setup{this->parameters(), weights, samples, length};
+  return std::make_unique<ChainDecoder<T>>(config_, setup, this->embedding_, *this->stream_, this->head_);
 }
 
 WEFT_FOR_STORAGE_TYPES(Mega);

@@ -26,6 +26,9 @@ class MegaLanguage final : public Chain<T, LanguageHead<T>> {
  public:
   explicit MegaLanguage(const Config& config);
   std::unique_ptr<Decoder> decoder(const float* weights, std::int64_t samples, std::int64_t length) const override;
+
+ private:
+  Config config_;
 };
 
 } // namespace weft

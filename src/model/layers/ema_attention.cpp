@@ -3,6 +3,7 @@
 #include "kernels/activation/activation.hpp"
 #include "kernels/attention/global_rows.hpp"
 #include "kernels/sum/sum.hpp"
+#include "model/layers/ema_attention_rows.hpp"
 #include "model/layers/rows.hpp"
 #include "model/storage.hpp"
 #include <algorithm>
@@ -264,9 +265,27 @@ void EmaAttention<T>::backward_beside(const Pass<T>& p, T* dx, const T* dy, cons
 }
 
 template <class T>
-std::unique_ptr<RowLayer<T>> EmaAttention<T>::rows(const RowSetup& /*setup*/) const {
-  throw InputError("got model.family = \"mega\", whose moving averages the decoder does not keep, expected another "
-                   "causal family: only those can be sampled from");
+std::unique_ptr<RowLayer<T>> EmaAttention<T>::rows(const RowSetup& setup) const {
+  if (directions_ != 1)
+    throw InputError("got averages from both ends, expected a model of the next token: only that can be sampled from");
+  const std::int64_t S = setup.samples;
+  ChunkDecode attention{S, Z, V, chunk_ > 0 ? std::min(chunk_, setup.length) : setup.length, gate(1).heads()};
+  attention.reach = reach_;
+  if (function_)
+    attention.weights = *function_ == PointFunction::laplace ? ChunkWeights::laplace : ChunkWeights::squared_relu;
+  Buffer<float> turned;
+  if (reach_ > 0 && rotary_) {
+    turned = Buffer<float>(2 * reach_ - 1, "distances");
+    rotary_bias_forward({reach_, Z}, turned.data(), setup.at(turned_q_), setup.at(turned_k_));
+  }
+  const float* distances = reach_ == 0 ? nullptr : rotary_ ? turned.data() : setup.at(relative_);
+  return std::make_unique<EmaAttentionRows<T>>(
+      ema(S, 1),
+      EmaTensors<const float*>{setup.at(delta_), setup.at(alpha_), setup.at(beta_), setup.at(gamma_), setup.at(omega_)},
+      gate(S), GateTensors<const float*>{setup.at(gain_q_), setup.at(shift_q_), setup.at(gain_k_), setup.at(shift_k_)},
+      attention, distances, std::move(turned), RowMap<T>{setup.matrix<T>(value_weight_), setup.at(value_bias_)},
+      RowMap<T>{setup.matrix<T>(mixed_weight_), setup.at(mixed_bias_)},
+      RowMap<T>{setup.matrix<T>(out_weight_), setup.at(out_bias_)});
 }
 
 WEFT_FOR_STORAGE_TYPES(EmaAttention);

@@ -61,6 +61,8 @@ class RowLayer {
   virtual ~RowLayer() = default;
   /// y = f(x), both (samples, D), overwritten.
   virtual void forward(const Slot& slot, T* y, const T* x) = 0;
+  /// In a stream with norms in front: Layer::forward_beside.
+  virtual void forward_beside(const Slot& slot, T* y, const T* x, const T* /*stream*/) { forward(slot, y, x); }
   virtual std::size_t cache_bytes() const { return 0; }
 };
 

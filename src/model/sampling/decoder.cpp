@@ -4,6 +4,8 @@
 #include "io/error.hpp"
 #include "kernels/attention/attention_decode.hpp"
 #include "kernels/linear_attention/linear_attention.hpp"
+#include "model/layers/ema_attention.hpp"
+#include <algorithm>
 #include <fmt/core.h>
 
 namespace weft {
@@ -19,6 +21,13 @@ std::unique_ptr<Decoder> make_decoder(const Model& model, const Config& config, 
 }
 
 std::size_t decoder_cache_bytes(const Config& c, std::int64_t samples, std::int64_t length) {
+  if (c.model.family == "mega") {
+    const EmaAttentionSetup mega = ema_attention_of(c);
+    const std::int64_t kept = mega.chunk > 0 ? std::min(mega.chunk, length) : length;
+    const std::int64_t cell = c.run.precision == "fp32" ? 4 : 2;
+    return static_cast<std::size_t>(c.model.layers * samples *
+                                    (4 * mega.width * mega.states + cell * kept * (mega.shared + mega.values)));
+  }
   const std::int64_t H = c.model.heads, E = (c.model.half_size ? c.model.width / 2 : c.model.width) / H,
                      Ev = c.model.width / H;
   if (pattern_row(c.attention.pattern).operation) { // a running state for all positions

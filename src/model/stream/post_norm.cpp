@@ -71,8 +71,7 @@ class PostNorm final : public Stream<T> {
 
   /// One row per sample through the chain.
   class Rows final : public StreamRows<T> {
-    using StreamRows<T>::setup_, StreamRows<T>::layers_, StreamRows<T>::entry_, StreamRows<T>::mean_,
-        StreamRows<T>::rstd_;
+    using StreamRows<T>::setup_, StreamRows<T>::layers_, StreamRows<T>::entry_, StreamRows<T>::statistics_;
 
    public:
     Rows(const PostNorm& chain, const RowSetup& setup)
@@ -81,10 +80,8 @@ class PostNorm final : public Stream<T> {
     const T* forward(const Slot& slot) override {
       T* x = entry_.data();
       for (std::size_t s = 0; s < layers_.size(); ++s) {
-        const Norm<T>& norm = chain_.stages_[s].norm;
         layers_[s]->forward(slot, branch_.data(), x);
-        residual_forward(sum_.data(), x, mean_.data(), rstd_.data(), x, branch_.data(), Dropout{}, setup_.at(norm.gain),
-                         setup_.at(norm.bias), norm.epsilon, {setup_.samples, 1, chain_.D});
+        chain_.stages_[s].norm.residual_rows(setup_, statistics_.data(), sum_.data(), x, x, branch_.data());
       }
       return x;
     }

@@ -106,24 +106,18 @@ class PreNorm final : public Stream<T> {
 
   /// One row per sample through the chain.
   class Rows final : public StreamRows<T> {
-    using StreamRows<T>::setup_, StreamRows<T>::layers_, StreamRows<T>::entry_, StreamRows<T>::mean_,
-        StreamRows<T>::rstd_;
+    using StreamRows<T>::setup_, StreamRows<T>::layers_, StreamRows<T>::entry_, StreamRows<T>::statistics_;
 
    public:
     Rows(const PreNorm& chain, const RowSetup& setup)
         : StreamRows<T>(setup, chain.branches_, chain.D), chain_(chain), normed_(entry_.size(), "normed"),
           branch_(entry_.size(), "branch") {}
     const T* forward(const Slot& slot) override {
-      const std::int64_t S = setup_.samples, D = chain_.D;
       T* x = entry_.data();
-      const Norm<T>& first = chain_.stages_.front().norm;
-      norm_forward(normed_.data(), mean_.data(), rstd_.data(), x, setup_.at(first.gain), setup_.at(first.bias), S, D,
-                   first.epsilon);
+      chain_.stages_.front().norm.rows(setup_, statistics_.data(), normed_.data(), x);
       for (std::size_t s = 0; s < layers_.size(); ++s) {
-        const Norm<T>& next = chain_.stages_[s + 1].norm;
-        layers_[s]->forward(slot, branch_.data(), normed_.data());
-        residual_forward(x, normed_.data(), mean_.data(), rstd_.data(), x, branch_.data(), Dropout{},
-                         setup_.at(next.gain), setup_.at(next.bias), next.epsilon, {S, 1, D});
+        layers_[s]->forward_beside(slot, branch_.data(), normed_.data(), x);
+        chain_.stages_[s + 1].norm.residual_rows(setup_, statistics_.data(), x, normed_.data(), x, branch_.data());
       }
       return normed_.data();
     }

@@ -139,8 +139,7 @@ class Reversible final : public Stream<T> {
 
   /// One row per sample through both streams.
   class Rows final : public StreamRows<T> {
-    using StreamRows<T>::setup_, StreamRows<T>::layers_, StreamRows<T>::entry_, StreamRows<T>::mean_,
-        StreamRows<T>::rstd_;
+    using StreamRows<T>::setup_, StreamRows<T>::layers_, StreamRows<T>::entry_, StreamRows<T>::statistics_;
 
    public:
     Rows(const Reversible& chain, const RowSetup& setup)
@@ -162,8 +161,8 @@ class Reversible final : public Stream<T> {
 
    private:
     const T* normed(const Stage& stage, const float* x) {
-      norm_forward(normed32_.data(), mean_.data(), rstd_.data(), x, setup_.at(stage.gain), setup_.at(stage.bias),
-                   setup_.samples, chain_.D, stage.epsilon);
+      norm_forward(normed32_.data(), statistics_.data(), statistics_.data() + setup_.samples, x, setup_.at(stage.gain),
+                   setup_.at(stage.bias), setup_.samples, chain_.D, stage.epsilon);
       convert(normed_.data(), normed32_.data(), n);
       return normed_.data();
     }

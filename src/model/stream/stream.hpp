@@ -27,8 +27,7 @@ class StreamRows {
 
  protected:
   StreamRows(const RowSetup& setup, const std::vector<Branch<T>>& branches, std::int64_t width)
-      : setup_(setup), entry_(setup.samples * width, "stream"), mean_(setup.samples, "mean"),
-        rstd_(setup.samples, "rstd") {
+      : setup_(setup), entry_(setup.samples * width, "stream"), statistics_(2 * setup.samples, "statistics") {
     for (const Branch<T>& branch : branches)
       layers_.push_back(branch.layer->rows(setup));
   }
@@ -36,7 +35,7 @@ class StreamRows {
   const RowSetup setup_;
   std::vector<std::unique_ptr<RowLayer<T>>> layers_; ///< the stages' versions for rows, in order
   Buffer<T> entry_;
-  Buffer<float> mean_, rstd_; ///< of the norm that was computed last
+  Buffer<float> statistics_; ///< of the norm that was computed last: Norm::rows
 };
 
 template <class T>
