@@ -84,6 +84,9 @@ class ArenaRanksTest(ProgramTest):
     def test_linear_recurrent_units(self):
         self.recurrent("lru", "mean", "model.state_width=20")
 
+    def test_diagonal_state_space_models(self):
+        self.recurrent("s4d", "mean", "model.state_width=9", "optimizer.state_rate=0.5")
+
     def test_every_model_of_the_arena_in_both_forms(self):
         common = ("training.batch=3", "training.micro_batch=1", "checkpoint.every_steps=3", "evaluation.every_steps=6",
                   "schedule.warmup_steps=2", "model.layers=2", "model.dropout=0.1", "model.pooling='mean_all'")
