@@ -38,6 +38,7 @@ weft_python_test(peers.fast_transformers peers/fast_transformers_test.py "peers;
 weft_python_test(peers.sinkhorn peers/sinkhorn_test.py peers 300)
 weft_python_test(peers.mega peers/mega_test.py peers 300)
 weft_python_test(peers.lru peers/lru_test.py peers 300)
+weft_python_test(peers.s4d peers/s4d_test.py peers 300)
 weft_python_test(peers.batch_norm peers/batch_norm_test.py peers 300)
 weft_python_test(peers.arena_bench peers/arena_bench_test.py peers 600)
 weft_python_test(training.memorise training/memorise_test.py unit 900)

@@ -5,6 +5,7 @@
 #include "kernels/lsh/hash.hpp"
 #include "kernels/lstm/lstm.hpp"
 #include "kernels/recurrence/diagonal.hpp"
+#include "kernels/recurrence/s4d.hpp"
 #include "kernels/sinkhorn/blocks.hpp"
 #include "kernels/sinkhorn/sinkhorn.hpp"
 #include <fmt/core.h>
@@ -152,6 +153,31 @@ void recurrence_of(const Bench& bench, const Sizes& s) {
 }
 
 template <class T>
+void state_space_of(const Bench& bench, const Sizes& s) {
+  constexpr std::int64_t M = 32;
+  const std::int64_t D = s.width(), row = s.rows() * D;
+  Buffer<T> x = numbers<T>(row), y = room<T>(row), dx = room<T>(row);
+  for (const std::int64_t directions : {1, 2}) {
+    const S4dShape shape{s.S, s.N, D, M, directions};
+    Buffer<float> tensors = numbers<float>((2 + 2 * directions) * D * M + 2 * D),
+                  gradients = room<float>(tensors.size());
+    Buffer<float> workspace = room<float>(s4d_workspace(shape));
+    const auto parts = [&](auto* first) {
+      const std::int64_t n = D * M;
+      auto* const c = first + 2 * n;
+      return S4dTensors<decltype(first)>{first, first + n, c + 2 * directions * n, c, c + 2 * directions * n + D};
+    };
+    const S4dTensors<const float*> numbers = parts(static_cast<const float*>(tensors.data()));
+    const std::string what = fmt::format("{} modes, {} direction{}", M, directions, directions == 1 ? "" : "s");
+    bench("state space forward", what, s4d_work(shape, false), bytes_of(2 * row, sizeof(T)),
+          [&] { s4d_forward(shape, y.data(), x.data(), nullptr, numbers, workspace.data()); });
+    bench("state space backward", what, s4d_work(shape, true), bytes_of(3 * row, sizeof(T)), [&] {
+      s4d_backward(shape, dx.data(), parts(gradients.data()), y.data(), x.data(), nullptr, numbers, workspace.data());
+    });
+  }
+}
+
+template <class T>
 void lstm_of(const Bench& bench, const Sizes& s) {
   const LstmShape lstm{s.S, s.N, s.width()};
   const std::int64_t states = s.rows() * 2 * lstm.hidden;
@@ -183,6 +209,7 @@ void operations_of(Console& console, const Machine& machine, bool quick, const s
     hashing_of<T>(bench, s);
     average_of<T>(bench, s);
     recurrence_of<T>(bench, s);
+    state_space_of<T>(bench, s);
   }
   const Sizes s = quick ? Sizes{2, 64, 1, 32} : Sizes{8, 1024, 1, 128};
   lstm_of<T>({console, machine, figures, precision_name<T>(), s.N, s.width(), repeats}, s);

@@ -45,7 +45,7 @@ struct Config {
     std::int64_t feedforward = 0;              // width of the hidden layer; 0: the family's own
     std::int64_t feedforward_chunks = 1;       // parts of the rows, one after the other
     std::int64_t loss_chunks = 1;              // the same of the output and its loss
-    std::int64_t state_width = 0;              // of an LSTM in each direction, or an LRU; 0: D
+    std::int64_t state_width = 0;              // of an LSTM in each direction, an LRU, modes of an S4D
     double dropout = 0.0;                      // on the two residual additions
     double layer_dropout = 0.0;                // between two LSTM layers
     bool half_size = false;                    // query/key width D/2, feed-forward 2D
@@ -63,10 +63,12 @@ struct Config {
     double position_scale = 0.125;             // position tables: std = scale/sqrt(D * tables)
     double weight_scale = 0.125;               // weights: variance = scale/inputs
     bool tied_embedding = false;               // the output matrix is the token embedding
-    bool bidirectional = true;                 // an LRU's states, scanned from both ends
-    double r_min = 0.0;                        // ring in which its factors begin
+    bool bidirectional = true;                 // states of an LRU or S4D, scanned from both ends
+    double r_min = 0.0;                        // ring in which an LRU's factors begin
     double r_max = 1.0;
     double phase_max = 6.283185307179586; // and their largest angle
+    double dt_min = 0.001;                // steps in which an S4D begins,
+    double dt_max = 0.1;                  // from the one to the other
     std::string pooling = "cls";          // cls | first | last | mean | mean_all | attention
     std::int64_t pooling_width = 0;       // of attention pooling; 0: that of the rows
     std::int64_t classes = 0;             // 0: from the data
@@ -129,7 +131,7 @@ struct Config {
     double learning_rate = 3.5e-4;
     double weight_decay = 0.01;
     std::string decay = "matrices"; // matrices | all: the tensors that weight decay acts on
-    double state_rate = 1;          // lru: factor on the learning rate of the recurrence
+    double state_rate = 1;          // lru, s4d: factor on the learning rate of the recurrence
     double beta1 = 0.9;
     double beta2 = 0.999;
     double epsilon = 1e-8;

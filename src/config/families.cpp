@@ -50,6 +50,7 @@ const std::vector<FamilyRow>& family_table() {
       {"mega", "Ma et al. 2023 (arXiv:2209.10655)", {"next_token", "classify", "pairs"}, {"none"}},
       {"bilstm", "bidirectional LSTM classifier (docs/bilstm.md)", {"classify", "pairs"}, {"none"}},
       {"lru", "linear recurrent units of Orvieto et al. 2023 (arXiv:2303.06349)", {"classify", "pairs"}, {"none"}},
+      {"s4d", "diagonal state space models of Gu et al. 2022 (arXiv:2206.11893)", {"classify", "pairs"}, {"none"}},
   };
   return table;
 }

@@ -80,9 +80,9 @@ std::vector<Key> optimizer_keys(Config& c) {
       {"optimizer.decay", &c.optimizer.decay, one_of({"matrices", "all"}), "",
        "tensors that weight decay acts on: matrices, or all, vectors and norms too"},
       {"optimizer.state_rate", &c.optimizer.state_rate, above(0), "",
-       "factor on the learning rate for the numbers of a linear recurrence: nu, theta, log g and B (lru); they "
-       "decay with optimizer.decay = \"all\" alone",
-       with("model.family", {"lru"})},
+       "factor on the learning rate for the numbers of a linear recurrence: nu, theta, log g and B (lru), A and dt "
+       "(s4d); they decay with optimizer.decay = \"all\" alone",
+       with("model.family", {"lru", "s4d"})},
       {"optimizer.beta1", &c.optimizer.beta1, from_to_below(0, 1), "", "decay of the first moment"},
       {"optimizer.beta2", &c.optimizer.beta2, from_to_below(0, 1), "", "decay of the second moment"},
       {"optimizer.epsilon", &c.optimizer.epsilon, above(0), "", "added to the root of the second moment"},

@@ -67,13 +67,14 @@ std::vector<Key> size_keys(Config& c) {
 std::vector<Key> recurrence_keys(Config& c) {
   return {
       {"model.state_width", &c.model.state_width, between(0, 1 << 20), "",
-       "numbers of an LSTM's state in each direction, complex ones of an LRU's; 0: D", of_family({"bilstm", "lru"}),
-       Shapes::parameters},
+       "numbers of an LSTM's state in each direction, complex ones of an LRU's, 0: D; complex ones for each channel of "
+       "an S4D, 0: 32",
+       of_family({"bilstm", "lru", "s4d"}), Shapes::parameters},
       {"model.layer_dropout", &c.model.layer_dropout, from_to_below(0, 1), "",
        "share of elements dropped between two layers of an LSTM", of_family({"bilstm"})},
       {"model.bidirectional", &c.model.bidirectional, any, "",
-       "whether states are scanned from the end too, with the same factors and a map of their own (lru)",
-       of_family({"lru"}), Shapes::parameters},
+       "whether states are scanned from the end too, with the same factors and a map of their own (lru, s4d)",
+       of_family({"lru", "s4d"}), Shapes::parameters},
       {"model.r_min", &c.model.r_min, from_to_below(0, 1), "",
        "inner radius of the ring in which the factors of states begin (lru): 0 for short sequences, 0.9 and more for "
        "long ones",
@@ -83,6 +84,11 @@ std::vector<Key> recurrence_keys(Config& c) {
       {"model.phase_max", &c.model.phase_max, above(0), "",
        "largest angle of a factor in the beginning, in radians: 2 pi for short sequences, pi / 10 for long ones (lru)",
        of_family({"lru"})},
+      {"model.dt_min", &c.model.dt_min, above(0), "",
+       "least step of a channel in the beginning (s4d): steps are drawn evenly by their logarithm, and a mode that "
+       "decays at 1/2 remembers 2 / dt positions",
+       of_family({"s4d"})},
+      {"model.dt_max", &c.model.dt_max, above(0), "", "its largest step", of_family({"s4d"})},
   };
 }
 
@@ -103,7 +109,7 @@ std::vector<Key> block_keys(Config& c) {
        "how layers add up: pre_norm (a norm in front of each, one at the end), post_norm (a norm behind each "
        "addition), reversible (two streams, which the backward pass computes again from their end: memory that does "
        "not grow with depth)",
-       of_family({"arena", "reformer", "mega", "lru"}), Shapes::attention},
+       of_family({"arena", "reformer", "mega", "lru", "s4d"}), Shapes::attention},
       {"model.final_norm",
        &c.model.final_norm,
        any,

@@ -1,4 +1,4 @@
-// Rules of the families with a recurrence: bilstm, mega, lru.
+// Rules of the families with a recurrence: bilstm, mega, lru, s4d.
 #include "config/checker.hpp"
 #include "config/families.hpp"
 #include <fmt/format.h>
@@ -54,19 +54,24 @@ void check_mega(const Config& c, Checker& rules) {
                           a.shared_width));
 }
 
-/// A ring, rows that padding does not reach, and a stream whose layers can be made again from nothing but their rows.
-void check_lru(const Config& c, Checker& rules) {
+/// A ring or a range, rows that padding does not reach, and a stream whose layers can be made again from nothing but
+/// their rows.
+void check_linear(const Config& c, Checker& rules) {
   const auto& m = c.model;
-  if (m.family != "lru")
+  if (m.family != "lru" && m.family != "s4d")
     return;
-  rules.check(m.r_min < m.r_max, {"model.r_min", "model.r_max"},
+  rules.check(m.family != "lru" || m.r_min < m.r_max, {"model.r_min", "model.r_max"},
               fmt::format("got a ring from {} to {}, expected an inner radius below the outer one", m.r_min, m.r_max));
+  rules.check(m.family != "s4d" || m.dt_min <= m.dt_max, {"model.dt_min", "model.dt_max"},
+              fmt::format("got steps from {} to {}, expected the least one first", m.dt_min, m.dt_max));
   rules.check(m.stream != "reversible", {"model.stream", "model.family"},
-              "got \"reversible\", which model.family = \"lru\" does not have, expected pre_norm or post_norm");
+              fmt::format("got \"reversible\", which model.family = \"{}\" does not have, expected pre_norm or "
+                          "post_norm",
+                          m.family));
   rules.check(!rules.reads("model.pooling") || m.pooling == "mean" || m.pooling == "attention", {"model.pooling"},
-              fmt::format("got \"{}\", which model.family = \"lru\" does not have, expected mean or attention: its "
+              fmt::format("got \"{}\", which model.family = \"{}\" does not have, expected mean or attention: its "
                           "rows are those of real tokens, with no vector in front",
-                          m.pooling));
+                          m.pooling, m.family));
 }
 
 } // namespace
@@ -74,7 +79,7 @@ void check_lru(const Config& c, Checker& rules) {
 void check_recurrent(const Config& c, Checker& rules) {
   check_lstm(c, rules);
   check_mega(c, rules);
-  check_lru(c, rules);
+  check_linear(c, rules);
 }
 
 } // namespace weft

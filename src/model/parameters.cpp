@@ -41,6 +41,16 @@ void fill_ring_angles(float* to, const Parameter& p, std::uint64_t seed, std::ui
     to[i] = static_cast<float>(std::log(p.std * share(to[i])));
 }
 
+void fill_multiples(float* to, const Parameter& p) {
+  for (std::int64_t i = 0; i < p.size; ++i)
+    to[i] = static_cast<float>(p.std * static_cast<double>(i % p.shape.back()));
+}
+void fill_between(float* to, const Parameter& p, std::uint64_t seed, std::uint32_t tensor) {
+  fill_uniform(to, p.size, 1, seed, tensor);
+  for (std::int64_t i = 0; i < p.size; ++i)
+    to[i] = static_cast<float>(p.inner + (p.std - p.inner) * share(to[i]));
+}
+
 } // namespace
 
 void initialise(float* values, const ParameterList& parameters, std::uint64_t seed) {
@@ -67,6 +77,12 @@ void initialise(float* values, const ParameterList& parameters, std::uint64_t se
       fill_ring_gains(to, p, values + parameters[static_cast<int>(tensor) - 1].offset);
     if (p.initialiser == Initialiser::ring_angle)
       fill_ring_angles(to, p, seed, tensor);
+    if (p.initialiser == Initialiser::constant)
+      std::fill_n(to, p.size, static_cast<float>(p.std));
+    if (p.initialiser == Initialiser::multiples)
+      fill_multiples(to, p);
+    if (p.initialiser == Initialiser::between)
+      fill_between(to, p, seed, tensor);
     ++tensor;
   }
 }

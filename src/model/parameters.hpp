@@ -16,7 +16,10 @@ enum class Initialiser {
   alternating,      ///< 1, -1, 1, -1, ... along the last axis, and normal numbers added
   ring_size,        ///< log(-log r) of points spread evenly over the ring between radius `inner` and `std`
   ring_gain,        ///< log sqrt(1 - r^2) of the tensor before, which is a ring_size
-  ring_angle        ///< log of angles, uniform from 0 to `std`
+  ring_angle,       ///< log of angles, uniform from 0 to `std`
+  constant,         ///< std
+  multiples,        ///< 0, std, 2 std, ... along the last axis
+  between           ///< uniform from `inner` to `std`
 };
 
 /// On which tensors weight decay acts.
@@ -30,7 +33,7 @@ struct Parameter {
   std::int64_t offset = 0; ///< of the first element in the flat buffers, in elements
   std::int64_t size = 0;   ///< number of elements
   Decay decay = Decay::by_rank;
-  double inner = 0;       ///< of Initialiser::ring_size
+  double inner = 0;       ///< of Initialiser::ring_size and between
   bool recurrent = false; ///< of a linear recurrence: optimizer.state_rate is a factor on its learning rate
   double momentum = 0;    ///< of a running statistic, what a step takes of the new one; 0: trained
 

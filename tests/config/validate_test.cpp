@@ -180,7 +180,22 @@ INSTANTIATE_TEST_SUITE_P(
                     Case{{lru, classify, mean, whole}, "attention.pattern: is set"},
                     Case{{lru, classify, mean, "model.head_width=8"}, "model.head_width: is set"},
                     Case{{lru, classify, mean, "model.recompute=block"}, "model.recompute: is set"},
-                    Case{{arena, classify, learned, whole, "model.state_width=8"}, "expected family bilstm or lru"}));
+                    Case{{arena, classify, learned, whole, "model.state_width=8"},
+                         "expected family bilstm or lru or s4d"}));
+
+const char* const s4d = "model.family=s4d";
+
+INSTANTIATE_TEST_SUITE_P(
+    S4d, Rules,
+    testing::Values(Case{{s4d, classify, mean, "optimizer.state_rate=0.1"}, ""},
+                    Case{{s4d, classify, mean, "model.dt_min=1e-4", "model.dt_max=1e-4"}, ""},
+                    Case{{s4d, classify, mean, "model.dt_min=0.2"}, "expected the least one first"},
+                    Case{{s4d, classify, mean, "model.dt_min=0"}, "model.dt_min"},
+                    Case{{s4d, mean}, "cannot do, expected classify or pairs"},
+                    Case{{s4d, classify}, "got \"cls\", which model.family = \"s4d\""},
+                    Case{{s4d, classify, mean, "model.stream=reversible"}, "which model.family = \"s4d\""},
+                    Case{{s4d, classify, mean, "model.r_max=0.9"}, "model.r_max: is set"},
+                    Case{{lru, classify, mean, "model.dt_max=0.2"}, "model.dt_max: is set"}));
 
 INSTANTIATE_TEST_SUITE_P(
     Sinkhorn, Rules,

@@ -85,6 +85,9 @@ class ArenaRanksTest(ProgramTest):
     def test_linear_recurrent_units(self):
         self.recurrent("lru", "mean", "model.state_width=20")
 
+    def test_diagonal_state_space_models(self):
+        self.recurrent("s4d", "mean", "model.state_width=9", "optimizer.state_rate=0.5")
+
     def test_the_running_statistics_of_batch_norms(self):
         """Three micro-batches of padded rows in a step, so that their mean is one of ranks that have one or two each."""
         for stream in ("pre_norm", "post_norm"):

@@ -1,9 +1,7 @@
 """Linear recurrent units against PyTorch in float64: the double-precision reference of the recurrence, states and
 gradients, and the program's logits and gradients with those of the same blocks."""
-import importlib.util
 import os
 import sys
-import tempfile
 import unittest
 
 import numpy as np
@@ -11,7 +9,7 @@ import numpy as np
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 import one_step  # noqa: E402
 import packages  # noqa: E402
-from programs import main, run  # noqa: E402
+from programs import main  # noqa: E402
 from reference import call  # noqa: E402
 
 B, N, P = 3, 41, 5
@@ -23,14 +21,9 @@ r_max = 0.98
 """)
 
 
-def torch_or_skip():
-    if importlib.util.find_spec("torch") is None:
-        packages.skip("PyTorch is not installed (Debian: python3-torch)")
-
-
 class Recurrence(unittest.TestCase):
     def setUp(self):
-        torch_or_skip()
+        one_step.torch_or_skip()
 
     def agrees(self, directions, lengths):
         import lru_twin
@@ -109,33 +102,8 @@ class Recurrence(unittest.TestCase):
         self.agrees(2, [N, 20, 32])
 
 
-class Model(unittest.TestCase):
-    def setUp(self):
-        torch_or_skip()
-        scratch = tempfile.TemporaryDirectory()
-        self.addCleanup(scratch.cleanup)
-        self.folder = scratch.name
-
-    def compare(self, more="", task="classify", change=None):
-        if task == "pairs":
-            os.makedirs(self.folder + "/texts")
-            words = "states turn and shrink while the lines of a long song go by".split()
-            for n in range(60):
-                with open(f"{self.folder}/texts/{n:02d}.txt", "w", encoding="ascii") as f:
-                    f.write(" ".join(words[(n * k * k + k) % len(words)] + str(n) for k in range(40)))
-            run(["generate", "pairs", "--from", self.folder + "/texts", "--to", self.folder + "/pairs", "--examples",
-                 "12,4,6", "--length", "64"])
-            sizes = one_step.sizes_of(self.folder, "pairs", task)
-        else:
-            sizes = one_step.listops(self.folder)
-        files = one_step.take(self.folder, INPUT.format(folder=self.folder, more=more, **sizes))
-        if change:
-            change(files[1])
-        return one_step.judged("lru_twin.py", files)
-
-    def assert_agrees(self, done):
-        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
-        self.assertIn("agrees", done.stdout)
+class Model(one_step.Judged):
+    text, twin = INPUT, "lru_twin.py"
 
     def test_from_both_ends(self):
         self.assert_agrees(self.compare())

@@ -28,6 +28,8 @@ def recurrence(u, real, nu, theta, gain, directions):
 
 
 class Twin(arena_twin.Twin):
+    family = "lru"
+
     def __init__(self, weights, config):
         torch.nn.Module.__init__(self)
         self.c, self.w = config, {n: torch.nn.Parameter(t) for n, t in weights.items()}
@@ -38,15 +40,19 @@ class Twin(arena_twin.Twin):
     def norm(self, name, x):
         return torch.nn.functional.layer_norm(x, x.shape[-1:], self.w[name + ".gain"], self.w[name + ".bias"], 1e-6)
 
-    def unit(self, x, real, name):
-        w = lambda which: self.w[name + which]
+    def mixed(self, x, real, w):
         u = torch.complex(*(x @ w("in.weight")).chunk(2, -1))
         states = recurrence(u, real, w("nu"), w("theta"), w("gain"), self.directions)
         y = w("skip") * x
         for h, rows in zip(states, w("out.weight").chunk(self.directions)):
             first, second = rows.chunk(2)
             y = y + (h @ torch.complex(first, -second)).real
-        a, b = (torch.nn.functional.gelu(y) @ w("glu.weight") + w("glu.bias")).chunk(2, -1)
+        return y
+
+    def unit(self, x, real, block):
+        w = lambda which: self.w[block + self.family + "." + which]
+        y = torch.nn.functional.gelu(self.mixed(x, real, w))
+        a, b = (y @ w("glu.weight") + w("glu.bias")).chunk(2, -1)
         return a * b.sigmoid()
 
     def forward(self, tokens, real):
@@ -54,9 +60,9 @@ class Twin(arena_twin.Twin):
         for r in range(int(self.c["model.layers"])):
             name = f"block.{r:02d}."
             if self.pre_norm:
-                h = h + self.unit(self.norm(name + "norm", h), real, name + "lru.")
+                h = h + self.unit(self.norm(name + "norm", h), real, name)
             else:
-                h = self.norm(name + "norm", h + self.unit(h, real, name + "lru."))
+                h = self.norm(name + "norm", h + self.unit(h, real, name))
         if self.pre_norm:
             h = self.norm("norm", h)
         x = (h * real[:, :, None]).sum(1) / real.sum(1, keepdim=True)

@@ -4,10 +4,14 @@
     files = one_step.take(folder, TEXT.format(folder=folder, **sizes))
     done = one_step.judged("lru_twin.py", files)               status 0 and "agrees" where the twin has the same numbers
 """
+import importlib.util
 import os
 import subprocess
 import sys
+import tempfile
+import unittest
 
+import packages
 from programs import run
 
 # Of an input file: which run and data, a small encoder, and one step over a training split of twelve rows.
@@ -79,3 +83,40 @@ def judged(twin, files):
     path = os.path.join(os.path.dirname(os.path.abspath(__file__)), twin)
     options = [word for pair in zip(("--checkpoint", "--gradients", "--logits"), files) for word in pair]
     return subprocess.run([sys.executable, "-B", path, *options], capture_output=True, text=True, check=False)
+
+
+def torch_or_skip():
+    if importlib.util.find_spec("torch") is None:
+        packages.skip("PyTorch is not installed (Debian: python3-torch)")
+
+
+class Judged(unittest.TestCase):
+    """Compares a classifier with its twin after one step over short lists, or over pairs of documents."""
+    text, twin = "", ""  # an input file with {more} among the keys of [model]; the file beside this one
+
+    def setUp(self):
+        torch_or_skip()
+        scratch = tempfile.TemporaryDirectory()
+        self.addCleanup(scratch.cleanup)
+        self.folder = scratch.name
+
+    def compare(self, more="", task="classify", change=None):
+        if task == "pairs":
+            os.makedirs(self.folder + "/texts")
+            words = "states turn and shrink while the lines of a long song go by".split()
+            for n in range(60):
+                with open(f"{self.folder}/texts/{n:02d}.txt", "w", encoding="ascii") as f:
+                    f.write(" ".join(words[(n * k * k + k) % len(words)] + str(n) for k in range(40)))
+            run(["generate", "pairs", "--from", self.folder + "/texts", "--to", self.folder + "/pairs", "--examples",
+                 "12,4,6", "--length", "64"])
+            sizes = sizes_of(self.folder, "pairs", task)
+        else:
+            sizes = listops(self.folder)
+        files = take(self.folder, self.text.format(folder=self.folder, more=more, **sizes))
+        if change:
+            change(files[1])
+        return judged(self.twin, files)
+
+    def assert_agrees(self, done):
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertIn("agrees", done.stdout)

@@ -68,7 +68,9 @@ HEADS = {"bert": ("model.code='bert'", "model.stream='post_norm'", "model.head='
          "close classes": ("loss.function='class_proximity'", "model.pooling='mean'")}
 LRU = ("model.family='lru'", "model.positions='grid'", "model.heads=8", "model.feedforward=0", "attention.pattern='fixed'",
        "model.pooling='mean'", "model.state_width=24")
-LRUS = {"lru": LRU, "lru from the front, post-norm": (*LRU, "model.bidirectional=false", "model.stream='post_norm'")}
+LRUS = {"lru": LRU, "lru from the front, post-norm": (*LRU, "model.bidirectional=false", "model.stream='post_norm'"),
+        "s4d": ("model.family='s4d'", *LRU[1:], "model.dt_min=0.01", "model.dt_max=0.5",
+                "training.steps=150")}
 CAUSAL = ("model.family='sparse_transformer'", "model.positions='grid'", "model.feedforward=0", "model.embedding_scale=8",
           "model.position_scale=8", "model.weight_scale=2", "model.layers=2", "model.position_shape=[2,8]",
           "training.micro_batch=16")

@@ -4,8 +4,8 @@
 #include "io/error.hpp"
 #include "model/families/arena.hpp"
 #include "model/families/bilstm.hpp"
-#include "model/families/lru.hpp"
 #include "model/families/mega.hpp"
+#include "model/families/recurrent.hpp"
 #include "model/families/reformer.hpp"
 #include "model/families/sparse_transformer.hpp"
 #include "model/precision.hpp"
@@ -28,8 +28,8 @@ std::unique_ptr<Model> make_model(const Config& config) {
       return std::make_unique<Mega<T>>(config);
     if (config.model.family == "bilstm")
       return std::make_unique<BiLstmClassifier<T>>(config);
-    if (config.model.family == "lru")
-      return std::make_unique<LruClassifier<T>>(config);
+    if (config.model.family == "lru" || config.model.family == "s4d")
+      return std::make_unique<RecurrentClassifier<T>>(config);
     throw InputError("model.family: got \"" + config.model.family + "\", expected " + joined(family_names(), ", "));
   });
 }

@@ -1,5 +1,5 @@
-// The classifier of linear recurrent units as a whole: counts, initial numbers, gradients, padding, length of a
-// micro-batch, dropout, low precision.
+// The classifiers of linear recurrent units and of diagonal state space models as a whole: counts, initial numbers,
+// gradients, padding, length of a micro-batch, dropout, low precision.
 #include "model/sampling/decoder.hpp"
 #include "tests/model/checks.hpp"
 
@@ -18,6 +18,16 @@ Config lru(const std::string& pooling = "mean", const std::string& task = "class
   return c;
 }
 
+Config s4d(const std::string& pooling = "mean", const std::string& task = "classify") {
+  Config c = small(pooling, task);
+  c.model.family = "s4d";
+  c.model.positions = "none";
+  c.model.state_width = 5;
+  c.model.dt_min = 0.01;
+  c.model.dt_max = 0.3;
+  return c;
+}
+
 std::vector<Config> settings() {
   std::vector<Config> all = {lru(), lru("attention"), lru("mean", "pairs")};
   all.back().model.pair_features = "four";
@@ -27,10 +37,16 @@ std::vector<Config> settings() {
   all.back().model.stream = "post_norm";
   all.back().model.layers = 3;
   all.back().model.state_width = 0; // that of the rows
+  all.push_back(s4d());
+  all.push_back(s4d("attention", "pairs"));
+  all.back().model.bidirectional = false;
+  all.back().model.stream = "post_norm";
+  all.back().model.state_width = 0; // 32
   return all;
 }
 std::string name_of(const Config& c) {
-  return c.data.task + " " + c.model.pooling + " " + c.model.stream + (c.model.bidirectional ? "" : " from the front");
+  return c.model.family + " " + c.data.task + " " + c.model.pooling + " " + c.model.stream +
+         (c.model.bidirectional ? "" : " from the front");
 }
 
 const Parameter& tensor(const Model& model, const std::string& name) {
@@ -113,21 +129,77 @@ TEST(Lru, FactorsBeginFiniteOnTheWholeDisk) {
     ASSERT_TRUE(std::isfinite(x));
 }
 
-TEST(Lru, GradientIsThatOfTheLossAlongRandomDirections) {
+TEST(S4d, HasTheParametersOfItsFormulas) {
+  Config c = s4d();
+  take_sizes(c, 6, 128, 1, 0, 70, 21, 10);
+  c.model.state_width = 0;
+  // norm; A; C; dt and D; the gate
+  const std::int64_t outside = 21 * 128 + 256 + 1290;
+  const auto block = [](std::int64_t directions) {
+    return 256 + 2 * 128 * 32 + directions * 2 * 128 * 32 + 2 * 128 + 128 * 256 + 256;
+  };
+  EXPECT_EQ(make_model(c)->parameters().count(), 6 * block(2) + outside);
+  c.model.bidirectional = false;
+  EXPECT_EQ(make_model(c)->parameters().count(), 6 * block(1) + outside);
+}
+
+TEST(S4d, BeginsAsThePaperHasItAndItsStatesNeverDecay) {
+  Config c = s4d();
+  c.model.width = 2000;
+  c.model.state_width = 4;
+  c.model.dt_min = 0.001;
+  c.model.dt_max = 0.1;
+  const auto model = make_model(c);
+  std::vector<float> values(static_cast<std::size_t>(model->parameters().extent()));
+  initialise(values.data(), model->parameters(), 1);
+  const auto of = [&](const char* name, std::int64_t i) {
+    const Parameter& p = tensor(*model, std::string("block.01.s4d.") + name);
+    return static_cast<double>(values[static_cast<std::size_t>(p.offset + i)]);
+  };
+  double mean = 0, squares = 0, least = 1, most = 0;
+  for (std::int64_t j = 0; j < 2000; ++j) {
+    for (std::int64_t m = 0; m < 4; ++m) {
+      EXPECT_FLOAT_EQ(static_cast<float>(std::exp(of("decay", j * 4 + m))), 0.5f);
+      EXPECT_FLOAT_EQ(static_cast<float>(of("angle", j * 4 + m)), static_cast<float>(m) * 3.14159265f);
+    }
+    const double dt = std::exp(of("step", j));
+    EXPECT_GE(dt, 0.001 * (1 - 1e-6));
+    EXPECT_LE(dt, 0.1 * (1 + 1e-6));
+    least = std::min(least, dt);
+    most = std::max(most, dt);
+    mean += of("step", j) / 2000;
+  }
+  EXPECT_NEAR(mean, std::log(0.01), 0.1);
+  EXPECT_LT(least, 0.0011);
+  EXPECT_GT(most, 0.09);
+  const std::int64_t numbers = 2 * 2000 * 4 * 2; // of C, both directions
+  for (std::int64_t i = 0; i < numbers; ++i)
+    squares += of("c", i) * of("c", i) / static_cast<double>(numbers);
+  EXPECT_NEAR(2 * squares, 1, 0.05) << "of a complex number";
+  for (const char* name : {"decay", "angle", "step"}) {
+    EXPECT_TRUE(tensor(*model, std::string("block.00.s4d.") + name).recurrent) << name;
+    EXPECT_FALSE(tensor(*model, std::string("block.00.s4d.") + name).decayed()) << name;
+  }
+  EXPECT_FALSE(tensor(*model, "block.00.s4d.c").recurrent);
+  EXPECT_TRUE(tensor(*model, "block.00.s4d.c").decayed());
+  EXPECT_FALSE(tensor(*model, "block.00.s4d.skip").recurrent);
+}
+
+TEST(Recurrent, GradientIsThatOfTheLossAlongRandomDirections) {
   for (const Config& c : settings()) {
     Fixture f(c);
     expect_gradient_of_the_loss(f, 5e-3, name_of(c));
   }
 }
 
-TEST(Lru, PaddingMovesNoBit) {
+TEST(Recurrent, PaddingMovesNoBit) {
   for (const Config& c : settings()) {
     Fixture f(c);
     expect_padding_moves_nothing(f, name_of(c));
   }
 }
 
-TEST(Lru, AShorterMicroBatchGivesTheSameLogits) {
+TEST(Recurrent, AShorterMicroBatchGivesTheSameLogits) {
   for (Config c : settings()) {
     c.model.dropout = 0.2;
     Fixture f(c);
@@ -135,30 +207,42 @@ TEST(Lru, AShorterMicroBatchGivesTheSameLogits) {
   }
 }
 
-TEST(Lru, DropoutIsReplayed) {
-  Config c = lru();
-  c.model.dropout = 0.3;
-  Fixture f(c), none(lru());
-  EXPECT_EQ(f.logits(), none.logits());
-  expect_dropout_is_replayed(f, none.gradient(),
-                             {"embedding.token", "block.00.lru.in.weight", "block.01.lru.glu.weight"}, 5e-3);
+TEST(Recurrent, DropoutIsReplayed) {
+  for (Config c : {lru(), s4d()}) {
+    Fixture none(c);
+    c.model.dropout = 0.3;
+    Fixture f(c);
+    EXPECT_EQ(f.logits(), none.logits());
+    const bool lru = c.model.family == "lru";
+    expect_dropout_is_replayed(f, none.gradient(),
+                               {"embedding.token", lru ? "block.00.lru.in.weight" : "block.00.s4d.c",
+                                lru ? "block.01.lru.glu.weight" : "block.01.s4d.glu.weight"},
+                               5e-3);
+  }
 }
 
-TEST(Lru, GradientsAreAnnouncedFromTheEndAndFinal) {
+TEST(Recurrent, GradientsAreAnnouncedFromTheEndAndFinal) {
   for (const Config& c : settings()) {
     Fixture f(c);
     EXPECT_GE(expect_announced_and_final(f, name_of(c)), 2 * c.model.layers);
   }
 }
 
-TEST(Lru, LowPrecisionStaysClose) {
+TEST(Recurrent, LowPrecisionStaysClose) {
   for (const Config& c : settings())
     expect_low_precision_close(c, name_of(c));
 }
 
-TEST(Lru, CannotBeSampledFrom) {
-  Fixture f(lru());
-  EXPECT_THROW(f.model->decoder(f.flat.data(), 1, 8), InputError);
+TEST(Recurrent, CannotBeSampledFrom) {
+  for (const Config& c : {lru(), s4d()}) {
+    Fixture f(c);
+    try {
+      f.model->decoder(f.flat.data(), 1, 8);
+      FAIL() << c.model.family;
+    } catch (const InputError& e) {
+      EXPECT_NE(std::string(e.what()).find(c.model.family), std::string::npos) << e.what();
+    }
+  }
 }
 
 } // namespace
