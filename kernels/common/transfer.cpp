@@ -9,7 +9,7 @@ namespace weft {
 #ifdef WEFT_CUDA
 
 namespace {
-constexpr const char* advice = "nvidia-smi and the system's log tell whether the device is lost";
+constexpr const char* lost_device = "nvidia-smi and the system's log tell whether the device is lost";
 }
 
 void* host_allocate(std::size_t bytes) {
@@ -23,14 +23,14 @@ void host_free(void* memory) noexcept { cudaFreeHost(memory); }
 
 void copy_to_host_later(void* to, const void* from, std::size_t bytes) {
   require(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, Space().cuda_stream()), "copy from the device",
-          advice);
+          lost_device);
 }
 
 struct Upload::Half {
   HostVector<unsigned char> memory;
   cudaEvent_t taken = nullptr; ///< the device has read the memory
   explicit Half(std::size_t bytes) : memory(bytes) {
-    require(cudaEventCreateWithFlags(&taken, cudaEventDisableTiming), "new event", advice);
+    require(cudaEventCreateWithFlags(&taken, cudaEventDisableTiming), "new event", lost_device);
   }
   ~Half() { cudaEventDestroy(taken); }
 };
@@ -38,11 +38,11 @@ struct Upload::Half {
 void Upload::send(void* to, const void* from, std::size_t bytes) {
   Half& half = *halves_[static_cast<std::size_t>(next_)];
   next_ = 1 - next_;
-  require(cudaEventSynchronize(half.taken), "copy to the device", advice);
+  require(cudaEventSynchronize(half.taken), "copy to the device", lost_device);
   std::memcpy(half.memory.data(), from, bytes);
   require(cudaMemcpyAsync(to, half.memory.data(), bytes, cudaMemcpyHostToDevice, Space().cuda_stream()),
-          "copy to the device", advice);
-  require(cudaEventRecord(half.taken, Space().cuda_stream()), "copy to the device", advice);
+          "copy to the device", lost_device);
+  require(cudaEventRecord(half.taken, Space().cuda_stream()), "copy to the device", lost_device);
 }
 
 #else

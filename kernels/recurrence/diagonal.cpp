@@ -8,11 +8,11 @@ namespace weft {
 namespace {
 
 /// Where things lie in the workspace; everywhere states are innermost, in whole groups of lanes.
-struct Layout {
+struct ScanLayout {
   std::int64_t S, N, P, K; ///< K directions
   std::int64_t pitch, groups, chunks, spans;
 
-  explicit Layout(const DiagonalShape& d)
+  explicit ScanLayout(const DiagonalShape& d)
       : S(d.sequences), N(d.length), P(d.states), K(d.directions),
         pitch((d.states + number_count - 1) / number_count * number_count), groups(pitch / number_count),
         chunks((d.length + diagonal_chunk - 1) / diagonal_chunk), spans((chunks + diagonal_span - 1) / diagonal_span) {}
@@ -33,7 +33,7 @@ struct Layout {
 };
 
 /// In double precision: an error of lambda grows with the power of it that a long sequence takes.
-void make_coefficients(const Layout& l, float* to, const DiagonalTensors<const float*>& tensors) {
+void make_coefficients(const ScanLayout& l, float* to, const DiagonalTensors<const float*>& tensors) {
   for_each(
       "weft::diagonal_coefficients", l.pitch, KOKKOS_LAMBDA(std::int64_t j) {
         const bool real = j < l.P;
@@ -45,17 +45,17 @@ void make_coefficients(const Layout& l, float* to, const DiagonalTensors<const f
       });
 }
 
-/// Rows of an array of which those that are not seen are zeros.
+/// ScanRows of an array of which those that are not seen are zeros.
 template <class T>
-struct Rows {
+struct ScanRows {
   const T* x;
   const std::uint32_t* seen;
   std::int64_t width, direction; ///< numbers of a row, and from one direction to the next; 0: both read the same
 
-  WEFT_FUNCTION bool sees(const Layout& l, std::int64_t s, std::int64_t i) const {
+  WEFT_FUNCTION bool sees(const ScanLayout& l, std::int64_t s, std::int64_t i) const {
     return is_seen(seen, seen_words(l.N), s, i);
   }
-  WEFT_FUNCTION Complex at(const Layout& l, std::int64_t s, std::int64_t i, std::int64_t k, std::int64_t j,
+  WEFT_FUNCTION Complex at(const ScanLayout& l, std::int64_t s, std::int64_t i, std::int64_t k, std::int64_t j,
                            std::int64_t count) const {
     return sees(l, s, i) ? complex_at(x + (s * l.N + i) * width + k * direction + j, l.P, count) : Complex{};
   }
@@ -65,7 +65,7 @@ struct Rows {
 /// a_t = dh_t + conj(lambda) a_{t+1}. Direction 0 comes from the front, direction 1 from the end; turned: the other way
 /// round.
 template <class T>
-void scan_borders(const Layout& l, float* to, const Rows<T>& rows, const float* of, bool turned) {
+void scan_borders(const ScanLayout& l, float* to, const ScanRows<T>& rows, const float* of, bool turned) {
   for_each(
       "weft::diagonal_borders", l.S * l.K * l.groups, KOKKOS_LAMBDA(std::int64_t task) {
         const std::int64_t j = task % l.groups * number_count, lanes = l.group_end(j);
@@ -90,7 +90,7 @@ void scan_borders(const Layout& l, float* to, const Rows<T>& rows, const float* 
 } // namespace
 
 std::int64_t diagonal_workspace(const DiagonalShape& shape) {
-  const Layout l(shape);
+  const ScanLayout l(shape);
   return l.coefficients() + 2 * l.borders() + l.sums();
 }
 
@@ -104,10 +104,10 @@ double diagonal_work(const DiagonalShape& shape, bool backward) {
 template <class T>
 void diagonal_forward(const DiagonalShape& shape, T* h, const T* u, const std::uint32_t* seen,
                       const DiagonalTensors<const float*>& tensors, float* workspace) {
-  const Layout l(shape);
+  const ScanLayout l(shape);
   const float* of = workspace;
   float* borders = workspace + l.coefficients();
-  const Rows<T> rows{u, seen, shape.inputs(), 0};
+  const ScanRows<T> rows{u, seen, shape.inputs(), 0};
   const std::int64_t width = shape.outputs();
   make_coefficients(l, workspace, tensors);
   scan_borders(l, borders, rows, of, false);
@@ -132,10 +132,10 @@ template <class T>
 void diagonal_backward(const DiagonalShape& shape, T* du, const DiagonalTensors<float*>& gradients, const T* dh,
                        const T* u, const std::uint32_t* seen, const DiagonalTensors<const float*>& tensors,
                        float* workspace) {
-  const Layout l(shape);
+  const ScanLayout l(shape);
   const float* of = workspace;
   float *borders = workspace + l.coefficients(), *turned = borders + l.borders(), *sums = turned + l.borders();
-  const Rows<T> rows{u, seen, shape.inputs(), 0}, drows{dh, seen, shape.outputs(), shape.inputs()};
+  const ScanRows<T> rows{u, seen, shape.inputs(), 0}, drows{dh, seen, shape.outputs(), shape.inputs()};
   make_coefficients(l, workspace, tensors);
   scan_borders(l, borders, rows, of, false);
   scan_borders(l, turned, drows, of, true);
@@ -177,7 +177,7 @@ void diagonal_backward(const DiagonalShape& shape, T* du, const DiagonalTensors<
                         real ? Complex{gain * sum[t].re, gain * sum[t].im} : Complex{}, lanes);
           }
         }
-        float* to = sums + (s * l.spans + span) * Layout::numbers * l.pitch + j;
+        float* to = sums + (s * l.spans + span) * ScanLayout::numbers * l.pitch + j;
         put_complex(to, l.pitch, dlambda, number_count);
         put_numbers(to + 2 * l.pitch, dgain, number_count);
       });
@@ -185,7 +185,7 @@ void diagonal_backward(const DiagonalShape& shape, T* du, const DiagonalTensors<
       "weft::diagonal_gradients", l.P, KOKKOS_LAMBDA(std::int64_t j) {
         float re = 0, im = 0, dgain = 0;
         for (std::int64_t i = 0; i < l.S * l.spans; ++i) {
-          const float* from = sums + i * Layout::numbers * l.pitch + j;
+          const float* from = sums + i * ScanLayout::numbers * l.pitch + j;
           re += from[0];
           im += from[l.pitch];
           dgain += from[2 * l.pitch];
