@@ -36,9 +36,9 @@ void check(const AttentionPlan& plan, const AttentionShape& shape, const Attenti
           "head widths " + std::to_string(shape.key_width) + " and " + std::to_string(shape.value_width) +
               "; expected 1 to " + std::to_string(attention_width_limit));
   const std::int64_t longer = std::max(shape.length, shape.key_length);
-  require(!extras.table || extras.table_stride >= longer || (shape.heads == 1 && extras.table_stride >= 1),
-          "a table of scores with rows of " + std::to_string(extras.table_stride) + "; expected " +
-              std::to_string(longer) + " or more");
+  require(!extras.table || extras.table_stride >= longer, "a table of scores with rows of " +
+                                                              std::to_string(extras.table_stride) + "; expected " +
+                                                              std::to_string(longer) + " or more");
   require(!extras.distances || (!extras.table && extras.reach >= 1 && extras.reach < std::int64_t{1} << 30),
           extras.table
               ? "a table of scores and scores by distance; expected one of them"

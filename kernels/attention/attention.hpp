@@ -83,9 +83,7 @@ struct AttentionExtras {
   /// Of q . k; 0: 1 / sqrt(E), and without q and k (E = 0) nothing.
   float scale = 0;
   /// The table of scores, fp32: a_ij of head h is table[(h table_stride + i) table_stride + j], so that a call at a
-  /// shorter length takes the corner of the full table. Pairs outside S_i are not looked at: with one head a stride
-  /// below N is taken as it is, which serves chunks of table_stride positions, no two pairs of which then share a
-  /// place.
+  /// shorter length takes the corner of the full table. Pairs outside S_i are not looked at.
   const float* table = nullptr;
   std::int64_t table_stride = 0;
   /// Its gradient, laid out alike: backward adds to it, sequence after sequence, and touches no pair outside the tiles

@@ -30,7 +30,8 @@ Isa best_for_products(const Processor& it);
 /// the user, if there is no such name or the processor lacks it, and std::logic_error if another one is in use.
 void choose_isa(const std::string& wanted);
 
-/// What was chosen, for attention and for products (one unless "best" means two); before choose_isa, the best.
+/// What was chosen, for attention and products of tiles, and for the matrix library (one unless "best" means two);
+/// before choose_isa, the best.
 Isa attention_isa();
 Isa product_isa();
 

@@ -107,7 +107,7 @@ KOKKOS_INLINE_FUNCTION void product(const Member& member, float* out, std::int64
 #endif
 }
 
-#if defined(__AVX2__) && !defined(__CUDACC__)
+#ifndef WEFT_CUDA
 /// out[j ld_out + i] = in[i ld_in + j] for i, j < 8.
 inline void transpose_eight(float* out, std::int64_t ld_out, const float* in, std::int64_t ld_in) {
   __m256 x[8], y[8];
@@ -140,13 +140,10 @@ KOKKOS_INLINE_FUNCTION void transpose(const Member& member, float* out, std::int
   });
 #else
   static_cast<void>(member);
-  std::int64_t whole_rows = 0, whole_columns = 0; // in blocks of eight
-#if defined(__AVX2__)
-  whole_rows = rows / 8 * 8, whole_columns = columns / 8 * 8;
+  const std::int64_t whole_rows = rows / 8 * 8, whole_columns = columns / 8 * 8; // in blocks of eight
   for (std::int64_t j = 0; j < whole_columns; j += 8)
     for (std::int64_t i = 0; i < whole_rows; i += 8)
       transpose_eight(out + j * ld_out + i, ld_out, in + i * ld_in + j, ld_in);
-#endif
   for (std::int64_t j = 0; j < columns; ++j)
     for (std::int64_t i = j < whole_columns ? whole_rows : 0; i < padded(rows); ++i)
       out[j * ld_out + i] = i < rows ? in[i * ld_in + j] : 0.0f;

@@ -152,28 +152,31 @@ void Labelled::require_length(std::int64_t row, std::int64_t length) const {
                                 row, split(), folder(), length, shape_.tokens));
 }
 
-/// Micro-batch m of a batch takes group number `reversed rank of m`: ranks have neighbouring micro-batches, and each is
-/// to have short and long ones.
+std::int64_t Labelled::drawn(std::uint64_t seed, std::int64_t epoch, std::int64_t index) const {
+  return shuffled(index, per_epoch(), seed, static_cast<std::uint32_t>(epoch));
+}
+
+/// Micro-batch m of a batch takes the group of sorted rows whose number is m's rank by its reversed bits: ranks have
+/// neighbouring micro-batches, and each is to have short and long ones.
 std::int64_t Labelled::sorted(std::uint64_t seed, std::int64_t epoch, std::int64_t index) const {
-  const std::int64_t first = index / order_.batch * order_.batch;
-  const std::int64_t count = std::min(order_.batch, per_epoch() - first), micro = order_.micro_batch;
-  if (count < order_.batch) // an incomplete batch is as it was drawn
-    return index;
-  std::vector<std::pair<std::int32_t, std::int64_t>> rows;
-  for (std::int64_t i = first; i < first + count; ++i) {
-    const std::int64_t at = shuffled(i, per_epoch(), seed, static_cast<std::uint32_t>(epoch));
-    const std::int64_t row = all_ ? at : chosen_[static_cast<std::size_t>(at)];
-    rows.emplace_back(lengths_[static_cast<std::size_t>(row)], i);
+  const std::int64_t first = index / order_.batch * order_.batch, micro = order_.micro_batch;
+  if (first + order_.batch > per_epoch()) // an incomplete batch is as it was drawn
+    return drawn(seed, epoch, index);
+  if (batch_.seed != seed || batch_.epoch != epoch || batch_.first != first) {
+    batch_ = {seed, epoch, first, {}};
+    for (std::int64_t i = first; i < first + order_.batch; ++i) {
+      const std::int64_t place = drawn(seed, epoch, i);
+      const std::int64_t row = all_ ? place : chosen_[static_cast<std::size_t>(place)];
+      batch_.rows.emplace_back(lengths_[static_cast<std::size_t>(row)], place);
+    }
+    std::sort(batch_.rows.begin(), batch_.rows.end());
   }
-  const std::int64_t group = scattered((index - first) / micro, count / micro);
-  const auto place = rows.begin() + group * micro + (index - first) % micro;
-  std::nth_element(rows.begin(), place, rows.end());
-  return place->second;
+  const std::int64_t group = scattered((index - first) / micro, order_.batch / micro);
+  return batch_.rows[static_cast<std::size_t>(group * micro + (index - first) % micro)].second;
 }
 
 void Labelled::training(std::uint64_t seed, std::int64_t epoch, std::int64_t index, Row& to) const {
-  const std::int64_t at = order_.by_length ? sorted(seed, epoch, index) : index;
-  evaluation(shuffled(at, per_epoch(), seed, static_cast<std::uint32_t>(epoch)), to);
+  evaluation(order_.by_length ? sorted(seed, epoch, index) : drawn(seed, epoch, index), to);
 }
 
 void Labelled::evaluation(std::int64_t index, Row& to) const {

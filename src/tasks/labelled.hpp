@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace weft {
@@ -54,7 +55,8 @@ class Labelled : public Task {
 
  private:
   void choose(const RowChoice& choice);
-  /// The place in the drawn order that is number `index` once the rows of its batch are sorted.
+  /// Row `index` of an epoch, of the split's chosen rows: as drawn, or with the rows of its batch sorted.
+  std::int64_t drawn(std::uint64_t seed, std::int64_t epoch, std::int64_t index) const;
   std::int64_t sorted(std::uint64_t seed, std::int64_t epoch, std::int64_t index) const;
   void require_length(std::int64_t row, std::int64_t length) const;
   Examples examples_;
@@ -64,6 +66,12 @@ class Labelled : public Task {
   std::vector<std::int64_t> chosen_; ///< rows of the split; not where all are taken
   BatchOrder order_;
   std::vector<std::int32_t> lengths_; ///< of all rows of the split, of a pair's longer document; only by_length
+  /// The batch that was asked for last, its rows sorted: its rows are asked for one after the other.
+  mutable struct {
+    std::uint64_t seed = 0;
+    std::int64_t epoch = -1, first = -1;
+    std::vector<std::pair<std::int32_t, std::int64_t>> rows; ///< their lengths and places among the chosen ones
+  } batch_;
 };
 
 } // namespace weft

@@ -70,23 +70,12 @@ TEST_P(AttentionDistances, MatchTheReferenceInFp16) {
 }
 
 TEST_P(AttentionDistances, Bf16ErrorIsAtMostTwiceThatOfAPlainEvaluation) {
-  const auto rms = [](const std::vector<double>& x, const std::vector<double>& y) {
-    double sum = 0;
-    for (std::size_t i = 0; i < x.size(); ++i)
-      sum += (x[i] - y[i]) * (x[i] - y[i]);
-    return std::sqrt(sum / static_cast<double>(std::max<std::size_t>(1, x.size())));
-  };
   for (const DistanceCase& d : distance_cases()) {
     if (d.length == 1)
       continue;
     SCOPED_TRACE(d.name);
     AttentionCase<bf16> c = make<bf16>(d);
-    const AttentionResult want = run_reference(c), got = run_attention(c, GetParam());
-    const AttentionResult plain = PlainAttention<bf16>(c, Roundings::everything).run();
-    for (auto numbers : {&AttentionResult::out, &AttentionResult::dq, &AttentionResult::dk, &AttentionResult::dv,
-                         &AttentionResult::dtable})
-      EXPECT_TRUE(rms(got.*numbers, want.*numbers) <= 2 * rms(plain.*numbers, want.*numbers))
-          << rms(got.*numbers, want.*numbers) << " " << rms(plain.*numbers, want.*numbers);
+    expect_errors_of_plain_loops(c, GetParam());
   }
 }
 
@@ -125,14 +114,7 @@ TEST_P(AttentionDistancesOnHost, HaveTheBitsOfAvx2InFp32) {
 }
 
 std::string hash_of_all() {
-  Hash hash;
-  for (const DistanceCase& d : distance_cases())
-    for (const AttentionPath path : {AttentionPath::best, AttentionPath::portable}) {
-      AttentionCase<bf16> c = make<bf16>(d);
-      const AttentionResult r = run_attention(c, path);
-      hash.add(r.out, r.lse, r.dq, r.dk, r.dv, r.dtable);
-    }
-  return hash.text();
+  return hash_of(distance_cases(), [](const DistanceCase& d) { return make<bf16>(d); });
 }
 TEST(AttentionDistancesThreads, DISABLED_PrintHash) { std::printf("%s\n", hash_of_all().c_str()); }
 TEST(AttentionDistancesThreads, AnyNumberGivesTheSameBits) {
@@ -141,19 +123,14 @@ TEST(AttentionDistancesThreads, AnyNumberGivesTheSameBits) {
 
 TEST(AttentionDistancesShapes, WrongOnesAreRefused) {
   AttentionCase<float> c({dense(10)}, 1, 2, 8, 8, 3);
-  const auto refused = [&](const AttentionExtras& extras) {
-    EXPECT_THROW(attention_forward<float>(c.plan, c.shape, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr,
-                                          AttentionPath::best, extras),
-                 std::invalid_argument);
-  };
   const float numbers[1] = {};
   AttentionExtras extras;
   extras.distances = numbers;
-  refused(extras); // no reach
+  expect_refused(c, extras); // no reach
   extras.reach = 1;
   extras.table = numbers;
   extras.table_stride = 10;
-  refused(extras); // both
+  expect_refused(c, extras); // both
 }
 
 TEST(AttentionDistancesShapes, WorkspaceDoesNotGrowWithTheSquareOfTheLength) {

@@ -1,6 +1,9 @@
-// Key bits and dropout for the tests of a widened attention.
+// Key bits, dropout and what is expected of results, for the tests of a widened attention.
 #pragma once
+#include "tests/kernels/attention_plain.hpp"
 #include "tests/kernels/attention_support.hpp"
+#include "tests/kernels/thread_counts.hpp"
+#include <cmath>
 #include <gtest/gtest.h>
 
 namespace weft::test {
@@ -56,6 +59,41 @@ inline void expect_near(const AttentionResult& got, const AttentionResult& want,
   check("dk", got.dk, want.dk, gradient);
   check("dv", got.dv, want.dv, gradient);
   check("dtable", got.dtable, want.dtable, std::max(largest(want.dtable), gradient));
+}
+
+/// In bf16: errors at most twice those of an evaluation in plain loops that stores every matrix in bf16.
+inline void expect_errors_of_plain_loops(AttentionCase<bf16>& c, AttentionPath path) {
+  const auto rms = [](const std::vector<double>& x, const std::vector<double>& y) {
+    double sum = 0;
+    for (std::size_t i = 0; i < x.size(); ++i)
+      sum += (x[i] - y[i]) * (x[i] - y[i]);
+    return std::sqrt(sum / static_cast<double>(std::max<std::size_t>(1, x.size())));
+  };
+  const AttentionResult want = run_reference(c), got = run_attention(c, path);
+  const AttentionResult plain = PlainAttention<bf16>(c, Roundings::everything).run();
+  for (auto numbers : {&AttentionResult::out, &AttentionResult::dq, &AttentionResult::dk, &AttentionResult::dv,
+                       &AttentionResult::dtable})
+    EXPECT_TRUE(rms(got.*numbers, want.*numbers) <= 2 * rms(plain.*numbers, want.*numbers))
+        << rms(got.*numbers, want.*numbers) << " " << rms(plain.*numbers, want.*numbers);
+}
+
+/// Of all that a call leaves behind, for every case: make(one) is its AttentionCase.
+template <class Cases, class Make>
+std::string hash_of(const Cases& cases, const Make& make) {
+  Hash hash;
+  for (const auto& one : cases)
+    for (const AttentionPath path : {AttentionPath::best, AttentionPath::portable}) {
+      auto c = make(one);
+      const AttentionResult r = run_attention(c, path);
+      hash.add(r.out, r.lse, r.dq, r.dk, r.dv, r.dtable);
+    }
+  return hash.text();
+}
+
+inline void expect_refused(const AttentionCase<float>& c, const AttentionExtras& extras) {
+  EXPECT_THROW(attention_forward<float>(c.plan, c.shape, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr,
+                                        AttentionPath::best, extras),
+               std::invalid_argument);
 }
 
 /// Every path that a build can have.

@@ -3,6 +3,7 @@
 #include "kernels/pool/pool.hpp"
 #include "kernels/recurrence/s4d.hpp"
 #include "tests/kernels/numbers.hpp"
+#include "tests/kernels/seen_rows.hpp"
 #include "tests/kernels/support.hpp"
 #include "tests/kernels/thread_counts.hpp"
 #include <algorithm>
@@ -63,23 +64,9 @@ Values values_of(const S4dShape& d, unsigned seed = 1) {
   return v;
 }
 
-/// Bits: sequence s of three is real up to a length, real here and there, all real. Bits from N on are set.
-std::vector<std::uint32_t> some_seen(const S4dShape& d) {
-  std::vector<std::uint32_t> seen(static_cast<std::size_t>(d.sequences * seen_words(d.length)), 0);
-  for (std::int64_t s = 0; s < d.sequences; ++s)
-    for (std::int64_t i = 0; i < 32 * seen_words(d.length); ++i)
-      if (i >= d.length || (s % 3 == 0 ? 3 * i < 2 * d.length : s % 3 == 2 || i % 5 != 2))
-        seen[static_cast<std::size_t>(s * seen_words(d.length) + i / 32)] |= 1u << (i % 32);
-  return seen;
-}
-/// x with a number in all rows that are not seen.
-Doubles spoilt(Doubles x, const std::vector<std::uint32_t>& seen, const S4dShape& d, double with = NAN) {
-  for (std::size_t i = 0; i < x.size(); ++i) {
-    const std::int64_t row = static_cast<std::int64_t>(i) / d.width;
-    if (!is_seen(seen.data(), seen_words(d.length), row / d.length, row % d.length))
-      x[i] = with;
-  }
-  return x;
+std::vector<std::uint32_t> some_seen(const S4dShape& d) { return test::some_seen(d.sequences, d.length); }
+Doubles spoilt(const Doubles& x, const std::vector<std::uint32_t>& seen, const S4dShape& d, double with = NAN) {
+  return test::spoilt_rows(x, seen, d.sequences, d.length, with);
 }
 
 struct Result {

@@ -120,3 +120,27 @@ class Judged(unittest.TestCase):
     def assert_agrees(self, done):
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         self.assertIn("agrees", done.stdout)
+
+
+class Recurrent(Judged):
+    """Of a family of recurrences."""
+    spoilt = ""  # a tensor whose wrong gradient is to be noticed
+
+    def test_from_both_ends(self):
+        self.assert_agrees(self.compare())
+
+    def test_from_the_front_with_norms_behind(self):
+        self.assert_agrees(self.compare('bidirectional = false\nstream = "post_norm"'))
+
+    def test_pairs(self):
+        self.assert_agrees(self.compare('pair_features = "four"', "pairs"))
+
+    def test_a_wrong_gradient_is_noticed(self):
+        import h5py
+
+        def spoil(path):
+            with h5py.File(path, "r+") as f:
+                group = f["parameters"] if "parameters" in f else f
+                group[self.spoilt][...] *= 1.01
+        self.assertEqual(self.compare(change=spoil).returncode, 1)
+

@@ -62,26 +62,8 @@ class Convolution(unittest.TestCase):
         self.agrees(2, [N, 20, 32])
 
 
-class Model(one_step.Judged):
-    text, twin = INPUT, "s4d_twin.py"
-
-    def test_from_both_ends(self):
-        self.assert_agrees(self.compare())
-
-    def test_from_the_front_with_norms_behind(self):
-        self.assert_agrees(self.compare('bidirectional = false\nstream = "post_norm"'))
-
-    def test_pairs(self):
-        self.assert_agrees(self.compare('pair_features = "four"', "pairs"))
-
-    def test_a_wrong_gradient_is_noticed(self):
-        import h5py
-
-        def spoil(path):
-            with h5py.File(path, "r+") as f:
-                group = f["parameters"] if "parameters" in f else f
-                group["block.00.s4d.angle"][...] *= 1.01
-        self.assertEqual(self.compare(change=spoil).returncode, 1)
+class Model(one_step.Recurrent):
+    text, twin, spoilt = INPUT, "s4d_twin.py", "block.00.s4d.angle"
 
 
 if __name__ == "__main__":
